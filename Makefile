@@ -1,0 +1,49 @@
+# make demo       the introduction's network on a virtual chip, figures in out/
+# make test       what CI runs: lint, format, types, tests
+# make test-long  tests that take minutes
+# make bench      times of mock mode and the twin
+# make images     the pictures of README and docs
+#
+# PYTHON=...      the interpreter to build .venv with (default: the first of a few that is 3.11 or newer)
+# PIP_ARGS=...    more arguments for pip; on a machine without GPU,
+#                 PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu' saves gigabytes
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: install demo test test-long bench images clean
+.DEFAULT_GOAL := demo
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "hxtorch needs Python 3.11 or newer; say make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
+		-e '.[notebook,dev]' -c constraints.txt $(PIP_ARGS)
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/hxtorch demo --out out
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m 'not long' $(PYTEST_ARGS)
+
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/mock_vs_twin.py
+
+images: $(INSTALLED)
+	$(BIN)/python docs/make_images.py
+
+clean:
+	rm -rf out build .mypy_cache .ruff_cache .pytest_cache .hypothesis

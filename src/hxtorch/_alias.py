@@ -1,0 +1,65 @@
+"""One package under two names: `hxtorch.spiking` is `hxtorch.snn`.
+
+An alias must not load a second copy of anything, otherwise classes imported under the two names would
+differ. A finder in front of all others therefore answers every import below the alias with the module
+object of the target, also for submodules that are imported later.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+
+class _AliasLoader(Loader):
+    """Hands out the already existing module `target`."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._spec: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._target)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system has just overwritten the spec with that of the alias; the module keeps its own,
+        # which `importlib.reload`, `pickle` and relative imports rely on.
+        module.__spec__ = self._spec
+
+
+class _AliasFinder(MetaPathFinder):
+    """Finds `alias` and everything below it at `target`."""
+
+    def __init__(self, alias: str, target: str) -> None:
+        self.alias = alias
+        self.target = target
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self.alias and not fullname.startswith(self.alias + "."):
+            return None
+        real_name = self.target + fullname[len(self.alias) :]
+        found = sys.modules.get(real_name) or importlib.util.find_spec(real_name)
+        if found is None:
+            return None
+        return ModuleSpec(fullname, _AliasLoader(real_name))
+
+
+def install_alias(alias: str, target: str) -> None:
+    """Make the package `target` importable as `alias`, with all its submodules, as the same module objects.
+
+    Both are full dotted names, for example ``install_alias("hxtorch.spiking", "hxtorch.snn")``. Installing
+    the same alias again changes nothing.
+    """
+    for finder in sys.meta_path:
+        if isinstance(finder, _AliasFinder) and (finder.alias, finder.target) == (alias, target):
+            return
+    sys.meta_path.insert(0, _AliasFinder(alias, target))

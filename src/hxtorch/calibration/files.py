@@ -1,0 +1,298 @@
+"""Calibration files: data, never code.
+
+A file is a zip archive, whatever its extension: ``header.json`` with plain values, and one ``.npy`` member
+per array. Everything is checked against what a calibration can be before it becomes a `CalibrationResult`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import tempfile
+import tokenize
+import warnings
+import zipfile
+import zlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.calibration.errors import CalibrationError
+from hxtorch.calibration.result import CalibrationResult
+from hxtorch.calibration.targets import RANGES, CalibrationTarget
+from hxtorch.twin import CommonConfig, ConfigError, NeuronConfig
+from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+
+FORMAT = "hxtorch calibration"
+FORMAT_VERSION = 1
+
+_HEADER = "header.json"
+_HEADER_LIMIT = 65_536  # bytes
+_ARRAY_LIMIT = 128 + CIRCUITS * 8 + 128  # bytes: an array of 512 float64 with a generous .npy header
+_MEMBER_LIMIT = 100
+_FILE_LIMIT = 4 * 1024 * 1024  # bytes
+_TIME = (1980, 1, 1, 0, 0, 0)  # of every member: equal results give equal files
+_FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
+_KINDS = (_FLOAT, _BOOL, np.dtype(np.int64))
+_COMMON_ARRAYS: dict[str, tuple[np.dtype[Any], int]] = {
+    "synapse_dac_bias": (_FLOAT, QUADRANTS),
+    "cadc_ramp_offset": (_FLOAT, QUADRANTS),
+    "cadc_ramp_slope": (_FLOAT, QUADRANTS),
+    "cadc_offset": (np.dtype(np.int64), CIRCUITS),
+}
+
+# what zipfile raises for archives that are not as they should be
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, RuntimeError,
+    UnicodeError, OverflowError,
+)  # fmt: skip
+# what numpy raises for headers of arrays that are not as they should be
+_MALFORMED = (
+    ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RecursionError,
+    tokenize.TokenError,
+)  # fmt: skip
+
+
+class _UnfitError(ValueError):
+    """Why a file is no calibration; `load` adds the name of the file."""
+
+
+# --- Writing ------------------------------------------------------------------------------------------------
+
+
+def save(result: CalibrationResult, path: str | Path) -> None:
+    """Write `result` to `path`, all of it or nothing: it is written next to `path` and renamed.
+
+    Raises `CalibrationError` if the folder cannot be written.
+    """
+    path = Path(path)
+    content = _pack(result)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CalibrationError(
+            f"The calibration cannot be saved as {path}: {error.strerror or error}. Choose another folder."
+        ) from error
+
+
+def _pack(result: CalibrationResult) -> bytes:
+    arrays: dict[str, NDArray[Any]] = {}
+    target: dict[str, float | None] = {}
+    for item in fields(CalibrationTarget):
+        value = getattr(result.target, item.name)
+        if isinstance(value, np.ndarray):
+            arrays[f"target/{item.name}"] = value
+        target[item.name] = None if isinstance(value, np.ndarray) else value
+    arrays |= {f"neurons/{item.name}": getattr(result.neurons, item.name) for item in fields(NeuronConfig)}
+    arrays |= {f"common/{name}": getattr(result.common, name) for name in _COMMON_ARRAYS}
+    arrays |= {f"success/{name}": value for name, value in result.success.items()}
+    arrays |= {f"residuals/{name}": value for name, value in result.residuals.items()}
+    header = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "calibration_version": result.version,
+        "chip_identifier": result.chip_identifier,
+        "date": result.date,
+        "target": target,
+        "refractory_clock_scale": list(result.common.refractory_clock_scale),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(_member(_HEADER), json.dumps(header, indent=1))
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(_member(f"{name}.npy"), member.getvalue())
+    return buffer.getvalue()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _TIME)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+# --- Reading ------------------------------------------------------------------------------------------------
+
+
+def load(path: str | Path) -> CalibrationResult:
+    """Read a calibration file, whatever its extension.
+
+    Raises `CalibrationError`, with the name of the file and the reason, if it is missing, damaged, of another
+    format or version, or holds values that no chip can take. Nothing in a file is ever executed.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_FILE_LIMIT + 1)
+    except FileNotFoundError:
+        raise CalibrationError(f"There is no calibration file {path}.") from None
+    except (OSError, ValueError) as error:
+        raise CalibrationError(f"The calibration file {path} cannot be read: {error}.") from error
+    try:
+        return _unpack(content)
+    except (_UnfitError, ConfigError, CalibrationError) as error:
+        raise CalibrationError(f"{path} is no usable calibration file: {error}") from error
+
+
+def _unpack(content: bytes) -> CalibrationResult:
+    if len(content) > _FILE_LIMIT:
+        raise _UnfitError(f"it is larger than {_FILE_LIMIT // 2**20} MiB.")
+    if not content.startswith(b"PK"):
+        kind = "a Python pickle, which could run code and is not opened" if _looks_pickled(content) else "foreign"
+        raise _UnfitError(f"it is {kind}. Calibrate again, and save with hxtorch.calibration.save().")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            header = _read_header(archive)
+            arrays = _read_arrays(archive)
+    except _DAMAGE as error:
+        raise _UnfitError(f"the archive is damaged ({error}).") from error
+    return _result(header, arrays)
+
+
+def _looks_pickled(content: bytes) -> bool:
+    return content[:1] == b"\x80" or content[-1:] == b"."
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
+    """Decompress a member, but never more than `limit` bytes, whatever its size claims to be."""
+    if info.file_size > limit:
+        raise _UnfitError(f"its member {info.filename!r} would take {info.file_size} bytes; {limit} is the limit.")
+    with archive.open(info) as member:
+        data = member.read(limit + 1)
+    if len(data) != info.file_size:
+        raise _UnfitError(f"its member {info.filename!r} has not the size that it claims.")
+    return data
+
+
+def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
+    names = archive.namelist()
+    if len(names) > _MEMBER_LIMIT or len(set(names)) != len(names):
+        raise _UnfitError("it holds too many or repeated members.")
+    if _HEADER not in names:
+        raise _UnfitError("it is a zip archive without a calibration in it.")
+    try:
+        header = json.loads(_read(archive, archive.getinfo(_HEADER), _HEADER_LIMIT))
+    except (ValueError, RecursionError) as error:
+        raise _UnfitError(f"its header cannot be read ({error}).") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise _UnfitError("its header names another format.")
+    if header.get("format_version") != FORMAT_VERSION:
+        raise _UnfitError(
+            f"it has format version {header.get('format_version')!r}, but this release reads version "
+            f"{FORMAT_VERSION}. Calibrate again or use a matching release of hxtorch."
+        )
+    return header
+
+
+def _read_arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    arrays = {}
+    for info in archive.infolist():
+        if info.filename == _HEADER:
+            continue
+        name = info.filename.removesuffix(".npy")
+        if name == info.filename:
+            raise _UnfitError(f"it holds an unknown member {info.filename!r}.")
+        array = _array(name, _read(archive, info, _ARRAY_LIMIT))
+        arrays[name] = array
+    return arrays
+
+
+def _array(name: str, data: bytes) -> NDArray[Any]:
+    """Build an array from the bytes of an .npy member whose header has been checked."""
+    stream = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise _UnfitError(f"its array {name!r} has an unknown layout.")
+        shape, _, kind = np.lib.format.read_array_header_1_0(stream, max_header_size=1000)
+    except _MALFORMED as error:
+        raise _UnfitError(f"its array {name!r} is damaged ({error}).") from error
+    content = stream.read()
+    if kind not in _KINDS or len(shape) != 1 or shape[0] * kind.itemsize != len(content):
+        raise _UnfitError(f"its array {name!r} is {kind}{shape} in {len(content)} bytes, which no register is.")
+    return np.frombuffer(content, dtype=kind).copy()
+
+
+# --- From checked parts to a result -------------------------------------------------------------------------
+
+
+def _take(
+    arrays: dict[str, NDArray[Any]], name: str, kind: np.dtype[Any], size: int = CIRCUITS, *, finite: bool = True
+) -> NDArray[Any]:
+    """Remove an array from `arrays` after checking its shape, type and that it is finite."""
+    if name not in arrays:
+        raise _UnfitError(f"its array {name!r} is missing.")
+    array = arrays.pop(name)
+    if array.shape != (size,) or array.dtype != kind:
+        raise _UnfitError(f"its array {name!r} is {array.dtype}{array.shape}, expected {kind}({size},).")
+    if np.any(np.isnan(array)) or (finite and not np.all(np.isfinite(array))):
+        raise _UnfitError(f"its array {name!r} holds values that are not finite.")
+    return array
+
+
+def _text(header: dict[str, Any], name: str) -> str:
+    value = header.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= 1000:
+        raise _UnfitError(f"its header has no {name}.")
+    return value
+
+
+def _result(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CalibrationResult:
+    version = header.get("calibration_version")
+    if type(version) is not int or version < 1:
+        raise _UnfitError("its header has no calibration_version.")
+    scales = header.get("refractory_clock_scale")
+    if not isinstance(scales, list) or [type(s) for s in scales] != [int, int] or not set(scales) <= set(range(16)):
+        raise _UnfitError("its header has no refractory_clock_scale of two numbers 0..15.")
+    target = _target(header, arrays)
+    defaults = NeuronConfig()
+    registers = {
+        item.name: _take(arrays, f"neurons/{item.name}", getattr(defaults, item.name).dtype)
+        for item in fields(NeuronConfig)
+    }
+    common: dict[str, Any] = {name: _take(arrays, f"common/{name}", *kind) for name, kind in _COMMON_ARRAYS.items()}
+    quantities = [name.removeprefix("success/") for name in arrays if name.startswith("success/")]
+    success = {name: _take(arrays, f"success/{name}", _BOOL) for name in quantities}
+    residuals = {name: _take(arrays, f"residuals/{name}", _FLOAT, finite=False) for name in quantities}
+    if arrays:
+        raise _UnfitError(f"it holds unknown arrays, for example {next(iter(arrays))!r}.")
+    return CalibrationResult(
+        target=target,
+        chip_identifier=_text(header, "chip_identifier"),
+        neurons=NeuronConfig(**registers),
+        common=CommonConfig(**common, refractory_clock_scale=(scales[0], scales[1])),
+        success=success,
+        residuals=residuals,
+        date=_text(header, "date"),
+        version=version,
+    )
+
+
+def _target(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CalibrationTarget:
+    values = header.get("target")
+    if not isinstance(values, dict) or set(values) != set(RANGES):
+        raise _UnfitError("its header has no complete target.")
+    for name, value in values.items():
+        if value is None:
+            values[name] = _take(arrays, f"target/{name}", _FLOAT)
+        elif type(value) not in (int, float):
+            raise _UnfitError(f"the target {name} in its header is no number.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unusual targets were warned of when they were made
+        return CalibrationTarget(**values)

@@ -1,0 +1,224 @@
+"""Small measurements through the door of a chip: levels, decays, responses, spikes.
+
+All of them return one value per circuit, shape (512,). Voltages are in CADC LSB, times in µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import (
+    Chip,
+    ChipConfig,
+    CommonConfig,
+    InputEvents,
+    NeuronConfig,
+    Program,
+    Record,
+    Recording,
+    RoutingConfig,
+    RowMode,
+)
+from hxtorch.twin import process as facts
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+ByteArray = NDArray[np.uint8]
+
+ALL = np.arange(CIRCUITS, dtype=np.int64)
+SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value  # µs
+ENTRIES = 10  # of a run of SRAM_RUNTIME
+EDGE = 0.3  # µs around a known event in which samples are not trusted
+
+
+class Bench:
+    """A chip on the bench: runs programs on it, every run with a trial seed of its own."""
+
+    def __init__(self, chip: Chip, trial_seed: int = 0) -> None:
+        self.chip = chip
+        self._seeds = count(trial_seed << 16)
+        self._silent = RoutingConfig()
+        self._no_weights: ByteArray = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
+
+    def run(
+        self,
+        neurons: NeuronConfig,
+        common: CommonConfig,
+        *,
+        entries: int,
+        runtime: float,
+        stimulus: Stimulus | None = None,
+        resets: Array | None = None,
+        spikes: bool = False,
+    ) -> Recording:
+        """Run `entries` batch entries of `runtime` µs and record the CADC of all circuits, or their spikes."""
+        routing, weights, events = self._silent, self._no_weights, InputEvents()
+        if stimulus is not None:
+            routing, weights, events = stimulus.routing, stimulus.weights, stimulus.events(entries)
+        program = Program(
+            config=ChipConfig(neurons, common, routing, weights),
+            batch_size=entries,
+            runtime=int(runtime * CYCLES_PER_US),
+            events=events,
+            record=Record(spikes=ALL) if spikes else Record(cadc=ALL, cadc_in_dram=runtime > SRAM_RUNTIME),
+            resets=() if resets is None else tuple(int(t * CYCLES_PER_US) for t in resets),
+        )
+        return self.chip.run(program, next(self._seeds))
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """The same events at `times` (µs) to rows of every circuit; see `stimulus` for how to make one."""
+
+    routing: RoutingConfig
+    weights: ByteArray
+    times: Array = field(default_factory=lambda: np.empty(0))
+
+    def events(self, entries: int) -> InputEvents:
+        """Input events for `entries` batch entries."""
+        cycles = np.rint(self.times * CYCLES_PER_US).astype(np.int64)
+        zeros = np.zeros(entries * cycles.size, dtype=np.int64)
+        entry = np.repeat(np.arange(entries, dtype=np.int64), cycles.size)
+        return InputEvents(entry, np.tile(cycles, entries), zeros, np.zeros(1, dtype=np.int64))
+
+
+def stimulus(mode: RowMode, weight: NDArray[np.int64], rows: int, times: Array) -> Stimulus:
+    """Events at `times` (µs) that reach every circuit through `rows` synapses of its `weight` (512,).
+
+    The rows belong to different drivers of one bus, two each, so that the deviations of single synapses
+    and drivers average out.
+    """
+    drivers = 4 * np.arange(-(-rows // 2))  # bus 0
+    used = (2 * drivers[:, None] + np.arange(2)).reshape(-1)[:rows]
+    row_mode = np.zeros((HEMISPHERES, ROWS), dtype=np.uint8)
+    row_mode[:, used] = int(mode)
+    weights = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
+    weights[:, used] = weight.reshape(HEMISPHERES, 1, COLUMNS).astype(np.uint8)
+    routing = RoutingConfig(row_mode=row_mode, driver_mask=np.zeros_like(RoutingConfig().driver_mask))
+    return Stimulus(routing, weights, times)
+
+
+def _halves(recording: Recording) -> list[tuple[Array, ByteArray]]:
+    """Per hemisphere: true times (M,) in µs of its valid samples and their codes (M, 256)."""
+    cadc = recording.cadc
+    assert cadc is not None
+    valid = np.arange(cadc.time.shape[2]) < cadc.count[:, :, None]
+    halves = []
+    for side in range(HEMISPHERES):
+        time = cadc.time[:, side][valid[:, side]] / CYCLES_PER_US + facts.CADC_EARLINESS.value
+        value = cadc.value[:, :, side * COLUMNS : (side + 1) * COLUMNS][valid[:, side]]
+        halves.append((time, value))
+    return halves
+
+
+def _mean(recording: Recording, begin: float, end: float) -> Array:
+    """Mean code of the samples taken in ``begin..end`` µs."""
+    parts = [value[(time >= begin) & (time < end)] for time, value in _halves(recording)]
+    return np.concatenate([part.mean(axis=0) if len(part) else np.full(COLUMNS, np.nan) for part in parts])
+
+
+# --- Levels -------------------------------------------------------------------------------------------------
+
+
+def rest_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:
+    """Mean CADC code of circuits at rest (or of the test voltage that `common` connects)."""
+    return _mean(bench.run(neurons, common, entries=8, runtime=30.0), 0.0, np.inf)
+
+
+def reset_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:
+    """Mean CADC code while the reset holds the membrane; the refractory time has to be 60 µs or more."""
+    settled = 20.0
+    recording = bench.run(neurons, common, entries=8, runtime=50.0, resets=np.array([1.0]))
+    return _mean(recording, settled, 51.0)
+
+
+def spiking(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> BoolArray:
+    """Whether a circuit fires in at least half of 16 entries of 60 µs."""
+    entries = 16
+    spikes = bench.run(neurons, common, entries=entries, runtime=60.0, spikes=True).spikes
+    assert spikes is not None
+    fired = np.zeros((entries, CIRCUITS), dtype=np.bool_)
+    fired[spikes.entry, spikes.circuit] = True
+    return np.asarray(2 * np.count_nonzero(fired, axis=0) >= entries)
+
+
+def mean_response(
+    bench: Bench, neurons: NeuronConfig, common: CommonConfig, stimulus: Stimulus, settling: float
+) -> Array:
+    """Mean deflection (LSB) under a regular train of events, over whole periods once it has settled.
+
+    The mean of a train is the area of one PSP over the period, whatever the phase of the CADC. The baseline
+    is taken before the first event of the same run, because it moves from run to run.
+    """
+    first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
+    begin = first + settling
+    end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
+    recording = bench.run(neurons, common, entries=16, runtime=float(end), stimulus=stimulus)
+    return _mean(recording, begin, float(end)) - _mean(recording, 0.0, first)
+
+
+# --- Decays -------------------------------------------------------------------------------------------------
+
+
+def decay_times(run: Callable[[float, float, int], tuple[Recording, float]], expected: Array) -> Array:
+    """Time constants (µs) of the decays after periodic events; nan where no decay is seen.
+
+    ``run(period, runtime, entries)`` records a run with an event every `period` µs and says when (µs) the
+    first decay begins. Circuits whose `expected` time constants differ by more than a factor of four are
+    measured in different runs.
+    """
+    result = np.full(CIRCUITS, np.nan)
+    scale = np.rint(np.log(expected / expected.max()) / np.log(4.0))
+    for group in np.unique(scale):
+        members = scale == group
+        period = float(np.ceil(5 * expected[members].max() + 3))
+        runtime = period * max(3, int(SRAM_RUNTIME // period))
+        entries = int(np.clip(ENTRIES * SRAM_RUNTIME / runtime, 2, ENTRIES))
+        recording, begin = run(period, runtime, entries)
+        for side, (time, value) in enumerate(_halves(recording)):
+            half = slice(side * COLUMNS, (side + 1) * COLUMNS)
+            chosen = np.flatnonzero(members[half])
+            phase = (time - begin) % period
+            # the first period starts from rest, unlike the others
+            kept = (time > begin + period) & (phase > EDGE) & (phase < period - EDGE - 2.0)
+            result[half][chosen] = fit_decay(phase[kept], value[kept][:, chosen], expected[half][chosen])
+    return result
+
+
+def fit_decay(time: Array, value: ByteArray, guess: Array) -> Array:
+    """Least-squares time constants of ``base + amplitude * exp(-time / tau)``, all circuits at once.
+
+    `time` (M,), `value` (M, N), `guess` (N,); Gauss-Newton steps in base, amplitude and log(tau). Circuits
+    whose amplitude drowns in noise give nan. Samples at the rails of the CADC do not count.
+    """
+    single = np.float32  # ample for 8-bit samples, and exponentials are much faster
+    weight = ((value > 1) & (value < 254)).astype(single)
+    moment, shown = time.astype(single)[:, None], value.astype(single)
+    log_tau = np.log(guess)
+    base, amplitude = np.zeros(guess.size), np.zeros(guess.size)
+    for step in range(7):
+        u = moment * np.exp(-log_tau).astype(single)
+        e = np.exp(-u)
+        columns: list[NDArray[np.float32]] = [weight, weight * e]
+        residual = shown - base.astype(single) - amplitude.astype(single) * e
+        if step > 0:  # the first step finds base and amplitude for the guessed time constants
+            columns += [columns[1] * u * amplitude.astype(single)]
+        count = len(columns)
+        normal, force = np.empty((guess.size, count, count)), np.empty((guess.size, count, 1))
+        for i, column in enumerate(columns):
+            force[:, i, 0] = np.einsum("mn,mn->n", column, residual)
+            for j in range(i + 1):
+                normal[:, i, j] = normal[:, j, i] = np.einsum("mn,mn->n", column, columns[j])
+        moved = np.linalg.solve(normal + 1e-6 * np.eye(count), force)[:, :, 0]
+        base, amplitude = base + moved[:, 0], amplitude + moved[:, 1]
+        if step > 0:
+            log_tau = log_tau + np.clip(moved[:, 2], -0.5, 0.5)
+            log_tau = np.clip(log_tau, np.log(guess) - 3, np.log(guess) + 3)
+    clear = np.abs(amplitude) > 8.0
+    return np.where(clear, np.exp(log_tau), np.nan)

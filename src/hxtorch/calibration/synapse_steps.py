@@ -1,0 +1,191 @@
+"""Calibration of the synaptic inputs: time constants, offset currents and gains, each for both signs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.calibration.measure import (
+    SRAM_RUNTIME,
+    Bench,
+    Stimulus,
+    decay_times,
+    mean_response,
+    rest_level,
+    stimulus,
+)
+from hxtorch.calibration.membrane_steps import TIME_TOLERANCE, quiet, v_leak_for, with_tau_mem
+from hxtorch.calibration.search import Response, predict
+from hxtorch.calibration.state import State
+from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
+from hxtorch.twin import process as facts
+from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE, MAX_WEIGHT, QUADRANTS
+
+Array = NDArray[np.float64]
+Sign = Literal["exc", "inh"]
+
+SIGNS: tuple[Sign, Sign] = ("exc", "inh")
+ROWS_USED = 16
+GAIN_TOLERANCE = 0.08  # relative
+SHIFT_TOLERANCE = 10.0  # codes
+LINE_AMPLITUDE = 80.0  # LSB, decay on the readout of a synaptic line that leaves room for strong inputs
+DEFLECTION = 35.0  # LSB, likewise on the membrane
+REST = 120.0  # LSB, rest potential that leaves room to both sides
+
+_MODE = {"exc": RowMode.EXCITATORY, "inh": RowMode.INHIBITORY}
+_LINE = {"exc": ReadoutSource.SYNAPTIC_EXCITATORY, "inh": ReadoutSource.SYNAPTIC_INHIBITORY}
+
+
+def _only(neurons: NeuronConfig, sign: Sign) -> NeuronConfig:
+    """Enable one of the two synaptic inputs."""
+    on, off = np.ones(CIRCUITS, dtype=np.bool_), np.zeros(CIRCUITS, dtype=np.bool_)
+    return replace(neurons, enable_exc=on if sign == "exc" else off, enable_inh=on if sign == "inh" else off)
+
+
+def _register(name: str, codes: Array) -> dict[str, Any]:
+    """Keyword argument for a register whose name depends on the sign."""
+    return {name: codes}
+
+
+# --- Time constants -----------------------------------------------------------------------------------------
+
+
+def calibrate_tau_syn(bench: Bench, state: State, sign: Sign) -> State:
+    """Search i_bias_tau: the synaptic line itself is read while it decays after events.
+
+    Gain, DAC bias and capacitance are set to their defaults meanwhile, which gives a good signal.
+    """
+    gm, dac = np.full(CIRCUITS, facts.GM_REFERENCE.value), facts.DAC_REFERENCE.value
+    full = np.full(CIRCUITS, MAX_CAPACITANCE_CODE, dtype=np.int64)
+    common = replace(state.common, synapse_dac_bias=np.full(QUADRANTS, dac))
+    neurons = replace(
+        _only(quiet(state), sign),
+        membrane_capacitance=full,
+        readout_source=np.full(CIRCUITS, int(_LINE[sign]), dtype=np.int64),
+        **_register(f"i_bias_gm_{sign}", gm),
+    )
+    per_weight = facts.LINE_READOUT_SLOPE.value * circuits.nominal_drive(gm, np.full(CIRCUITS, dac), full)
+    weight = _weights(LINE_AMPLITUDE / per_weight)
+    register = f"i_bias_tau_{sign}"
+    target = state.target.per_circuit(f"tau_syn_{sign}")
+
+    def measure(codes: Array) -> Array:
+        configured = replace(neurons, **_register(register, codes))
+
+        def run(period: float, runtime: float, entries: int) -> tuple[Recording, float]:
+            events = stimulus(_MODE[sign], weight, ROWS_USED, np.arange(0, runtime, period) + 1.0)
+            recording = bench.run(configured, common, entries=entries, runtime=runtime, stimulus=events)
+            return recording, 1.0 + facts.INPUT_LATENCY.value
+
+        return decay_times(run, target)
+
+    result = predict(
+        measure, getattr(state.neurons, register), target, Response(-1.0, logarithmic=True, significant=0.15),
+        runs=4, average=2, tolerance=TIME_TOLERANCE, low=1,
+    )  # fmt: skip
+    return state.found(f"tau_syn_{sign}", register, result)
+
+
+def _weights(total: Array) -> NDArray[np.int64]:
+    """Weight of each of the rows used, for a `total` weight per circuit."""
+    return np.clip(np.rint(total / ROWS_USED), 1, MAX_WEIGHT).astype(np.int64)
+
+
+# --- Offset currents ----------------------------------------------------------------------------------------
+
+
+def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> State:
+    """Search i_shift: an enabled but silent input must not move the rest potential.
+
+    A long membrane time constant makes the offset current visible; the coarse search uses a short one
+    because the circuits are far off in the beginning.
+    """
+    register = f"i_shift_{sign}"
+    gm = getattr(state.neurons, f"i_bias_gm_{sign}")
+    capacitance = circuits.relative_capacitance(state.neurons.membrane_capacitance)
+    current = facts.INPUT_OFFSET_SLOPE.value * gm / facts.GM_REFERENCE.value / capacitance  # LSB/µs per code
+    per_code = 0.8 if fine else 0.15  # LSB
+    bias = with_tau_mem(state, np.clip(per_code / current, 1.0, 60.0))
+    tau = state.target.per_circuit("tau_mem") * state.neurons.i_bias_leak / bias
+    neurons = replace(quiet(state), v_leak=v_leak_for(state, REST), i_bias_leak=bias)
+    reference = np.mean([rest_level(bench, neurons, state.common) for _ in range(4)], axis=0)
+    enabled = _only(neurons, sign)
+    slope = current * tau * (1 if sign == "exc" else -1)
+    result = predict(
+        lambda codes: rest_level(bench, replace(enabled, **_register(register, codes)), state.common) - reference,
+        getattr(state.neurons, register), np.zeros(CIRCUITS), Response(slope),
+        runs=4, average=2, tolerance=float("inf"),
+    )  # fmt: skip
+    residual = result.residual / slope
+    state = state.with_neurons(**{register: result.codes})
+    return state.judged(register, residual, result.success & (np.abs(residual) <= SHIFT_TOLERANCE))
+
+
+# --- Gains --------------------------------------------------------------------------------------------------
+
+
+def calibrate_gain(bench: Bench, state: State) -> State:
+    """Search i_bias_gm of both inputs for the median response of all inputs at the target's code.
+
+    The response is the area of a PSP; weights of several synapses share in it, so that their own deviations
+    average out.
+    """
+    requested = state.target.per_circuit("i_synin_gm")
+    trains = {sign: _train(state, sign) for sign in SIGNS}
+
+    def response(sign: Sign, codes: Array) -> Array:
+        neurons, events, scale, settling = trains[sign]
+        configured = replace(neurons, **_register(f"i_bias_gm_{sign}", codes))
+        deflection = mean_response(bench, configured, state.common, events, settling)
+        return np.asarray(deflection * scale * (1 if sign == "exc" else -1))
+
+    at_request = np.stack([response(sign, np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)) for sign in SIGNS])
+    per_code = np.median(at_request / requested)
+    goal = per_code * requested
+    for sign, seen in zip(SIGNS, at_request, strict=True):
+        register = f"i_bias_gm_{sign}"
+        result = predict(
+            partial(response, sign), requested * goal / np.maximum(seen, 1e-3), goal,
+            Response(1.0, logarithmic=True, significant=0.15),
+            runs=2, average=1, tolerance=GAIN_TOLERANCE, low=1,
+        )  # fmt: skip
+        state = state.found(f"gain_{sign}", register, result)
+    return state
+
+
+def _train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, float]:
+    """Prepare the measurement of a gain.
+
+    Returns the neurons, a regular train of events, the factor (512,) that turns the mean deflection into
+    the drive of weight 1 at the target's time constants, and the time (µs) that the response takes to settle.
+    """
+    tau_mem, tau_syn = state.target.per_circuit("tau_mem"), state.target.per_circuit(f"tau_syn_{sign}")
+    code = getattr(state.neurons, f"i_bias_tau_{sign}")
+    # Very slow circuits would not settle in a run, very fast ones hardly answer: both are set to the middle.
+    bias = with_tau_mem(state, np.clip(tau_mem, 5.0, 12.0))
+    bias_tau = np.clip(np.rint(code * tau_syn / np.clip(tau_syn, 5.0, 12.0)), 1, MAX_CAPMEM_CODE)
+    tau_mem = tau_mem * state.neurons.i_bias_leak / bias
+    tau_syn = tau_syn * code / bias_tau
+    neurons = replace(
+        _only(quiet(state), sign),
+        v_leak=v_leak_for(state, REST),
+        i_bias_leak=bias,
+        **_register(f"i_bias_tau_{sign}", bias_tau),
+    )
+    drive = circuits.nominal_drive(
+        state.target.per_circuit("i_synin_gm"),
+        np.full(CIRCUITS, state.target.synapse_dac_bias),
+        state.neurons.membrane_capacitance,
+    )
+    area = drive * tau_mem * tau_syn  # LSB µs per weight
+    period = float(np.clip(np.rint(5 * ROWS_USED * np.median(area) / DEFLECTION), 2, 20))
+    weight = _weights(DEFLECTION * period / area)
+    settling = 6.0 * 12.0 + 5.0
+    first = 25.0
+    times = np.arange(first, SRAM_RUNTIME - period, period)
+    events = stimulus(_MODE[sign], weight, ROWS_USED, times)
+    return neurons, events, period / (weight * ROWS_USED * tau_mem * tau_syn), settling

@@ -1,0 +1,137 @@
+"""What a calibration aims at: `CalibrationTarget` with its ranges, and the targets in common use."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.calibration.errors import CalibrationError
+from hxtorch.twin.coordinates import CIRCUITS
+
+Array = NDArray[np.float64]
+Value = float | Array
+
+
+@dataclass(frozen=True)
+class Range:
+    """Range of a target: values beyond `warned` raise a warning, values beyond `hard` an error."""
+
+    unit: str
+    warned: tuple[float, float]
+    hard: tuple[float, float]
+
+
+RANGES: dict[str, Range] = {  # chip.md 6.1; hard limits of potentials are those of the CADC
+    "leak": Range("CADC LSB", (50, 160), (0, 255)),
+    "reset": Range("CADC LSB", (50, 160), (0, 255)),
+    "threshold": Range("CADC LSB", (50, 220), (0, 255)),
+    "tau_mem": Range("µs", (0.5, 60), (0.1, 2000)),
+    "tau_syn_exc": Range("µs", (0.3, 30), (0.1, 100)),
+    "tau_syn_inh": Range("µs", (0.3, 30), (0.1, 100)),
+    "i_synin_gm": Range("CapMem LSB", (30, 800), (1, 1022)),
+    "membrane_capacitance": Range("capacitance code", (0, 63), (0, 63)),
+    "refractory_time": Range("µs", (0.04, 32), (0.008, 255 * 2**16 / 250)),
+    "synapse_dac_bias": Range("CapMem LSB", (30, 1022), (1, 1022)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationTarget:
+    """What every neuron circuit should be like; one number for all circuits or an array of shape (512,).
+
+    * `leak`, `reset`, `threshold`: potentials in CADC LSB.
+    * `tau_mem`, `tau_syn_exc`, `tau_syn_inh`: time constants in µs.
+    * `i_synin_gm`: bias code of the synaptic inputs. It is matched: every input is tuned to the response
+      that the median input of the chip gives at this code.
+    * `membrane_capacitance`: 6-bit code. `refractory_time`: µs.
+    * `synapse_dac_bias`: CapMem code, one number for the chip.
+
+    The default is the target of the nightly calibration "spiking". Targets compare and hash by value.
+
+    Raises `CalibrationError` for values that no circuit can reach, and warns outside the range in which
+    circuits are known to work well.
+    """
+
+    leak: Value = 80.0
+    reset: Value = 70.0
+    threshold: Value = 125.0
+    tau_mem: Value = 10.0
+    tau_syn_exc: Value = 10.0
+    tau_syn_inh: Value = 10.0
+    i_synin_gm: Value = 500.0
+    membrane_capacitance: Value = 63.0
+    refractory_time: Value = 2.0
+    synapse_dac_bias: float = 600.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = _plain(item.name, getattr(self, item.name))
+            _check(item.name, value)
+            object.__setattr__(self, item.name, value)
+
+    def per_circuit(self, name: str) -> Array:
+        """Target `name` of every circuit, shape (512,)."""
+        return np.broadcast_to(np.asarray(getattr(self, name), dtype=np.float64), (CIRCUITS,)).copy()
+
+    def key(self) -> bytes:
+        """All values as bytes: equal for equal targets and only for them."""
+        return b"".join(
+            f"{item.name}:{np.size(value)}:".encode() + np.asarray(value, dtype="<f8").tobytes()
+            for item in fields(self)
+            for value in (getattr(self, item.name),)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CalibrationTarget) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+
+def _plain(name: str, value: object) -> Value:
+    """A float, or a read-only copy of an array with one value per circuit."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise CalibrationError(f"{name} is {value!r}, but a target is a number or an array of numbers.") from None
+    if array.ndim == 0:
+        return float(array)
+    if name == "synapse_dac_bias" or array.shape != (CIRCUITS,):
+        wanted = "one number for the whole chip" if name == "synapse_dac_bias" else f"a number or ({CIRCUITS},)"
+        raise CalibrationError(f"{name} has shape {array.shape}, expected {wanted}.")
+    array.flags.writeable = False
+    return array
+
+
+def _check(name: str, value: Value) -> None:
+    limits, values = RANGES[name], np.atleast_1d(value)
+    low, high = limits.hard
+    bad = values[~((values >= low) & (values <= high))]
+    if bad.size:
+        raise CalibrationError(
+            f"{name} = {bad[0]:g} {limits.unit} is out of reach: the circuits allow {low:g} to {high:g}. "
+            "Choose another target."
+        )
+    if name == "membrane_capacitance" and np.any(values != np.rint(values)):
+        raise CalibrationError(f"{name} = {values[values != np.rint(values)][0]:g} is no whole 6-bit code 0..63.")
+    low, high = limits.warned
+    bad = values[(values < low) | (values > high)]
+    if bad.size:
+        extreme = bad[np.argmax(np.maximum(low - bad, bad - high))]
+        warnings.warn(
+            f"{name} = {extreme:g} {limits.unit} lies outside {low:g} to {high:g}, where calibrations are "
+            "known to work; circuits may fail.",
+            stacklevel=4,
+        )
+
+
+SPIKING = CalibrationTarget()
+"""Target of the nightly calibration "spiking": the defaults."""
+
+SPIKING2 = CalibrationTarget(
+    leak=80, reset=80, threshold=150, tau_mem=6, tau_syn_exc=6, tau_syn_inh=6, synapse_dac_bias=1000
+)
+"""Target of the nightly calibration "spiking2": faster, with a larger threshold distance."""

@@ -1,0 +1,131 @@
+"""What is refused at the door: run times, inputs and weights that no network can use."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
+
+if TYPE_CHECKING:
+    from hxtorch.snn.graph import Graph, Node
+    from hxtorch.snn.modules.base import HXBaseExperimentModule
+
+
+def positive_int(name: str, value: Any) -> int:
+    """`value` if it is a whole number above zero, else ValueError or TypeError."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is {value!r}, but must be a whole number.")
+    number = int(value)
+    if number < 1:
+        raise ValueError(f"{name} is {number}, but must be at least 1.")
+    return number
+
+
+def check_runtime(runtime: Any, dt: float) -> int:
+    """The run time on the chip in steps of `dt`, if it is a whole number that the timer holds."""
+    if isinstance(runtime, bool) or not isinstance(runtime, Integral):
+        raise ValueError(f"Requested runtime invalid. It is {runtime!r}, but must be a whole number of time steps.")
+    steps = int(runtime)
+    longest = int(MAX_RUNTIME_CYCLES / (dt * 1e6 * CYCLES_PER_US))
+    if steps < 0:
+        raise ValueError(f"Requested runtime invalid. It is {runtime}, but must not be negative.")
+    if steps > longest:
+        raise ValueError(f"Runtime of {runtime} to long. Maximum supported runtime {longest} steps of {dt:g} s.")
+    return steps
+
+
+def check_graph(graph: Graph) -> None:
+    """ValueError if a tensor in the network has a shape or values that it cannot be computed with."""
+    batch: tuple[int, HXBaseExperimentModule] | None = None
+    for node in graph.modules_in_order:
+        _check_weights(node.module)
+        for source in node.predecessors:
+            if source is not None:
+                _check_connection(source, node)
+    for node, handle in graph.open_inputs:
+        field = node.module.input_field
+        if field is None:
+            continue
+        tensor = getattr(handle, field, None)
+        if tensor is None:
+            raise ValueError(
+                f"An input of {node.module} holds no {field}. Give a handle with {field}, and call all "
+                "modules again before each run: their output handles are filled once."
+            )
+        _check_input(tensor, node.module, field)
+        if batch is None:
+            batch = tensor.shape[1], node.module
+        elif tensor.shape[1] != batch[0]:
+            raise ValueError(
+                f"The inputs have unequal batch sizes: {batch[0]} for {batch[1]}, "
+                f"{tensor.shape[1]} for {node.module}. Give all inputs the same."
+            )
+
+
+def check_chip_input(graph: Graph, runtime: int) -> None:
+    """What the chip needs beyond `check_graph`: a run that covers the inputs; a warning for graded spikes."""
+    graded = False
+    for node, handle in graph.open_inputs:
+        field = node.module.input_field
+        tensor = None if field is None else getattr(handle, field)
+        if tensor is None:
+            continue
+        if runtime < tensor.shape[0]:
+            raise ValueError(
+                f"Requested runtime invalid. It is {runtime} steps, but the input of {node.module} has "
+                f"{tensor.shape[0]}. Run for at least {tensor.shape[0]} steps."
+            )
+        graded = graded or (field == "spikes" and not torch.equal(tensor, (tensor != 0).to(tensor.dtype)))
+    if graded:
+        warnings.warn(
+            "Input spikes are neither 0 nor 1. The chip receives one event for every entry that is not 0, "
+            "its value is ignored.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _check_weights(module: HXBaseExperimentModule) -> None:
+    for name, parameter in module.named_parameters(recurse=False):
+        if not _all_finite(parameter):
+            raise ValueError(f"The {name} of {module} contains NaN or infinite values. Set finite ones.")
+
+
+def _check_connection(source: Node, target: Node) -> None:
+    field = target.module.input_field
+    if field is not None and field not in source.output.names():
+        raise ValueError(
+            f"{target.module} reads {field}, but {source.module} gives {', '.join(source.output.names())}. "
+            "Put a module that gives them in between."
+        )
+    given, expected = source.module.output_size, target.module.input_size
+    if given is not None and expected is not None and given != expected:
+        raise ValueError(
+            f"{target.module} expects {expected} features, but {source.module} gives {given}. Make the sizes agree."
+        )
+
+
+def _check_input(tensor: Tensor, module: HXBaseExperimentModule, field: str) -> None:
+    size = module.input_size
+    if tensor.ndim != 3 or (size is not None and tensor.shape[2] != size):
+        expected = f"(time, batch, {'features' if size is None else size})"
+        raise ValueError(f"The {field} given to {module} have shape {tuple(tensor.shape)}, expected {expected}.")
+    if 0 in tensor.shape:
+        raise ValueError(
+            f"The {field} given to {module} have shape {tuple(tensor.shape)}. "
+            "Give at least one time step, batch entry and feature."
+        )
+    if not _all_finite(tensor):
+        raise ValueError(f"The {field} given to {module} contain NaN or infinite values. Give finite ones.")
+
+
+def _all_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
+    # One reduction is much cheaper than an elementwise test; only an overflow of the sum needs the latter.
+    return bool(torch.isfinite(tensor.detach().sum())) or bool(torch.isfinite(tensor).all())

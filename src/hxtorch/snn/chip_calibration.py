@@ -1,0 +1,188 @@
+"""Which calibration a run uses: the loaded one, or one made for the parameters of the modules."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hxtorch import calibration
+from hxtorch.calibration import CalibrationResult, CalibrationTarget
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.modules.population import Population
+from hxtorch.snn.neuron_parameters import PARAMETERS
+from hxtorch.snn.parameter import HXParameter, Value, show
+from hxtorch.twin import Chip
+from hxtorch.twin.coordinates import CIRCUITS
+
+Placed = Iterable[tuple[Population, NDArray[np.int64]]]
+
+_SECONDS_TO_US = 1e6
+_SHORTEST_REFRACTORY = 0.008  # µs: one tick of the fastest clock; a model without refractory period says 0
+_POTENTIALS = ("leak", "reset", "threshold")
+
+
+def calibration_for(instance: ExecutionInstance, chip: Chip, placed: Placed) -> CalibrationResult:
+    """Return the calibration that a run on `chip` with these placed populations uses.
+
+    A loaded calibration wins: the populations take over its targets. Without one, the hardware values of the
+    populations become the target, and the chip is calibrated if that was not done before.
+    """
+    placed = list(placed)
+    if instance.calibration is not None:
+        _check_chip(instance.calibration, chip)
+        for population, circuits in placed:
+            read_parameters(population, instance.calibration, circuits)
+        return instance.calibration
+    key = (chip.identifier, *(_parameter_key(p, c) for p, c in placed))
+    if instance.made_calibration is None or instance.made_calibration[0] != key:
+        result = calibration.cached(chip, target_of(placed), instance.calib_cache_dir)
+        instance.made_calibration = (key, result)
+    return instance.made_calibration[1]
+
+
+def _check_chip(loaded: CalibrationResult, chip: Chip) -> None:
+    if loaded.chip_identifier != chip.identifier:
+        warnings.warn(
+            f"The loaded calibration was made for chip {loaded.chip_identifier!r}, but {chip.identifier!r} is "
+            "connected. Its neurons will be off their targets: calibrate this chip or load its own file.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+# --- From a loaded calibration to parameters ----------------------------------------------------------------
+
+
+def calibrated_values(target: CalibrationTarget, circuits: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+    """Hardware values of the neurons on `circuits` under a target, in the units of the parameters."""
+
+    def per_neuron(value: Any) -> NDArray[np.float64]:
+        array = np.asarray(value, dtype=np.float64)
+        return np.asarray(array[circuits] if array.ndim else np.full(circuits.size, float(array)))
+
+    def seconds(value: Any) -> torch.Tensor:
+        return torch.tensor(per_neuron(value) / _SECONDS_TO_US, dtype=torch.float32)
+
+    exc, inh = seconds(target.tau_syn_exc), seconds(target.tau_syn_inh)
+    gm = per_neuron(target.i_synin_gm)[0]
+    values = {
+        name: torch.tensor(np.rint(per_neuron(getattr(target, name))).astype(np.int64)) for name in _POTENTIALS
+    }
+    return {
+        **values,
+        "tau_mem": seconds(target.tau_mem),
+        "tau_syn": exc if torch.equal(exc, inh) else torch.stack([exc, inh]),
+        "i_synin_gm": torch.tensor([int(gm), int(gm)]),
+        "membrane_capacitance": torch.tensor(per_neuron(target.membrane_capacitance).astype(np.int64)),
+        "refractory_time": seconds(target.refractory_time),
+        "synapse_dac_bias": torch.tensor(int(np.asarray(target.synapse_dac_bias).flat[0])),
+    }
+
+
+def read_parameters(population: Population, loaded: CalibrationResult, circuits: NDArray[np.int64]) -> None:
+    """Take over the targets of a loaded calibration as hardware values of a population, once.
+
+    Of plain values the model's value changes too. A value that the user chose and the calibration overrides
+    gives one warning that names both.
+    """
+    if population.calibration_read is loaded:
+        return
+    overridden = []
+    for name, value in calibrated_values(loaded.target, circuits).items():
+        if name not in population.params:
+            continue
+        parameter = population.params[name]
+        if _chosen_by_user(name, parameter) and not _agrees(parameter.hardware_value, value):
+            overridden.append(f"{name} {show(parameter.hardware_value)} -> {show(_short(value))}")
+        setattr(population, name, parameter.with_hardware_value(value))
+    population.calibration_read = loaded
+    if overridden:
+        warnings.warn(
+            f"{type(population).__name__}: the loaded calibration decides on the chip and overrides "
+            f"{', '.join(overridden)}. Without load_calib, the chip is calibrated to the module's own values.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _chosen_by_user(name: str, parameter: Any) -> bool:
+    """Whether a hardware value was given on purpose: it is no default, or it differs from the model's."""
+    if name == "refractory_time" and _agrees(parameter.hardware_value, torch.tensor(1e-6)):
+        return False
+    default = PARAMETERS[name].default
+    return not isinstance(parameter, HXParameter) or not _agrees(parameter.hardware_value, torch.tensor(default))
+
+
+def _agrees(value: Value, other: torch.Tensor) -> bool:
+    a = torch.as_tensor(value, dtype=torch.float64)
+    return bool(torch.isclose(a, other.to(torch.float64), rtol=1e-4, atol=0).all())
+
+
+def _short(value: torch.Tensor) -> Value:
+    """One number if all neurons have the same."""
+    first = value.reshape(-1)[0]
+    return float(first) if bool((value == first).all()) else value
+
+
+# --- From parameters to a target ----------------------------------------------------------------------------
+
+
+def _parameter_key(population: Population, circuits: NDArray[np.int64]) -> tuple[object, ...]:
+    def hashable(value: Value) -> object:
+        return (tuple(value.shape), value.numpy().tobytes()) if isinstance(value, torch.Tensor) else value
+
+    values = tuple((name, hashable(p.hardware_value)) for name, p in population.params.items())
+    return (circuits.tobytes(), values)
+
+
+def target_of(placed: Placed) -> CalibrationTarget:
+    """Collect the hardware values of placed populations into one target for the chip.
+
+    Circuits that no population uses get the default target. Settings that the chip shares have to agree,
+    otherwise AttributeError.
+    """
+    placed = list(placed)
+    default = CalibrationTarget()
+    fields: dict[str, Any] = {}
+    for name, rows in _FIELDS.items():
+        for field, row, scale in rows:
+            array = np.full(CIRCUITS, float(np.asarray(getattr(default, field)).flat[0]))
+            for population, circuits in placed:
+                value = np.asarray(population.params[name].hardware_value, dtype=np.float64)
+                array[circuits] = (value[row] if value.ndim == 2 else value) * scale
+            fields[field] = array
+    fields["refractory_time"] = np.maximum(fields["refractory_time"], _SHORTEST_REFRACTORY)
+    fields["membrane_capacitance"] = fields["membrane_capacitance"].astype(np.int64)
+    shared = {name: _shared_value(name, placed) for name in ("synapse_dac_bias", "i_synin_gm")}
+    return replace(default, **fields, **{name: v for name, v in shared.items() if v is not None})
+
+
+_FIELDS = {
+    "leak": (("leak", 0, 1.0),),
+    "reset": (("reset", 0, 1.0),),
+    "threshold": (("threshold", 0, 1.0),),
+    "tau_mem": (("tau_mem", 0, _SECONDS_TO_US),),
+    "tau_syn": (("tau_syn_exc", 0, _SECONDS_TO_US), ("tau_syn_inh", 1, _SECONDS_TO_US)),
+    "membrane_capacitance": (("membrane_capacitance", 0, 1.0),),
+    "refractory_time": (("refractory_time", 0, _SECONDS_TO_US),),
+}
+
+
+def _shared_value(name: str, placed: list[tuple[Population, NDArray[np.int64]]]) -> float | None:
+    """Return the one value of a setting that the chip shares between all neurons."""
+    label = "i_synin_gm[0]" if name == "i_synin_gm" else name
+    values = np.concatenate(
+        [np.asarray(p.params[name].hardware_value, dtype=np.float64).reshape(-1) for p, _ in placed]
+    )
+    if values.size and not np.all(values == values[0]):
+        raise AttributeError(
+            f"'{label}' requires same value for all neurons, but the modules ask for "
+            f"{', '.join(f'{v:g}' for v in np.unique(values))}. Give all modules of an execution instance the same."
+        )
+    return float(values[0]) if values.size else None

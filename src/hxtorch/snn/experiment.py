@@ -1,0 +1,130 @@
+"""The experiment collects calls of modules; `run` executes them, on the chip or in the model alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime
+from hxtorch.snn.execution_info import ExecutionInfo
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.graph import Graph, GraphBuilder
+from hxtorch.snn.handle import Handle
+from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
+
+
+class Experiment:
+    """Networks that run together.
+
+    * `mock`: compute the model alone, without a chip.
+    * `dt`: time step of inputs, model and observables, in seconds.
+    * `hw_routing_func`: how the network is placed and routed on the chip; None is the default way.
+    """
+
+    def __init__(
+        self, mock: bool = False, dt: float = 1e-6, hw_routing_func: Callable[..., Any] | None = None
+    ) -> None:
+        if not (math.isfinite(dt) and dt > 0):
+            raise ValueError(f"dt is {dt}, but must be a positive time step in seconds, for example 1e-6.")
+        self.mock = mock
+        self.dt = dt
+        self.hw_routing_func = hw_routing_func
+        self._calls = GraphBuilder()
+        self._default_execution_instance: ExecutionInstance | None = None
+
+    @property
+    def default_execution_instance(self) -> ExecutionInstance:
+        """Where modules run that were given no execution instance; created at first use."""
+        if self._default_execution_instance is None:
+            self._default_execution_instance = ExecutionInstance()
+        return self._default_execution_instance
+
+    @default_execution_instance.setter
+    def default_execution_instance(self, instance: ExecutionInstance) -> None:
+        self._default_execution_instance = instance
+
+    def connect(self, module: HXBaseExperimentModule, inputs: tuple[Handle, ...]) -> Handle:
+        """Note that `module` reads `inputs`; returns its output handle in the current graph."""
+        return self._calls.connect(module, inputs)
+
+    def build_graph(self) -> Graph:
+        """The network as called since the last run. Nothing called: ValueError; a cycle: ValueError."""
+        if not len(self._calls):
+            raise ValueError(
+                "There is nothing to run: no module was called since the last run. "
+                "Call the modules again before each run."
+            )
+        return self._calls.build()
+
+    def clear_calls(self) -> None:
+        """Forget the calls made since the last run."""
+        self._calls.clear()
+
+    def clear(self) -> None:
+        """Return to the state of a fresh experiment, without calls and execution instance."""
+        self.clear_calls()
+        self._default_execution_instance = None
+
+    def get_hw_results(
+        self, runtime: int | None, *, trial_seed: int | None = None
+    ) -> tuple[dict[HXBaseExperimentModule, Any], ExecutionInfo | None]:
+        """Run the called network on the chip: processed data by module, and about the run; mock: nothing."""
+        if self.mock:
+            return {}, None
+        graph = self.build_graph()
+        check_graph(graph)
+        return self._run_on_chip(graph, check_runtime(runtime, self.dt), trial_seed)
+
+    def _run_on_chip(
+        self, graph: Graph, runtime: int, trial_seed: int | None
+    ) -> tuple[dict[HXBaseExperimentModule, Any], ExecutionInfo]:
+        from hxtorch.snn import chip_run  # imports the mapping and the chip, which mock mode never needs
+
+        check_chip_input(graph, runtime)
+        raw, info = chip_run.execute(self, graph, runtime, trial_seed)
+        processed = {
+            module: module.post_process(data, runtime * self.dt) if isinstance(module, HXModule) else data
+            for module, data in raw.items()
+        }
+        return processed, info
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A copy of a network belongs to the same experiment, which holds the place where it runs.
+        return self
+
+
+def run(experiment: Experiment, runtime: int | None, *, trial_seed: int | None = None) -> ExecutionInfo | None:
+    """Execute the modules called since the last run and fill their handles.
+
+    `runtime` counts time steps of `experiment.dt` and must cover the inputs; mock mode ignores it.
+    `trial_seed` fixes the temporal noise of a virtual chip; None draws it from torch's generator.
+
+    Afterwards, also after an error, the calls are forgotten and the experiment can be used again.
+    Returns None in mock mode. Unusable run times, shapes or values: ValueError.
+    """
+    try:
+        steps = 0 if experiment.mock else check_runtime(runtime, experiment.dt)
+        graph = experiment.build_graph()
+        check_graph(graph)
+        hw_map: dict[HXBaseExperimentModule, Any] = {}
+        info: ExecutionInfo | None = None
+        if not experiment.mock:
+            hw_map, info = experiment._run_on_chip(graph, steps, trial_seed)
+        _fill_handles(graph, hw_map)
+    finally:
+        experiment.clear_calls()
+    return info
+
+
+def _fill_handles(graph: Graph, hw_map: dict[HXBaseExperimentModule, Any]) -> None:
+    """Compute all modules in order. If one fails, no handle of the graph stays filled."""
+    done = False
+    try:
+        for node in graph.modules_in_order:
+            node.module.exec_forward(node.inputs, node.output, hw_map)
+        done = True
+    finally:
+        if not done:
+            for node in graph.modules_in_order:
+                node.output.clear()

@@ -1,0 +1,105 @@
+"""Base classes of all modules: a call notes the module in the experiment's graph, `run` computes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import nn
+
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.handle import Handle, TensorHandle
+from hxtorch.snn.observables import HardwareObservables
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+
+def _identity(self: nn.Module, input: Handle, hw_data: Any = None) -> Handle:
+    """Return the input."""
+    return input
+
+
+class HXBaseExperimentModule(nn.Module):
+    """A module that belongs to an experiment.
+
+    Calling it does no arithmetic: it returns an empty handle of `output_type`, which `run` fills with what
+    `forward_func` returns; by default that is the input.
+    """
+
+    output_type: ClassVar[type[Handle]] = TensorHandle
+    input_field: ClassVar[str | None] = None  # the tensor it reads from its input handles
+    # As a variable, not a method: subclasses choose the handles that they take and return.
+    forward_func: Callable[..., Handle] = _identity
+
+    def __init__(self, experiment: Experiment | None) -> None:
+        super().__init__()
+        self.experiment = experiment
+
+    @property
+    def input_size(self) -> int | None:
+        """Number of features that it reads; None: any."""
+        return None
+
+    @property
+    def output_size(self) -> int | None:
+        """Number of features that it returns; None: unknown."""
+        return None
+
+    def forward(self, *inputs: Handle) -> Handle:
+        """Note the call in the experiment's graph and return the handle that `run` will fill."""
+        if self.experiment is None:
+            raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
+        if not inputs:
+            raise TypeError(f"{type(self).__name__} needs at least one input handle.")
+        for item in inputs:
+            if not isinstance(item, Handle):
+                raise TypeError(
+                    f"{type(self).__name__} takes handles, got {type(item).__name__}. "
+                    "Wrap a tensor of spikes as NeuronHandle(spikes)."
+                )
+        return self.experiment.connect(self, inputs)
+
+    @property
+    def func(self) -> Callable[..., Handle]:
+        """`forward_func` as ``func(inputs, hw_data=None)``; hw_data is dropped if it has no such argument."""
+        forward_func = self.forward_func
+        takes_hw_data = _takes_hw_data(getattr(forward_func, "__func__", forward_func))
+
+        def uniform(inputs: tuple[Handle, ...], hw_data: Any = None) -> Handle:
+            return forward_func(*inputs, hw_data=hw_data) if takes_hw_data else forward_func(*inputs)
+
+        return uniform
+
+    def exec_forward(
+        self,
+        inputs: tuple[Handle, ...],
+        output: Handle,
+        hw_map: Mapping[HXBaseExperimentModule, Any],
+    ) -> None:
+        """Compute the module and fill `output`. `hw_map` holds the processed data of the chip by module."""
+        output.clone(self.func(inputs, hw_data=hw_map.get(self)))
+
+
+class HXModule(HXBaseExperimentModule):
+    """A module with a counterpart on the chip.
+
+    `execution_instance` says where it runs: None is the experiment's default instance (nowhere in mock mode).
+    """
+
+    def __init__(self, experiment: Experiment | None, execution_instance: ExecutionInstance | None = None) -> None:
+        super().__init__(experiment)
+        if execution_instance is None and experiment is not None and not experiment.mock:
+            execution_instance = experiment.default_execution_instance
+        self.execution_instance = execution_instance
+
+    def post_process(self, hw_data: HardwareObservables, runtime: float) -> Any:
+        """Turn raw data of the chip into the `hw_data` of `forward_func`. `runtime` is in seconds."""
+        return hw_data
+
+
+@lru_cache(maxsize=256)
+def _takes_hw_data(function: Callable[..., Any]) -> bool:
+    return "hw_data" in inspect.signature(function).parameters

@@ -1,0 +1,59 @@
+"""Sources of spikes outside of the chip's neurons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.checks import positive_int
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.handle import Handle, NeuronHandle
+from hxtorch.snn.modules.base import HXModule
+from hxtorch.snn.observables import HardwareObservables
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+
+class InputNeuron(HXModule):
+    """Passes the spikes of its input on.
+
+    If the execution instance has `input_loopback`, the spikes that the chip recorded of this population
+    replace the values; the gradient still goes to the input.
+    """
+
+    output_type: ClassVar[type[Handle]] = NeuronHandle
+    input_field = "spikes"
+
+    def __init__(
+        self, size: int, experiment: Experiment | None, execution_instance: ExecutionInstance | None = None
+    ) -> None:
+        super().__init__(experiment, execution_instance)
+        self.size = positive_int("size", size)
+
+    @property
+    def input_size(self) -> int:
+        """`size`."""
+        return self.size
+
+    @property
+    def output_size(self) -> int:
+        """`size`."""
+        return self.size
+
+    def forward_func(self, input: NeuronHandle, hw_data: Tensor | None = None) -> NeuronHandle:
+        """The input's `spikes` (T, B, size), or the recorded ones."""
+        assert input.spikes is not None
+        return NeuronHandle(spikes=F.input_neuron(input.spikes, hw_data))
+
+    def post_process(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
+        """Recorded input spikes on the time grid, or None."""
+        if hw_data.spikes is None or self.experiment is None:
+            return None
+        return hw_data.spikes.to_dense(runtime, self.experiment.dt)
+
+    def extra_repr(self) -> str:
+        """Size, as `print` shows it."""
+        return f"size={self.size}"

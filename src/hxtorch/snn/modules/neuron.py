@@ -1,0 +1,202 @@
+"""Leaky integrate-and-fire neurons and leaky integrators.
+
+In the model the membrane follows ``tau_mem dv/dt = leak - v + i``; it has no refractory period and ignores
+the membrane capacitance, which are settings of the chip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle
+from hxtorch.snn.modules.population import Parameter, Population, TraceValue, check_extra_params
+from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+
+class Neuron(Population):
+    """Spiking leaky integrate-and-fire neurons with exponential synaptic currents.
+
+    Parameters are described in `hxtorch.snn.neuron_parameters`; further ones of that table are accepted by
+    keyword. Others:
+
+    * `method`, `alpha`: surrogate gradient and its steepness.
+    * `enable_*_recording`: what the chip records; `record_neuron_id` is the neuron that the MADC samples.
+    * `placement_constraint`: a place on the chip for every neuron.
+    * `cadc_time_shift`, `shift_cadc_to_first`, `trace_offset`, `trace_scale`: how the CADC trace is aligned
+      with the model, in this order (`hxtorch.snn.observables.postprocess_cadc`).
+    * `interpolation_mode`: "linear" or "nn", how CADC samples come onto the grid of time steps.
+    """
+
+    output_type: ClassVar[type[Handle]] = NeuronHandle
+
+    def __init__(
+        self,
+        size: int,
+        experiment: Experiment | None,
+        leak: Parameter = 80,
+        reset: Parameter = 80,
+        threshold: Parameter = 125,
+        tau_mem: Parameter = 10e-6,
+        tau_syn: Parameter = 10e-6,
+        i_synin_gm: Parameter = 500,
+        membrane_capacitance: Parameter = 63,
+        refractory_time: Parameter = 1e-6,
+        synapse_dac_bias: Parameter = 600,
+        holdoff_time: Parameter = 0e-6,
+        method: str = "superspike",
+        alpha: float = 50.0,
+        execution_instance: ExecutionInstance | None = None,
+        enable_spike_recording: bool = True,
+        enable_cadc_recording: bool = True,
+        enable_cadc_recording_placement_in_dram: bool = False,
+        enable_madc_recording: bool = False,
+        record_neuron_id: int | tuple[int, int] | None = None,
+        placement_constraint: Sequence[Any] | None = None,
+        trace_offset: TraceValue = 0.0,
+        trace_scale: TraceValue = 1.0,
+        cadc_time_shift: int = 0,
+        shift_cadc_to_first: bool = False,
+        interpolation_mode: str = "linear",
+        neuron_structure: Any = None,
+        **extra_params: Parameter,
+    ) -> None:
+        check_extra_params(type(self), extra_params)
+        super().__init__(
+            size,
+            experiment,
+            execution_instance,
+            params={
+                "leak": leak,
+                "reset": reset,
+                "threshold": threshold,
+                "tau_mem": tau_mem,
+                "tau_syn": tau_syn,
+                "i_synin_gm": i_synin_gm,
+                "membrane_capacitance": membrane_capacitance,
+                "refractory_time": refractory_time,
+                "synapse_dac_bias": synapse_dac_bias,
+                "holdoff_time": holdoff_time,
+                **extra_params,
+            },
+            enable_spike_recording=enable_spike_recording,
+            enable_cadc_recording=enable_cadc_recording,
+            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
+            enable_madc_recording=enable_madc_recording,
+            record_neuron_id=record_neuron_id,
+            placement_constraint=placement_constraint,
+            trace_offset=trace_offset,
+            trace_scale=trace_scale,
+            cadc_time_shift=cadc_time_shift,
+            shift_cadc_to_first=shift_cadc_to_first,
+            interpolation_mode=interpolation_mode,
+            neuron_structure=neuron_structure,
+        )
+        F.check_method(method)
+        self.method = method
+        self.alpha = alpha
+
+    def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
+        """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
+        x = self.summed_input(input)
+        spikes, cadc, madc = hw_data or NeuronData()
+        firing = F.Firing(self.model("threshold", x), self.model("reset", x), self.method, self.alpha)
+        states = F.integrate(x, self._membrane(x), firing, measured=F.Measured(cadc, spikes), dt=self._dt)
+        return NeuronHandle(states.spikes, states.membrane, states.current, madc)
+
+    def post_process(self, hw_data: HardwareObservables, runtime: float) -> NeuronData | ReadoutData:
+        """Chip data on the time grid; `runtime` in seconds."""
+        return NeuronData(
+            self.process_spikes(hw_data, runtime),
+            self.process_cadc(hw_data, runtime),
+            self.process_madc(hw_data),
+        )
+
+    def _membrane(self, x: Tensor) -> F.Membrane:
+        return F.Membrane(leak=self.model("leak", x), tau_syn=self.model("tau_syn", x), c=self.model("tau_mem", x))
+
+
+class ReadoutNeuron(Neuron):
+    """Leaky integrators: neurons that never fire. Arguments as in `Neuron`.
+
+    Parameters that belong to firing (`threshold`, `reset`, `refractory_time`, `method`, `alpha`, ...) are
+    accepted, so that one set of parameters can be given to all neurons of a network, and have no effect in
+    the model.
+    """
+
+    output_type: ClassVar[type[Handle]] = ReadoutNeuronHandle
+
+    def __init__(
+        self,
+        size: int,
+        experiment: Experiment | None,
+        leak: Parameter = 80,
+        tau_mem: Parameter = 10e-6,
+        tau_syn: Parameter = 10e-6,
+        i_synin_gm: Parameter = 500,
+        membrane_capacitance: Parameter = 63,
+        synapse_dac_bias: Parameter = 600,
+        execution_instance: ExecutionInstance | None = None,
+        enable_cadc_recording: bool = True,
+        enable_cadc_recording_placement_in_dram: bool = False,
+        enable_madc_recording: bool = False,
+        record_neuron_id: int | tuple[int, int] | None = None,
+        placement_constraint: Sequence[Any] | None = None,
+        trace_offset: TraceValue = 0.0,
+        trace_scale: TraceValue = 1.0,
+        cadc_time_shift: int = 0,
+        shift_cadc_to_first: bool = False,
+        interpolation_mode: str = "linear",
+        neuron_structure: Any = None,
+        *,
+        method: str = "superspike",
+        alpha: float = 50.0,
+        **extra_params: Parameter,
+    ) -> None:
+        check_extra_params(type(self), extra_params)
+        super().__init__(
+            size,
+            experiment,
+            leak,
+            tau_mem=tau_mem,
+            tau_syn=tau_syn,
+            i_synin_gm=i_synin_gm,
+            membrane_capacitance=membrane_capacitance,
+            synapse_dac_bias=synapse_dac_bias,
+            method=method,
+            alpha=alpha,
+            execution_instance=execution_instance,
+            enable_spike_recording=False,
+            enable_cadc_recording=enable_cadc_recording,
+            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
+            enable_madc_recording=enable_madc_recording,
+            record_neuron_id=record_neuron_id,
+            placement_constraint=placement_constraint,
+            trace_offset=trace_offset,
+            trace_scale=trace_scale,
+            cadc_time_shift=cadc_time_shift,
+            shift_cadc_to_first=shift_cadc_to_first,
+            interpolation_mode=interpolation_mode,
+            neuron_structure=neuron_structure,
+            **extra_params,
+        )
+
+    def forward_func(  # type: ignore[override]  # like its handle, its data has no spikes
+        self, *input: SynapseHandle, hw_data: ReadoutData | None = None
+    ) -> ReadoutNeuronHandle:
+        """Integrate the sum of all inputs (T, B, size), with the chip's membrane if there is one."""
+        x = self.summed_input(input)
+        cadc, madc = hw_data or ReadoutData()
+        states = F.integrate(x, self._membrane(x), measured=F.Measured(cadc), dt=self._dt)
+        return ReadoutNeuronHandle(states.membrane, states.current, madc)
+
+    def post_process(self, hw_data: HardwareObservables, runtime: float) -> ReadoutData:
+        """Chip data on the time grid; `runtime` in seconds."""
+        return ReadoutData(self.process_cadc(hw_data, runtime), self.process_madc(hw_data))

@@ -1,0 +1,219 @@
+"""Populations of neurons: parameters, what is recorded, and the way of chip data to the model."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hxtorch.snn.checks import positive_int
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.handle import SynapseHandle
+from hxtorch.snn.modules.base import HXModule
+from hxtorch.snn.neuron_parameters import PARAMETERS, check_parameter, chip_range_report
+from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
+from hxtorch.snn.parameter import HXBaseParameter, Value, as_parameter, show
+
+if TYPE_CHECKING:
+    from hxtorch.calibration import CalibrationResult
+    from hxtorch.snn.experiment import Experiment
+
+Parameter = float | Sequence[float] | NDArray[Any] | Tensor | HXBaseParameter
+TraceValue = float | Tensor | Mapping[Any, float]
+
+
+class Population(HXModule):
+    """Neurons with parameters; the base of all neuron modules.
+
+    Every parameter is an attribute that holds a parameter object (`params` lists them). A number or tensor
+    assigned to it becomes an `HXParameter`.
+    """
+
+    input_field = "graded_spikes"
+
+    def __init__(
+        self,
+        size: int,
+        experiment: Experiment | None,
+        execution_instance: ExecutionInstance | None = None,
+        *,
+        params: Mapping[str, Parameter],
+        enable_spike_recording: bool = True,
+        enable_cadc_recording: bool = True,
+        enable_cadc_recording_placement_in_dram: bool = False,
+        enable_madc_recording: bool = False,
+        record_neuron_id: int | tuple[int, int] | None = None,
+        placement_constraint: Sequence[Any] | None = None,
+        trace_offset: TraceValue = 0.0,
+        trace_scale: TraceValue = 1.0,
+        cadc_time_shift: int = 0,
+        shift_cadc_to_first: bool = False,
+        interpolation_mode: str = "linear",
+        neuron_structure: Any = None,
+    ) -> None:
+        super().__init__(experiment, execution_instance)
+        self.size = positive_int("size", size)
+        for name, value in params.items():
+            setattr(self, name, value)
+        self.enable_spike_recording = enable_spike_recording
+        self.enable_cadc_recording = enable_cadc_recording
+        self.enable_cadc_recording_placement_in_dram = enable_cadc_recording_placement_in_dram
+        self.enable_madc_recording = enable_madc_recording
+        self.record_neuron_id = record_neuron_id
+        if enable_madc_recording:
+            _check_madc(record_neuron_id, self.size)
+        if placement_constraint is not None and len(placement_constraint) != self.size:
+            raise ValueError(
+                "The number of neurons in logical neurons in `placement_constraint` does not equal the "
+                f"`size` of the module. It has {len(placement_constraint)} entries for {self.size} neurons."
+            )
+        self.placement_constraint = placement_constraint
+        self.trace_offset = _trace_value("trace_offset", trace_offset, self.size)
+        self.trace_scale = _trace_value("trace_scale", trace_scale, self.size)
+        if isinstance(cadc_time_shift, bool) or not isinstance(cadc_time_shift, (int, np.integer)):
+            raise TypeError(f"cadc_time_shift is {cadc_time_shift!r}, but must be a whole number of time steps.")
+        self.cadc_time_shift = int(cadc_time_shift)
+        self.shift_cadc_to_first = shift_cadc_to_first
+        check_mode(interpolation_mode)
+        self.interpolation_mode = interpolation_mode
+        self.neuron_structure = neuron_structure
+        self.calibration_read: CalibrationResult | None = None  # whose targets the parameters have taken over
+        self._warn_outside_chip_range()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in PARAMETERS:
+            value = as_parameter(value)
+            check_parameter(name, value, self.size)
+        super().__setattr__(name, value)
+
+    @property
+    def params(self) -> dict[str, HXBaseParameter]:
+        """The parameters of these neurons by name."""
+        return {name: item for name, item in self._modules.items() if isinstance(item, HXBaseParameter)}
+
+    @property
+    def input_size(self) -> int:
+        """`size`."""
+        return self.size
+
+    @property
+    def output_size(self) -> int:
+        """`size`."""
+        return self.size
+
+    def model(self, name: str, like: Tensor) -> Value:
+        """Model value of a parameter as an operand for `like`: a number, or a tensor of its dtype and device.
+
+        Of a value with one row per synaptic input (excitatory, inhibitory) the model uses the mean.
+        """
+        value = self.params[name].model_value
+        if not isinstance(value, Tensor):
+            return value
+        value = value.to(like)
+        return value.mean(0) if value.ndim == 2 else value
+
+    def summed_input(self, inputs: tuple[SynapseHandle, ...]) -> Tensor:
+        """Sum of the graded spikes (T, B, size) of all inputs; unequal shapes: ValueError."""
+        tensors = [handle.graded_spikes for handle in inputs if handle.graded_spikes is not None]
+        shapes = {tuple(tensor.shape) for tensor in tensors}
+        if len(tensors) < len(inputs) or len(shapes) != 1:
+            raise ValueError(
+                f"The inputs of {self} have the shapes {sorted(shapes)}, expected graded spikes of one shape "
+                f"(time, batch, {self.size})."
+            )
+        return sum(tensors[1:], start=tensors[0])
+
+    def process_cadc(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
+        """The CADC trace on the time grid, shifted, offset and scaled; None if there is none."""
+        if hw_data.cadc is None:
+            return None
+        return postprocess_cadc(
+            hw_data.cadc.to_dense(runtime, self._dt, self.interpolation_mode),
+            self.cadc_time_shift,
+            self.shift_cadc_to_first,
+            0.0 if self.shift_cadc_to_first else by_neuron(self.trace_offset, hw_data.neurons, "trace_offset"),
+            by_neuron(self.trace_scale, hw_data.neurons, "trace_scale"),
+        )
+
+    def process_spikes(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
+        """The spikes on the time grid; None if there are none."""
+        return None if hw_data.spikes is None else hw_data.spikes.to_dense(runtime, self._dt)
+
+    def process_madc(self, hw_data: HardwareObservables) -> Tensor | None:
+        """The MADC samples (2, samples, B); None if there are none."""
+        return None if hw_data.madc is None else hw_data.madc.to_raw()
+
+    @property
+    def _dt(self) -> float:
+        if self.experiment is None:
+            raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
+        return self.experiment.dt
+
+    def _warn_outside_chip_range(self) -> None:
+        instance = self.execution_instance
+        if instance is None or getattr(instance, "calibration", None) is not None:  # that decides
+            return
+        report = chip_range_report(self.params)
+        if report:
+            warnings.warn(
+                f"{type(self).__name__} asks for values outside of the range of reliable calibration: "
+                f"{'; '.join(report)}. For values of the model alone use MixedHXModelParameter.",
+                UserWarning,
+                stacklevel=4,  # the line that constructs the neurons
+            )
+
+    def extra_repr(self) -> str:
+        """Size and all parameters that differ from their defaults, as `print` shows them."""
+        parts = [f"size={self.size}"]
+        for name, item in self.params.items():
+            if type(item).__name__ != "HXParameter":
+                parts.append(f"{name}={item!r}")
+            elif isinstance(item.model_value, Tensor) or item.model_value != PARAMETERS[name].default:
+                parts.append(f"{name}={show(item.model_value)}")
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        # The parameters are submodules; torch's own text would give each a line.
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def check_extra_params(module: type, extra: Mapping[str, Any]) -> None:
+    """TypeError for a keyword that is no parameter of neurons, with the closest valid name."""
+    for name in extra:
+        if name in PARAMETERS:
+            continue
+        valid = sorted({*inspect.signature(module).parameters, *PARAMETERS} - {"extra_params"})
+        close = difflib.get_close_matches(name, valid, n=1)
+        hint = f"Did you mean '{close[0]}'?" if close else f"Valid are {', '.join(valid)}."
+        raise TypeError(f"{module.__name__} got an unexpected keyword argument '{name}'. {hint}")
+
+
+def _check_madc(neuron: int | tuple[int, int] | None, size: int) -> None:
+    if neuron is None:
+        raise ValueError(
+            "enable_madc_recording needs record_neuron_id, the index of the neuron to record (or a pair)."
+        )
+    chosen = neuron if isinstance(neuron, (tuple, list)) else (neuron,)
+    if not 1 <= len(chosen) <= 2 or len(set(chosen)) != len(chosen):
+        raise ValueError(f"record_neuron_id is {neuron}, but the MADC records one neuron or two different ones.")
+    for index in chosen:
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not 0 <= index < size:
+            raise ValueError(f"record_neuron_id is {neuron}, but must name neurons of 0..{size - 1}.")
+
+
+def _trace_value(name: str, value: TraceValue, size: int) -> Tensor | dict[Hashable, float]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    tensor = torch.as_tensor(value, dtype=torch.float32).detach()
+    if tensor.shape not in ((), (1,), (size,)):
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected () or ({size},).")
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"{name} contains NaN or infinite values. Give finite ones.")
+    return tensor

@@ -1,0 +1,73 @@
+"""Synapses: the weights between two populations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.checks import positive_int
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.handle import Handle, NeuronHandle, SynapseHandle
+from hxtorch.snn.modules.base import HXModule
+from hxtorch.snn.transforms.weight_transforms import linear_saturating
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+
+class Synapse(HXModule):
+    """All-to-all synapses without bias: ``graded_spikes = spikes @ weight.T``.
+
+    `weight` has shape (out_features, in_features) and starts uniform in +-1/sqrt(in_features). On the chip
+    the weights are ``transform(weight)``, rounded to integers -63..63; the model uses `weight` itself. The
+    transform is kept as `weight_transform` and may be exchanged between runs.
+    """
+
+    output_type: ClassVar[type[Handle]] = SynapseHandle
+    input_field = "spikes"
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        experiment: Experiment | None,
+        execution_instance: ExecutionInstance | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        transform: Callable[[Tensor], Tensor] = linear_saturating,
+    ) -> None:
+        super().__init__(experiment, execution_instance)
+        self.in_features = positive_int("in_features", in_features)
+        self.out_features = positive_int("out_features", out_features)
+        self.weight = nn.Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
+        self.weight_transform = transform
+        self.reset_parameters()
+
+    @property
+    def input_size(self) -> int:
+        """`in_features`."""
+        return self.in_features
+
+    @property
+    def output_size(self) -> int:
+        """`out_features`."""
+        return self.out_features
+
+    def reset_parameters(self) -> None:
+        """Draw new weights, uniform in +-1/sqrt(in_features)."""
+        bound = 1 / math.sqrt(self.in_features)
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward_func(self, input: NeuronHandle) -> SynapseHandle:
+        """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
+        assert input.spikes is not None
+        return SynapseHandle(F.linear(input.spikes.to(self.weight), self.weight))
+
+    def extra_repr(self) -> str:
+        """Sizes, as `print` shows them."""
+        return f"in_features={self.in_features}, out_features={self.out_features}"

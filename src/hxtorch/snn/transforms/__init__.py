@@ -1,0 +1,1 @@
+"""Weight transforms, encoders and decoders."""

@@ -1,0 +1,52 @@
+"""The virtual chip: one die with its fixed pattern, temporal noise, and the engine that runs programs on it."""
+
+from hxtorch.twin.chip import DEFAULT_CHIP_SEED, Chip, VirtualChip
+from hxtorch.twin.config import (
+    ChipConfig,
+    CommonConfig,
+    ConfigError,
+    NeuronConfig,
+    ReadoutSource,
+    RoutingConfig,
+    RowMode,
+)
+from hxtorch.twin.die import Die
+from hxtorch.twin.noise import Noise
+from hxtorch.twin.program import (
+    CadcSamples,
+    InputEvents,
+    MadcSamples,
+    Program,
+    ProgramError,
+    Record,
+    Recording,
+    Spikes,
+    Trace,
+)
+from hxtorch.twin.threads import get_num_threads, set_num_threads
+
+__all__ = [
+    "DEFAULT_CHIP_SEED",
+    "CadcSamples",
+    "Chip",
+    "ChipConfig",
+    "CommonConfig",
+    "ConfigError",
+    "Die",
+    "InputEvents",
+    "MadcSamples",
+    "NeuronConfig",
+    "Noise",
+    "Program",
+    "ProgramError",
+    "ReadoutSource",
+    "Record",
+    "Recording",
+    "RoutingConfig",
+    "RowMode",
+    "Spikes",
+    "Trace",
+    "VirtualChip",
+    "get_num_threads",
+    "set_num_threads",
+]

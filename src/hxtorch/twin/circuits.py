@@ -1,0 +1,180 @@
+"""Config times die: from codes to the physical parameters of every circuit.
+
+Voltages are in CADC LSB, times in µs, currents in CADC LSB per µs (already divided by the capacitance).
+The nominal translation of each code stands once, in the functions `*_of` (code to value) and `code_for_*`
+(value to code); a calibration starts from the latter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import process as p
+from hxtorch.twin.config import ChipConfig, CommonConfig, NeuronConfig
+from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, QUADRANTS
+from hxtorch.twin.die import Die
+
+Array = NDArray[np.float64]
+
+UNBOUNDED = 1e6  # CADC LSB: stands for "no limit" where an ideal circuit has none
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitParameters:
+    """Physical parameters of the 512 circuits, each of shape (512,).
+
+    `drive_exc` and `drive_inh` are the synaptic drive (LSB/µs) that one event of weight 1 adds,
+    `saturation_*` the drive at which the input saturates, `static` the constant current (LSB/µs),
+    `reset_delay` the time from crossing the threshold to the reset.
+    """
+
+    leak: Array
+    reset: Array
+    threshold: Array
+    tau_mem: Array
+    tau_exc: Array
+    tau_inh: Array
+    tau_reset: Array
+    refractory: Array
+    reset_delay: Array
+    drive_exc: Array
+    drive_inh: Array
+    saturation_exc: Array
+    saturation_inh: Array
+    static: Array
+    floor: Array
+    ceiling: Array
+
+
+def capacitance_of(code: NDArray[np.generic]) -> Array:
+    """Membrane capacitance (pF) of a 6-bit code, with the intrinsic part."""
+    switched = np.asarray(code, dtype=np.float64) / MAX_CAPACITANCE_CODE * p.CAPACITANCE_FULL.value
+    return np.asarray(switched + p.CAPACITANCE_INTRINSIC.value)
+
+
+def relative_capacitance(code: NDArray[np.generic]) -> Array:
+    """Capacitance relative to that of code 63."""
+    full = p.CAPACITANCE_FULL.value + p.CAPACITANCE_INTRINSIC.value
+    return capacitance_of(code) / full
+
+
+def leak_of(code: Array) -> Array:
+    """Leak potential (LSB) of a v_leak code."""
+    return p.POTENTIAL_ANCHOR.value + p.LEAK_SLOPE.value * (code - p.LEAK_CODE.value)
+
+
+def code_for_leak(value: Array) -> Array:
+    """Nominal v_leak code for a leak potential (LSB)."""
+    return p.LEAK_CODE.value + (value - p.POTENTIAL_ANCHOR.value) / p.LEAK_SLOPE.value
+
+
+def reset_of(code: Array) -> Array:
+    """Reset potential (LSB) of a v_reset code."""
+    return p.POTENTIAL_ANCHOR.value + p.RESET_SLOPE.value * (code - p.RESET_CODE.value)
+
+
+def code_for_reset(value: Array) -> Array:
+    """Nominal v_reset code for a reset potential (LSB)."""
+    return p.RESET_CODE.value + (value - p.POTENTIAL_ANCHOR.value) / p.RESET_SLOPE.value
+
+
+def threshold_of(code: Array) -> Array:
+    """Threshold (LSB) of a v_threshold code."""
+    return p.THRESHOLD_ANCHOR.value + p.THRESHOLD_SLOPE.value * (code - p.THRESHOLD_CODE.value)
+
+
+def code_for_threshold(value: Array) -> Array:
+    """Nominal v_threshold code for a threshold (LSB)."""
+    return p.THRESHOLD_CODE.value + (value - p.THRESHOLD_ANCHOR.value) / p.THRESHOLD_SLOPE.value
+
+
+def code_for_tau_mem(tau: Array, capacitance_code: NDArray[np.generic]) -> Array:
+    """Nominal i_bias_leak code for a membrane time constant (µs)."""
+    return p.LEAK_TIME_CODE.value * relative_capacitance(capacitance_code) / tau
+
+
+def code_for_tau_exc(tau: Array) -> Array:
+    """Nominal i_bias_tau code of the excitatory input for a time constant (µs)."""
+    return p.TAU_EXC_CODE.value / tau
+
+
+def code_for_tau_inh(tau: Array) -> Array:
+    """Nominal i_bias_tau code of the inhibitory input for a time constant (µs)."""
+    return p.TAU_INH_CODE.value / tau
+
+
+def nominal_drive(gm_code: Array, dac_code: Array, capacitance_code: NDArray[np.generic]) -> Array:
+    """Nominal synaptic drive (LSB/µs) of one event of weight 1."""
+    dac = (dac_code / p.DAC_REFERENCE.value) ** p.DAC_EXPONENT.value
+    gm = gm_code / p.GM_REFERENCE.value
+    return np.asarray(p.SYNAPSE_DRIVE.value * dac * gm / relative_capacitance(capacitance_code))
+
+
+def refractory_of(config: NeuronConfig, common: CommonConfig) -> Array:
+    """Refractory time (µs): counter over the clock of 250 MHz / 2**(s + 1) that the circuit uses."""
+    scale = np.asarray(common.refractory_clock_scale)[config.refractory_clock]
+    ticks = np.maximum(config.refractory_counter, 1)  # the reset pulse lasts one tick at least
+    return np.asarray(ticks * 2.0 ** (scale + 1) / p.CHIP_CLOCK.value)
+
+
+def test_voltage_of(code: float) -> float:
+    """CADC test voltage (LSB) of a CapMem code; by definition codes 70 and 550 are 20 and 220 LSB."""
+    return 20.0 + p.THRESHOLD_SLOPE.value * (code - 70.0)
+
+
+def _per_circuit(quadrant_values: Array) -> Array:
+    return np.repeat(quadrant_values, CIRCUITS // QUADRANTS)
+
+
+def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
+    """Translate a configuration into the physical parameters of the circuits of one die."""
+    n, common = config.neurons, config.common
+
+    def cell(codes: Array) -> Array:
+        """A CapMem cell holds a whole number, except on an ideal chip."""
+        return codes if die.nominal else np.rint(codes)
+
+    def bias(codes: Array) -> Array:
+        """A bias current: code 0 still leaks a little, which keeps time constants finite."""
+        return np.maximum(cell(codes), 0.5)
+
+    capacitance = relative_capacitance(n.membrane_capacitance)
+    dac = _per_circuit(cell(common.synapse_dac_bias))
+    static = np.zeros(CIRCUITS)
+    drive, saturation = {}, {}
+    for kind, sign, center in (("exc", 1.0, p.SHIFT_CODE_EXC), ("inh", -1.0, p.SHIFT_CODE_INH)):
+        enabled = getattr(n, f"enable_{kind}")
+        gm = cell(getattr(n, f"i_bias_gm_{kind}"))
+        gain = getattr(die, f"gain_{kind}") * enabled
+        drive[kind] = gain * nominal_drive(gm, dac, n.membrane_capacitance)
+        # The OTA's limit is set by its bias current alone, not by the charge of the synapses.
+        limit = p.OTA_SATURATION.value * p.SYNAPSE_DRIVE.value * gm / p.GM_REFERENCE.value / capacitance
+        saturation[kind] = np.maximum(gain * limit, 1e-3) if not die.nominal else np.full(CIRCUITS, UNBOUNDED)
+        offset = cell(getattr(n, f"i_shift_{kind}")) - center.value - getattr(die, f"shift_{kind}")
+        strength = p.INPUT_OFFSET_SLOPE.value * gm / p.GM_REFERENCE.value / capacitance
+        if not die.nominal:
+            static += sign * enabled * strength * offset
+    static += n.enable_offset * p.OFFSET_CURRENT.value * cell(n.i_offset) / capacitance
+
+    tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / bias(n.i_bias_reset) * die.reset_time
+    return CircuitParameters(
+        leak=leak_of(cell(n.v_leak) - die.leak_code),
+        reset=reset_of(cell(n.v_reset) - die.reset_code),
+        threshold=np.where(n.enable_threshold, threshold_of(cell(n.v_threshold) - die.threshold_code), UNBOUNDED),
+        tau_mem=p.LEAK_TIME_CODE.value * capacitance / (bias(n.i_bias_leak) * die.leak_conductance),
+        tau_exc=p.TAU_EXC_CODE.value / bias(n.i_bias_tau_exc) * die.tau_exc,
+        tau_inh=p.TAU_INH_CODE.value / bias(n.i_bias_tau_inh) * die.tau_inh,
+        tau_reset=tau_reset * capacitance if not die.nominal else np.full(CIRCUITS, 1e-4),
+        refractory=refractory_of(n, common),
+        reset_delay=np.full(CIRCUITS, 0.0 if die.nominal else p.RESET_DELAY.value),
+        drive_exc=drive["exc"],
+        drive_inh=drive["inh"],
+        saturation_exc=saturation["exc"],
+        saturation_inh=saturation["inh"],
+        static=static,
+        floor=np.full(CIRCUITS, -UNBOUNDED if die.nominal else p.FLOOR.value),
+        ceiling=np.full(CIRCUITS, UNBOUNDED if die.nominal else p.CEILING.value),
+    )

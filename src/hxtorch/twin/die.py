@@ -1,0 +1,184 @@
+"""The fixed pattern of one chip: how each of its circuits deviates from the nominal design.
+
+A `Die` is drawn once from a seed and never changes; `Die.ideal()` deviates nowhere. Each effect is drawn
+from its own random stream, so that adding an effect leaves the others of the same chip as they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import process
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Die:
+    """Deviations of one chip from the nominal design.
+
+    * `leak_code`, `reset_code`, `threshold_code` (512,): codes by which a voltage cell has to be raised.
+    * `leak_conductance` (512,): factor on the leak conductance at a given code; 1 is nominal.
+    * `tau_exc`, `tau_inh` (512,): factors on the synaptic time constants at a given code.
+    * `gain_exc`, `gain_inh` (512,): factors on the charge-to-current gain of the inputs.
+    * `shift_exc`, `shift_inh` (512,): codes by which `i_shift` has to be raised for a zero input current.
+    * `reset_time` (512,): factor on the reset time constant.
+    * `synapse` (2, 256, 256), `driver` (2, 128): factors on the charge of a synapse and of a driver.
+    * `cadc_channel` (512,): offset of the CADC channels in LSB; `cadc_gain`, `cadc_ramp` (4,): per quadrant.
+    * `madc_offset`: in MADC LSB.
+    * `identifier`: names the chip; `nominal` marks a die without any limit of a real circuit (see `ideal`).
+    """
+
+    identifier: str
+    leak_code: Array
+    reset_code: Array
+    threshold_code: Array
+    leak_conductance: Array
+    tau_exc: Array
+    tau_inh: Array
+    gain_exc: Array
+    gain_inh: Array
+    shift_exc: Array
+    shift_inh: Array
+    reset_time: Array
+    synapse: Array
+    driver: Array
+    cadc_channel: Array
+    cadc_gain: Array
+    cadc_ramp: Array
+    madc_offset: float = 0.0
+    nominal: bool = False
+
+    @classmethod
+    def ideal(cls) -> Die:
+        """Return the mathematical model: no deviation, no quantised codes, no saturation, no latency.
+
+        With `Noise.off()` it computes what mock mode computes, in continuous time.
+        """
+        return _nominal_die("twin:ideal", nominal=True)
+
+    @classmethod
+    def from_seed(cls, seed: int) -> Die:
+        """Draw the chip number `seed` from the distributions of `hxtorch.twin.process`."""
+        if seed < 0:
+            raise ValueError(f"The chip seed is {seed}, but seeds are non-negative integers.")
+        return replace(_nominal_die(f"twin:{seed}", nominal=False), **_draw(seed))
+
+    def without(self, *effects: str) -> Die:
+        """Return a copy in which the named effects have no deviation, e.g. ``die.without("synapse")``."""
+        ideal = _nominal_die(self.identifier, nominal=False)
+        unknown = sorted(set(effects) - set(EFFECTS))
+        if unknown:
+            raise ValueError(f"A die has no effect called {', '.join(unknown)}. Known: {', '.join(EFFECTS)}.")
+        nominal: dict[str, Any] = {name: getattr(ideal, name) for name in effects}
+        return replace(
+            self,
+            identifier=f"{self.identifier} without {', '.join(sorted(effects))}",
+            **nominal,
+        )
+
+    def __repr__(self) -> str:
+        return f"Die({self.identifier!r})"
+
+
+EFFECTS = tuple(
+    name for name in Die.__dataclass_fields__ if name not in ("identifier", "nominal")
+)  # fmt: skip
+
+
+def _nominal_die(identifier: str, *, nominal: bool) -> Die:
+    zeros, ones = np.zeros(CIRCUITS), np.ones(CIRCUITS)
+    return Die(
+        identifier=identifier,
+        leak_code=zeros,
+        reset_code=zeros,
+        threshold_code=zeros,
+        leak_conductance=ones,
+        tau_exc=ones,
+        tau_inh=ones,
+        gain_exc=ones,
+        gain_inh=ones,
+        shift_exc=zeros,
+        shift_inh=zeros,
+        reset_time=ones,
+        synapse=np.ones((HEMISPHERES, ROWS, COLUMNS)),
+        driver=np.ones((HEMISPHERES, DRIVERS)),
+        cadc_channel=zeros,
+        cadc_gain=np.ones(QUADRANTS),
+        cadc_ramp=np.zeros(QUADRANTS),
+        nominal=nominal,
+    )
+
+
+def _quadrants(values: Array) -> Array:
+    """Spread one value per quadrant over its circuits."""
+    return np.repeat(values, CIRCUITS // QUADRANTS)
+
+
+def _draw(seed: int) -> dict[str, Any]:
+    """Draw every effect of chip `seed`; the name of an effect is part of its random stream."""
+
+    def normal(effect: str, *shape: int) -> Array:
+        stream = np.random.SeedSequence([seed, *effect.encode()])
+        return np.random.default_rng(stream).standard_normal(shape)
+
+    def log_normal(effect: str, spread: process.Fact, quadrant_spread: process.Fact) -> Array:
+        within = spread.value * normal(effect, CIRCUITS)
+        return np.exp(within + _quadrants(quadrant_spread.value * normal(f"{effect} quadrant", QUADRANTS)))
+
+    leak_reset = process.LEAK_RESET_CORRELATION.value
+    leak_threshold = process.LEAK_THRESHOLD_CORRELATION.value
+    reset_threshold = process.RESET_THRESHOLD_CORRELATION.value
+    correlation = np.array(
+        [
+            [1, leak_reset, leak_threshold],
+            [leak_reset, 1, reset_threshold],
+            [leak_threshold, reset_threshold, 1],
+        ]
+    )
+    potentials = np.linalg.cholesky(correlation) @ normal("potentials", 3, CIRCUITS)
+    spreads = (process.LEAK_SPREAD, process.RESET_SPREAD, process.THRESHOLD_SPREAD)
+    quadrant_spreads = (
+        process.LEAK_QUADRANT_SPREAD,
+        process.RESET_QUADRANT_SPREAD,
+        process.THRESHOLD_QUADRANT_SPREAD,
+    )
+    leak, reset, threshold = (
+        spread.value * row + _quadrants(quadrant.value * normal(f"potentials quadrant {i}", QUADRANTS))
+        for i, (spread, quadrant, row) in enumerate(zip(spreads, quadrant_spreads, potentials, strict=True))
+    )
+
+    rho = process.GAIN_CORRELATION.value
+    common, own = normal("gain", 2, CIRCUITS)
+    gain_quadrant = _quadrants(process.GAIN_QUADRANT_SPREAD.value * normal("gain quadrant", QUADRANTS))
+    spread = process.GAIN_SPREAD.value
+    gain_exc = np.exp(gain_quadrant + spread * common)
+    gain_inh = process.GAIN_INH_RATIO.value * np.exp(
+        gain_quadrant + spread * (rho * common + np.sqrt(1 - rho**2) * own)
+    )
+    return {
+        "leak_code": leak,
+        "reset_code": reset,
+        "threshold_code": threshold,
+        "leak_conductance": log_normal(
+            "leak conductance", process.LEAK_CONDUCTANCE_SPREAD, process.LEAK_CONDUCTANCE_QUADRANT_SPREAD
+        ),
+        "tau_exc": log_normal("tau exc", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD),
+        "tau_inh": log_normal("tau inh", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD),
+        "gain_exc": gain_exc,
+        "gain_inh": gain_inh,
+        "shift_exc": process.SHIFT_SPREAD.value * normal("shift exc", CIRCUITS),
+        "shift_inh": process.SHIFT_SPREAD.value * normal("shift inh", CIRCUITS),
+        "reset_time": np.exp(process.RESET_TIME_SPREAD.value * normal("reset time", CIRCUITS)),
+        "synapse": np.exp(process.SYNAPSE_SPREAD.value * normal("synapse", HEMISPHERES, ROWS, COLUMNS)),
+        "driver": np.exp(process.DRIVER_SPREAD.value * normal("driver", HEMISPHERES, DRIVERS)),
+        "cadc_channel": process.CADC_CHANNEL_SPREAD.value * normal("cadc channel", CIRCUITS),
+        "cadc_gain": 1 + process.CADC_GAIN_SPREAD.value * normal("cadc gain", QUADRANTS),
+        "cadc_ramp": process.CADC_RAMP_OFFSET_SPREAD.value * normal("cadc ramp", QUADRANTS),
+        "madc_offset": float(process.MADC_OFFSET_SPREAD.value * normal("madc offset", 1)[0]),
+    }

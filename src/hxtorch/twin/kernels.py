@@ -1,0 +1,54 @@
+"""Compiled kernels: one decorator that says how, and where the machine code is kept.
+
+Numba keeps compiled code next to the source and notices changes of that one file only. Kernels call kernels
+of other files, so here the folder of the cache carries a hash of all sources in the package that the kernel
+belongs to: a change of any of them leads to a new folder, never to stale code.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from platformdirs import user_cache_dir
+
+Function = Callable[..., Any]
+
+
+@lru_cache
+def _cache_folder(package: Path) -> str:
+    """Folder for the machine code of a package in its present state."""
+    stamps = []
+    for source in sorted(package.glob("*.py")):
+        status = source.stat()
+        stamps.append(f"{source.name} {status.st_mtime_ns} {status.st_size}")
+    state = zlib.crc32("\n".join(stamps).encode())
+    base = os.environ.get("NUMBA_CACHE_DIR") or Path(user_cache_dir("hxtorch")) / "kernels"
+    return str(Path(base) / f"{package.name}-{state:08x}")
+
+
+def kernel(fastmath: bool | set[str] = False) -> Callable[[Function], Function]:
+    """Compile a function with numba at its first call, without Python's lock, and keep the code on disk.
+
+    Division by zero follows IEEE 754, which vector code needs. Where no folder is writable, the kernel is
+    compiled in every process.
+    """
+
+    def compile_lazily(function: Function) -> Function:
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+        folder = _cache_folder(Path(function.__code__.co_filename).parent)
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = folder
+        try:
+            return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        except RuntimeError:  # no folder can be written
+            return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        finally:
+            numba.config.CACHE_DIR = before
+
+    return compile_lazily

@@ -1,0 +1,58 @@
+"""Temporal noise: everything that changes from one trial to the next on the same chip (chip.md 4.5, 9.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Strengths of the temporal noise; every one can be set to zero on its own.
+
+    The marks are those of `hxtorch.twin.process`: M measured, D documented, E estimate.
+
+    * `membrane` (CADC LSB, M): Ornstein-Uhlenbeck noise on the membrane voltage.
+    * `membrane_time` (µs, M): its correlation time.
+    * `cadc` (LSB, E) and `madc` (LSB, M): white noise of one conversion.
+    * `run_offset` (CADC LSB, M): shift of a neuron's CADC baseline from run to run.
+    * `threshold` (CADC LSB, M): jitter of the comparator from spike to spike.
+    * `charge` (relative, E): jitter of the charge of one synaptic event.
+    * `spike_loss` (probability, E): chance that the record of a spike is lost on its way off the chip.
+    * `cadc_phase` (fraction, D): the first CADC sample falls anywhere in this part of one sampling period.
+    """
+
+    membrane: float = 0.35
+    membrane_time: float = 10.0
+    cadc: float = 0.7
+    madc: float = 1.35
+    run_offset: float = 1.0
+    threshold: float = 0.2
+    charge: float = 0.01
+    spike_loss: float = 0.002
+    cadc_phase: float = 1.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not value >= 0:
+                raise ValueError(f"Noise.{item.name} is {value}, but a noise strength is at least 0.")
+        if self.membrane_time == 0:
+            raise ValueError("Noise.membrane_time is 0 µs, but a correlation time is positive.")
+        for name in ("spike_loss", "cadc_phase"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"Noise.{name} is {getattr(self, name)}, but it is at most 1.")
+
+    @classmethod
+    def off(cls) -> Noise:
+        """No temporal noise at all: every trial gives the same result."""
+        return cls().without(*_STRENGTHS)
+
+    def without(self, *names: str) -> Noise:
+        """Return a copy in which the named effects are switched off."""
+        unknown = sorted(set(names) - set(_STRENGTHS))
+        if unknown:
+            raise ValueError(f"There is no noise called {', '.join(unknown)}. Known: {', '.join(_STRENGTHS)}.")
+        return replace(self, **dict.fromkeys(names, 0.0))
+
+
+_STRENGTHS = tuple(item.name for item in fields(Noise) if item.name != "membrane_time")

@@ -1,0 +1,131 @@
+"""The process a die is drawn from: every number of the twin, with its source and how sure it is.
+
+Marks: D documented, M measured from public data, I inferred by arithmetic from those, E estimate. Sources
+are the tags of the fact sheet: CUBE66 is the published calibration of one real chip (Cramer et al. 2022),
+DEMO the published demo notebooks and their figures, CALIX and HALDLS the vendor's calibration and register
+descriptions, CRAMER22 the paper itself.
+
+Voltages are in CADC LSB (about 4.5 mV), times in µs, codes are CapMem LSB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number with its unit, its mark (D, M, I or E) and where it comes from."""
+
+    value: float
+    unit: str
+    mark: Literal["D", "M", "I", "E"]
+    source: str
+
+
+# --- Translation of codes: value = target + slope * (code - code at target) ---------------------------------
+
+POTENTIAL_ANCHOR = Fact(80.0, "CADC LSB", "M", "target of leak and reset in CUBE66")
+LEAK_CODE = Fact(629.0, "code", "M", "mean v_leak code for 80 LSB in CUBE66 (source-follower drop included)")
+LEAK_SLOPE = Fact(0.333, "LSB/code", "I", "0.79 / 0.99 of the threshold's slope, DEMO fp_calibration")
+RESET_CODE = Fact(625.0, "code", "M", "mean v_reset code for 80 LSB in CUBE66")
+RESET_SLOPE = Fact(0.370, "LSB/code", "I", "0.88 / 0.99 of the threshold's slope, DEMO fp_calibration")
+THRESHOLD_ANCHOR = Fact(150.0, "CADC LSB", "M", "target of the threshold in CUBE66")
+THRESHOLD_CODE = Fact(389.0, "code", "M", "mean v_threshold code for 150 LSB in CUBE66")
+THRESHOLD_SLOPE = Fact(200 / 480, "LSB/code", "D", "codes 70..550 map to 20..220 LSB, CALIX cadc_calib_target")
+
+LEAK_TIME_CODE = Fact(950.0, "µs code", "M", "tau_mem * i_bias_leak in CUBE66 at full capacitance")
+TAU_EXC_CODE = Fact(504.0, "µs code", "M", "tau_syn * i_bias_tau, excitatory, CUBE66")
+TAU_INH_CODE = Fact(468.0, "µs code", "M", "tau_syn * i_bias_tau, inhibitory, CUBE66")
+RESET_TIME = Fact(0.19, "µs", "M", "reset time constant of a calibrated chip, DEMO superspike figure")
+RESET_DELAY = Fact(0.15, "µs", "E", "comparator and digital backend, from crossing to the reset conductance")
+RESET_TIME_CODE = Fact(1012.0, "code", "M", "i_bias_reset in CUBE66")
+OFFSET_CURRENT = Fact(0.02, "LSB/µs/code", "E", "constant current at full capacitance")
+
+CAPACITANCE_FULL = Fact(2.2, "pF", "D", "membrane capacitance at code 63, CALIX")
+CAPACITANCE_INTRINSIC = Fact(0.1, "pF", "I", "limits of CALIX's test with joined circuits")
+
+# --- Synaptic input -----------------------------------------------------------------------------------------
+
+SYNAPSE_DRIVE = Fact(
+    0.085, "LSB/µs per weight LSB", "I",
+    "PSP peak of 0.31 LSB per weight LSB at tau 10/10 µs, DAC 600, gm 500 (0.28 to 0.32, DEMO ts_06, ts_12)",
+)  # fmt: skip
+DAC_REFERENCE = Fact(600.0, "code", "D", "default synapse DAC bias, CALIX")
+DAC_EXPONENT = Fact(
+    1.5,
+    "",
+    "E",
+    "charge grows faster than the DAC bias: joins the amplitudes at DAC 600 (0.31) and 1000 (0.40)",
+)
+GM_REFERENCE = Fact(500.0, "code", "D", "default i_synin_gm, CALIX")
+OTA_SATURATION = Fact(500.0, "weight LSB at DAC 600", "E", "linear to 288 (DEMO ts_06), estimate 400..600")
+INPUT_OFFSET_SLOPE = Fact(0.013, "LSB/µs/code", "E", "rest shift of 10-20 LSB for 115 codes at tau_mem 10 µs")
+SHIFT_CODE_EXC = Fact(314.0, "code", "M", "mean i_shift_reference, excitatory, CUBE66")
+SHIFT_CODE_INH = Fact(294.0, "code", "M", "mean i_shift_reference, inhibitory, CUBE66")
+LINE_READOUT_REST = Fact(180.0, "CADC LSB", "E", "readout of an idle synaptic input line")
+LINE_READOUT_SLOPE = Fact(8.0, "LSB per LSB/µs", "E", "fall of the line's readout per unit of drive")
+
+# --- Limits of the membrane ---------------------------------------------------------------------------------
+
+FLOOR = Fact(12.0, "CADC LSB", "E", "trough of strong inhibition, DEMO ts_06 (117 MADC LSB)")
+FLOOR_WIDTH = Fact(15.0, "CADC LSB", "E", "soft compression above the floor")
+CEILING = Fact(235.0, "CADC LSB", "I", "upper boundary of +100 signed LSB, dynamic_range.boundary")
+CEILING_WIDTH = Fact(12.0, "CADC LSB", "E", "soft compression below the ceiling")
+
+# --- Time ---------------------------------------------------------------------------------------------------
+
+CHIP_CLOCK = Fact(250.0, "MHz", "D", "HALDLS pll defaults")
+INPUT_LATENCY = Fact(0.4, "µs", "M", "onset of PSPs on the MADC, DEMO ts_12 figure")
+SPIKE_LATENCY = Fact(0.08, "µs", "D", "chip stamp behind the spike, JAXSNN")
+ONCHIP_LATENCY = Fact(0.05, "µs", "E", "neuron to crossbar to synapse, a few cycles")
+
+# --- Readout ------------------------------------------------------------------------------------------------
+
+CADC_PERIOD = Fact(1.7, "µs", "D", "CRAMER22, sampling into SRAM")
+CADC_PERIOD_DRAM = Fact(6.0, "µs", "D", "grenade, sampling into DRAM")
+CADC_EARLINESS = Fact(1.0, "µs", "M", "stamps lie before the sample, DEMO ts_12 figure; hence cadc_time_shift=-1")
+CADC_SRAM_SAMPLES = Fact(100, "samples", "D", "grenade, SRAM buffer")
+CADC_DRAM_SAMPLES = Fact(204_800, "samples", "D", "grenade, DRAM buffer")
+CADC_RAMP_OFFSET_CODE = Fact(31.0, "code", "M", "mean ramp offset, CUBE66")
+CADC_RAMP_OFFSET_SLOPE = Fact(200 / 480, "LSB/code", "E", "as a CapMem voltage")
+CADC_RAMP_SLOPE_CODE = Fact(369.0, "code", "M", "mean ramp slope, CUBE66")
+MADC_PERIOD = Fact(17 / 500, "µs", "D", "500 MHz / (12 + 5), HALDLS")
+MADC_SAMPLES = Fact(65_535, "samples", "D", "HALDLS")
+MADC_AT_ANCHOR = Fact(305.0, "MADC LSB", "M", "code at 80 CADC LSB, DEMO ts_12 figure")
+MADC_SLOPE = Fact(2.85, "MADC per CADC LSB", "M", "2.88 (DEMO ts_12) and 2.75 (superspike figure)")
+
+# --- Fixed pattern before calibration: standard deviations ---------------------------------------------------
+
+LEAK_SPREAD = Fact(34.0, "code", "M", "within quadrants, CUBE66")
+RESET_SPREAD = Fact(34.0, "code", "M", "within quadrants, CUBE66")
+THRESHOLD_SPREAD = Fact(14.0, "code", "M", "within quadrants, CUBE66")
+LEAK_QUADRANT_SPREAD = Fact(22.0, "code", "M", "four quadrant means, CUBE66")
+RESET_QUADRANT_SPREAD = Fact(26.0, "code", "M", "four quadrant means, CUBE66")
+THRESHOLD_QUADRANT_SPREAD = Fact(12.0, "code", "M", "four quadrant means, CUBE66")
+LEAK_RESET_CORRELATION = Fact(0.61, "", "M", "CUBE66")
+LEAK_THRESHOLD_CORRELATION = Fact(0.21, "", "M", "CUBE66")
+RESET_THRESHOLD_CORRELATION = Fact(0.28, "", "M", "CUBE66")
+
+LEAK_CONDUCTANCE_SPREAD = Fact(0.126, "log", "M", "i_bias_leak, CUBE66")
+LEAK_CONDUCTANCE_QUADRANT_SPREAD = Fact(0.06, "log", "M", "CUBE66")
+TAU_SYN_SPREAD = Fact(0.20, "log", "M", "i_bias_tau within quadrants, CUBE66")
+TAU_SYN_QUADRANT_SPREAD = Fact(0.19, "log", "M", "CUBE66")
+GAIN_SPREAD = Fact(0.057, "log", "M", "i_bias_gm within quadrants, CUBE66")
+GAIN_QUADRANT_SPREAD = Fact(0.27, "log", "M", "CUBE66, partly the synapse DAC")
+GAIN_CORRELATION = Fact(0.42, "", "M", "excitatory and inhibitory gain of a neuron, CUBE66")
+GAIN_INH_RATIO = Fact(0.9, "", "M", "inhibitory inputs need 10 % more bias, CUBE66")
+SHIFT_SPREAD = Fact(115.0, "code", "M", "i_shift_reference, CUBE66")
+RESET_TIME_SPREAD = Fact(0.05, "log", "M", "DEMO ts_00")
+SYNAPSE_SPREAD = Fact(0.05, "log", "E", "no public number for single synapses")
+DRIVER_SPREAD = Fact(0.02, "log", "E", "short-term plasticity off, CALIX calls it minimal")
+CADC_CHANNEL_SPREAD = Fact(9.95, "LSB", "M", "1024 channels, CUBE66")
+CADC_GAIN_SPREAD = Fact(0.04, "", "M", "ramp slopes of the quadrants, CUBE66")
+CADC_RAMP_OFFSET_SPREAD = Fact(7.0, "code", "M", "ramp offsets of the quadrants, CUBE66")
+MADC_OFFSET_SPREAD = Fact(2.0, "MADC LSB", "E", "one MADC per chip")
+
+
+def facts() -> dict[str, Fact]:
+    """All facts of this module by name, for tables and documentation."""
+    return {name: value for name, value in globals().items() if isinstance(value, Fact)}

@@ -1,0 +1,141 @@
+"""What goes into a chip and what comes out of it: `Program` and `Recording`.
+
+Times are counted in cycles of the 125 MHz FPGA clock (8 ns). Circuits are numbered 0..511, batch entries
+0..B-1; every batch entry is emulated from rest, independently of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin.config import ChipConfig
+from hxtorch.twin.coordinates import CIRCUITS, MAX_RUNTIME_CYCLES
+
+
+class ProgramError(ValueError):
+    """A program asks for something that no chip can do."""
+
+
+def _no_indices() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class InputEvents:
+    """Spikes sent to the chip, sorted by batch entry and time.
+
+    `entry`, `time` (cycles) and `source` have shape (n,); `source` indexes `addresses`, the addresses that
+    the program may send to. An address has 13 bits: bits 11-12 choose the off-chip channel and with it the
+    PADI bus 0..3, bits 0-10 are row select and synapse label.
+    """
+
+    entry: NDArray[np.int64] = field(default_factory=_no_indices)
+    time: NDArray[np.int64] = field(default_factory=_no_indices)
+    source: NDArray[np.int64] = field(default_factory=_no_indices)
+    addresses: NDArray[np.int64] = field(default_factory=_no_indices)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What to record: circuits for spikes and CADC, up to two circuits (one even, one odd column) for the MADC.
+
+    `cadc_in_dram` chooses the slow, large CADC buffer. `trace_circuits` asks for the internal state of
+    these circuits at every step of the engine, which a virtual chip can give and a real one cannot.
+    """
+
+    spikes: NDArray[np.int64] = field(default_factory=_no_indices)
+    cadc: NDArray[np.int64] = field(default_factory=_no_indices)
+    madc: NDArray[np.int64] = field(default_factory=_no_indices)
+    cadc_in_dram: bool = False
+    trace: NDArray[np.int64] = field(default_factory=_no_indices)
+
+
+@dataclass(frozen=True)
+class Program:
+    """One experiment: configuration, batch size, run time in cycles, input events and what to record.
+
+    `resets` lists the times (cycles) at which all circuits are reset by command, as a calibration does.
+    """
+
+    config: ChipConfig
+    batch_size: int
+    runtime: int
+    events: InputEvents = field(default_factory=InputEvents)
+    record: Record = field(default_factory=Record)
+    resets: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ProgramError(f"The batch size is {self.batch_size}, but a program needs at least one entry.")
+        if not 0 < self.runtime <= MAX_RUNTIME_CYCLES:
+            raise ProgramError(
+                f"The run time is {self.runtime} cycles of 8 ns, but the chip's timer holds 1 to "
+                f"{MAX_RUNTIME_CYCLES} (34 s)."
+            )
+        for name in ("spikes", "cadc", "madc", "trace"):
+            circuits = getattr(self.record, name)
+            if circuits.size and not (circuits.min() >= 0 and circuits.max() < CIRCUITS):
+                raise ProgramError(f"Record.{name} names a circuit outside 0..{CIRCUITS - 1}.")
+            if np.unique(circuits).size != circuits.size:
+                raise ProgramError(f"Record.{name} names a circuit twice.")
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Recorded spikes, sorted by batch entry and time: `entry`, `time` (cycles) and `circuit`, each (n,)."""
+
+    entry: NDArray[np.int64]
+    time: NDArray[np.int64]
+    circuit: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CadcSamples:
+    """CADC samples of `circuits` (N,).
+
+    * `value`: uint8 codes 0..255, shape (B, S, N).
+    * `time`: stamps in cycles (float64), shape (B, 2, S): the two hemispheres sample independently.
+    * `count`: number of valid samples, shape (B, 2); slots behind it hold nothing.
+    """
+
+    circuits: NDArray[np.int64]
+    time: NDArray[np.float64]
+    count: NDArray[np.int64]
+    value: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class MadcSamples:
+    """MADC samples of `circuits` (M,), M <= 2: `time` (S,) in cycles and 10-bit `value` (B, S, M)."""
+
+    circuits: NDArray[np.int64]
+    time: NDArray[np.float64]
+    value: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Internal state at the end of every engine step: `time` (S,) in µs, the others (B, S, N).
+
+    `membrane` is in CADC LSB, `i_exc` and `i_inh` are the synaptic drives in CADC LSB per µs.
+    """
+
+    circuits: NDArray[np.int64]
+    time: NDArray[np.float64]
+    membrane: NDArray[np.float32]
+    i_exc: NDArray[np.float32]
+    i_inh: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a chip returns for one program; parts that were not asked for are None."""
+
+    spikes: Spikes | None = None
+    cadc: CadcSamples | None = None
+    madc: MadcSamples | None = None
+    trace: Trace | None = None
+    lost_spikes: int = 0
