@@ -10,39 +10,46 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt $(PIP_ARGS)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Stamp files, so that nothing is installed twice. The demo needs the package alone, which halves its installation.
+PACKAGE := $(VENV)/.package-installed
+TOOLS := $(VENV)/.tools-installed
 
 .PHONY: install demo test test-long bench images clean
 .DEFAULT_GOAL := demo
 
-install: $(INSTALLED)
+install: $(TOOLS)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(PACKAGE): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "hxtorch needs Python 3.11 or newer; say make PYTHON=/path/to/python"; exit 1; }
-	@echo "Installing into $(VENV) ..."
+	@echo "Installing hxtorch into $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
-		-e '.[notebook,dev]' -c constraints.txt $(PIP_ARGS)
+	@$(PIP) -e .
 	@touch $@
 
-demo: $(INSTALLED)
+$(TOOLS): $(PACKAGE)
+	@echo "Installing tools for notebooks and tests into $(VENV) ..."
+	@$(PIP) -e '.[notebook,dev]'
+	@touch $@
+
+demo: $(PACKAGE)
 	@$(BIN)/hxtorch demo --out out
 
-test: $(INSTALLED)
+test: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m 'not long' $(PYTEST_ARGS)
 
-test-long: $(INSTALLED)
+test-long: $(TOOLS)
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
-bench: $(INSTALLED)
+bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py
 
-images: $(INSTALLED)
+images: $(PACKAGE)
 	$(BIN)/python docs/make_images.py
 
 clean:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from hxtorch.twin import (
@@ -24,6 +25,7 @@ from hxtorch.twin import (
     VirtualChip,
     process,
 )
+from hxtorch.twin.die import EFFECTS
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -39,8 +41,7 @@ def ideal(step: float = 0.25) -> VirtualChip:
 
 def plain_die() -> Die:
     """No deviation, but every limit and latency of a real circuit."""
-    die = Die.from_seed(0)
-    return die.without(*(n for n in die.__dataclass_fields__ if n not in ("identifier", "nominal")))
+    return Die.from_seed(0).without(*EFFECTS)
 
 
 def neurons(
@@ -171,48 +172,57 @@ def reference(
     `weights` (sources, N) are signed and `recurrent` (N, N) goes from rows to columns; events are (cycle, source).
     """
     drive = DRIVE * np.asarray(weights, dtype=np.float64)
-    lateral = None if recurrent is None else DRIVE * np.asarray(recurrent, dtype=np.float64)
     n = drive.shape[1]
-    taus = ((1, tau_exc), (-1, tau_inh))
+    lateral = DRIVE * np.asarray(np.zeros((n, n)) if recurrent is None else recurrent, dtype=np.float64)
+    stimulus = np.array(sorted(events), dtype=np.int64).reshape(-1, 2)
+    membrane = np.empty((round(runtime / CYCLE) + 1, n))
+    constants = leak, reset, threshold, tau_mem, tau_exc, tau_inh, refractory
+    spikes = _simulate(drive, lateral, stimulus, membrane, constants)
+    return membrane, sorted((time, int(neuron)) for time, neuron in spikes)
 
-    def curve(tau: float, dt: Float) -> Float:
-        return double_exponential(dt, 1.0, tau_mem, tau)
 
-    cycles = round(runtime / CYCLE)
-    v, until = np.full(n, float(leak)), np.full(n, -1.0)
-    x = np.zeros((2, n))  # excitatory, inhibitory lines
-    at: dict[int, Float] = {}
-    for cycle, source in events:
-        at[cycle] = at.get(cycle, 0) + np.stack([np.maximum(drive[source], 0), np.maximum(-drive[source], 0)])
-    membrane, spikes = np.empty((cycles + 1, n)), []
-    fade = [np.exp(-CYCLE / tau) for _, tau in taus]
+@njit
+def _after(v, exc, inh, dt, leak, tau_mem, tau_exc, tau_inh):  # type: ignore[no-untyped-def]
+    """Membrane `dt` µs later without a spike."""
+    total = leak + (v - leak) * np.exp(-dt / tau_mem)
+    for current, tau in ((exc, tau_exc), (-inh, tau_inh)):
+        rate = 1 / tau_mem - 1 / tau
+        slow = dt if abs(rate) < 1e-9 else np.expm1(rate * dt) / rate
+        total += current * slow * np.exp(-dt / tau_mem)
+    return total
 
-    def move(v: Float, x: Float, dt: Float) -> Float:
-        free = leak + (v - leak) * np.exp(-dt / tau_mem)
-        return free + sum(sign * x[i] * curve(tau, dt) for i, (sign, tau) in enumerate(taus))
 
-    whole = np.full(n, CYCLE)
-    for cycle in range(cycles + 1):
-        if cycle in at:
-            x = x + at[cycle]
+@njit
+def _simulate(drive, lateral, events, membrane, constants):  # type: ignore[no-untyped-def]
+    leak, reset, threshold, tau_mem, tau_exc, tau_inh, refractory = constants
+    n, event = drive.shape[1], 0
+    v, until, exc, inh = np.full(n, leak), np.full(n, -1.0), np.zeros(n), np.zeros(n)
+    spikes = [(0.0, 0) for _ in range(0)]
+    for cycle in range(membrane.shape[0]):
+        while event < len(events) and events[event, 0] == cycle:
+            exc += np.maximum(drive[events[event, 1]], 0)
+            inh += np.maximum(-drive[events[event, 1]], 0)
+            event += 1
         membrane[cycle] = v
-        now, late = cycle * CYCLE, (cycle + 1) * CYCLE
-        part = np.clip(late - np.maximum(until, now), 0, CYCLE) if (until > now).any() else whole
-        held = until >= late
-        start = np.exp(-(CYCLE - part) / tau_exc), np.exp(-(CYCLE - part) / tau_inh)
-        after = np.where(held, reset, move(v, x * np.stack(start), part))
-        x = np.stack([x[0] * fade[0], x[1] * fade[1]])
-        for k in np.flatnonzero((after > threshold) & ~held):
-            begin = late - part[k]
-            fraction = (threshold - v[k]) / (after[k] - v[k]) if after[k] > v[k] else 0.0
-            spike = begin + float(np.clip(fraction, 0, 1)) * part[k]
-            spikes.append((spike, int(k)))
-            after[k], until[k] = reset, spike + refractory
-            if lateral is not None:  # the lines as if the jump had come at the spike itself
-                for i, (sign, tau) in enumerate(taus):
-                    x[i] += np.maximum(sign * lateral[k], 0) * np.exp(-(late - spike) / tau)
-        v = after
-    return membrane, sorted(spikes)
+        late = (cycle + 1) * CYCLE
+        late_exc, late_inh = exc * np.exp(-CYCLE / tau_exc), inh * np.exp(-CYCLE / tau_inh)
+        for k in range(n):
+            part = min(late - until[k], CYCLE)  # free part of this cycle
+            if part <= 0:
+                v[k] = reset
+                continue
+            gone = CYCLE - part
+            x, y = exc[k] * np.exp(-gone / tau_exc), inh[k] * np.exp(-gone / tau_inh)
+            before, v[k] = v[k], _after(v[k], x, y, part, leak, tau_mem, tau_exc, tau_inh)
+            if v[k] > threshold:
+                share = (threshold - before) / (v[k] - before) if before < threshold else 0.0
+                spike = late - part + share * part
+                spikes.append((spike, k))
+                v[k], until[k] = reset, spike + refractory
+                late_exc += np.maximum(lateral[k], 0) * np.exp(-(late - spike) / tau_exc)
+                late_inh += np.maximum(-lateral[k], 0) * np.exp(-(late - spike) / tau_inh)
+        exc, inh = late_exc, late_inh
+    return spikes
 
 
 def decode(routing: RoutingConfig, address: int) -> set[tuple[int, int, int, int]]:

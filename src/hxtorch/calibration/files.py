@@ -218,13 +218,12 @@ def _array(name: str, data: bytes) -> NDArray[Any]:
     """Build an array from the bytes of an .npy member whose header has been checked."""
     stream = io.BytesIO(data)
     try:
-        if np.lib.format.read_magic(stream) != (1, 0):
-            raise _UnfitError(f"its array {name!r} has an unknown layout.")
+        layout = np.lib.format.read_magic(stream)
         shape, _, kind = np.lib.format.read_array_header_1_0(stream, max_header_size=1000)
     except _MALFORMED as error:
         raise _UnfitError(f"its array {name!r} is damaged ({error}).") from error
     content = stream.read()
-    if kind not in _KINDS or len(shape) != 1 or shape[0] * kind.itemsize != len(content):
+    if layout != (1, 0) or kind not in _KINDS or len(shape) != 1 or shape[0] * kind.itemsize != len(content):
         raise _UnfitError(f"its array {name!r} is {kind}{shape} in {len(content)} bytes, which no register is.")
     return np.frombuffer(content, dtype=kind).copy()
 

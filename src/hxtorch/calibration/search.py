@@ -77,19 +77,19 @@ def predict(
         best = np.mean(predictions, axis=0)
         codes = _whole(np.exp(np.minimum(best, 20.0)) if log else best, low, high)
     residual = y + slope * (_axis(codes, log) - x) - goal
-    residual = np.where(np.isfinite(residual), np.expm1(residual) if log else residual, np.inf)
-    success = (np.abs(residual) <= tolerance) & (codes > low) & (codes < high)
+    measured = np.isfinite(residual)
+    residual = np.where(measured, np.expm1(residual) if log else residual, np.inf)
+    success = measured & (np.abs(residual) <= tolerance) & (codes > low) & (codes < high)
     return Found(codes, residual, success)
 
 
-def bisect(
-    above: Callable[[Array], BoolArray], circuits: int, *, low: float = 0, high: float = MAX_CAPMEM_CODE
-) -> tuple[Array, BoolArray]:
-    """Smallest whole codes in ``low..high`` for which ``above(codes)`` holds, assuming that it holds from there on.
+def bisect(above: Callable[[Array], BoolArray], low: Array, high: Array) -> tuple[Array, BoolArray]:
+    """Smallest whole codes between `low` and `high` (N,) for which ``above(codes)`` holds.
 
-    Returns codes and success, each (circuits,); success means that the codes lie inside the range.
+    It is assumed to hold from there on. Returns codes and success, each (N,); success means that the codes
+    lie inside the range.
     """
-    below, beyond = np.full(circuits, low), np.full(circuits, high)
+    below, beyond = low, high
     while np.any(beyond - below > 1):
         middle = np.floor((below + beyond) / 2)
         reached = above(middle)

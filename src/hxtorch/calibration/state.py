@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
+MIN_COUNTER = 30  # ticks of a refractory time, CALIX refractory_period
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -86,17 +88,23 @@ def initial_state(target: CalibrationTarget) -> State:
 
 
 def refractory_registers(time: Array) -> tuple[IntArray, IntArray, tuple[int, int]]:
-    """Counters and clocks (512,) and the two clock scales whose worst relative error over `time` (µs) is least.
+    """Counters and clocks (512,) and the scales of the two clocks that come closest to all of `time` (µs),
+    first in the worst case, then in the mean.
 
-    Among equals the slowest clocks win, then those that serve all circuits with one clock.
+    A counter below 30 counts as an error of one tick, because a clock does not start with the spike.
+    Among equally good scales the slowest clocks win, then those that serve all circuits with one clock.
     """
-    ticks_of_scale = 2.0 ** (np.arange(16) + 1) / facts.CHIP_CLOCK.value
-    counters = np.clip(np.rint(time / ticks_of_scale[:, None]), 1, 255)
-    error = np.abs(counters * ticks_of_scale[:, None] / time - 1)
-    _, fast, slow = min(
-        (round(float(np.minimum(error[f], error[s]).max()), 6), -f, -s) for f in range(16) for s in range(f, 16)
-    )
-    fast, slow = -fast, -slow
+    ticks = 2.0 ** (np.arange(16)[:, None] + 1) / facts.CHIP_CLOCK.value  # µs
+    counters = np.clip(np.rint(time / ticks), 1, 255)
+    error = np.abs(counters * ticks / time - 1)
+    error = np.where(counters < MIN_COUNTER, np.maximum(error, 1 / counters), error)
+    pairs = [(fast, slow) for fast in range(16) for slow in range(fast, 16)]
+
+    def cost(pair: tuple[int, int]) -> tuple[float, float, int, int]:
+        remaining = error[list(pair)].min(axis=0)
+        return round(float(remaining.max()), 6), round(float(remaining.mean()), 6), -pair[0], -pair[1]
+
+    fast, slow = min(pairs, key=cost)
     clock = (error[slow] < error[fast]).astype(np.int64)
     counter = np.where(clock == 1, counters[slow], counters[fast]).astype(np.int64)
     return counter, clock, (fast, slow)

@@ -29,8 +29,9 @@ Array = NDArray[np.float64]
 Sign = Literal["exc", "inh"]
 
 SIGNS: tuple[Sign, Sign] = ("exc", "inh")
-ROWS_USED = 16
-GAIN_TOLERANCE = 0.08  # relative
+ROWS_USED = 32
+WEIGHT = 3  # of each row, in gain measurements: together well below saturation
+GAIN_TOLERANCE = 0.20  # relative; a run sees the cells of both time constants, too
 SHIFT_TOLERANCE = 10.0  # codes
 LINE_AMPLITUDE = 80.0  # LSB, decay on the readout of a synaptic line that leaves room for strong inputs
 DEFLECTION = 35.0  # LSB, likewise on the membrane
@@ -85,7 +86,7 @@ def calibrate_tau_syn(bench: Bench, state: State, sign: Sign) -> State:
 
     result = predict(
         measure, getattr(state.neurons, register), target, Response(-1.0, logarithmic=True, significant=0.15),
-        runs=4, average=2, tolerance=TIME_TOLERANCE, low=1,
+        runs=5, average=3, tolerance=TIME_TOLERANCE, low=1,
     )  # fmt: skip
     return state.found(f"tau_syn_{sign}", register, result)
 
@@ -118,7 +119,7 @@ def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> St
     result = predict(
         lambda codes: rest_level(bench, replace(enabled, **_register(register, codes)), state.common) - reference,
         getattr(state.neurons, register), np.zeros(CIRCUITS), Response(slope),
-        runs=4, average=2, tolerance=float("inf"),
+        runs=5, average=3, tolerance=float("inf"),
     )  # fmt: skip
     residual = result.residual / slope
     state = state.with_neurons(**{register: result.codes})
@@ -151,7 +152,7 @@ def calibrate_gain(bench: Bench, state: State) -> State:
         result = predict(
             partial(response, sign), requested * goal / np.maximum(seen, 1e-3), goal,
             Response(1.0, logarithmic=True, significant=0.15),
-            runs=2, average=1, tolerance=GAIN_TOLERANCE, low=1,
+            runs=6, average=5, tolerance=GAIN_TOLERANCE, low=1,
         )  # fmt: skip
         state = state.found(f"gain_{sign}", register, result)
     return state
@@ -182,7 +183,7 @@ def _train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, flo
         state.neurons.membrane_capacitance,
     )
     area = drive * tau_mem * tau_syn  # LSB µs per weight
-    period = float(np.clip(np.rint(5 * ROWS_USED * np.median(area) / DEFLECTION), 2, 20))
+    period = float(np.clip(np.rint(WEIGHT * ROWS_USED * np.median(area) / DEFLECTION), 2, 20))
     weight = _weights(DEFLECTION * period / area)
     settling = 6.0 * 12.0 + 5.0
     first = 25.0

@@ -103,7 +103,7 @@ def _membranes(
         1,
         exp,
         leak=hxsnn.MixedHXModelParameter(0.0, 80),
-        reset=hxsnn.MixedHXModelParameter(0.0, 80),
+        reset=hxsnn.MixedHXModelParameter(0.0, 70),
         threshold=hxsnn.MixedHXModelParameter(1.0, 125),
         trace_offset=offset,
         trace_scale=trace_scale,

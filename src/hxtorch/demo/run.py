@@ -80,7 +80,12 @@ def _train(
 
 def _progress(epochs: int) -> tqdm[int]:
     """A progress bar for a person who watches; nothing in a log file."""
-    return tqdm(range(epochs), desc="training on the chip", unit="epoch", disable=not sys.stderr.isatty())
+    return tqdm(range(epochs), desc="training on the chip", unit="epoch", disable=not _watched())
+
+
+def _watched() -> bool:
+    """Whether a person sees what is printed to stderr."""
+    return sys.stderr.isatty()
 
 
 def _write(figure: Figure, path: Path) -> None:
@@ -95,6 +100,8 @@ class _Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
+        if _watched():
+            print(f"{name} ...", file=sys.stderr)
         begin = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - begin

@@ -69,7 +69,7 @@ def new_figure(width: float, height: float, figure: Figure | None = None) -> Fig
 
 def time_axis(axes: Axes, end: float, label: bool = True) -> None:
     """Let the x axis run from 0 to `end` in µs; with `label` it says so."""
-    axes.set_xlim(0, end)
+    axes.set_xlim(0, round(end, 6))  # dt in seconds times 1e6 misses whole numbers by a hair
     if label:
         axes.set_xlabel("time / µs")
     else:

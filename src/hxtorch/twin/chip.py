@@ -256,6 +256,6 @@ def _check_events(events: InputEvents, batch_size: int) -> None:
         raise ProgramError("Input events must be sorted by batch entry and time.")
 
 
-DEFAULT_CHIP_SEED = 66
+DEFAULT_CHIP_SEED = 44
 
 assert COLUMNS % LANES == 0  # a block never spans two hemispheres when all circuits are in use

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin import process as p
+from hxtorch.twin.capmem import cell_values
 from hxtorch.twin.config import ChipConfig, CommonConfig, NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, QUADRANTS
 from hxtorch.twin.die import Die
@@ -28,7 +29,7 @@ class CircuitParameters:
 
     `drive_exc` and `drive_inh` are the synaptic drive (LSB/µs) that one event of weight 1 adds,
     `saturation_*` the drive at which the input saturates, `static` the constant current (LSB/µs),
-    `reset_delay` the time from crossing the threshold to the reset.
+    `spike_delay` the time from crossing the threshold to spike and reset.
     """
 
     leak: Array
@@ -39,7 +40,7 @@ class CircuitParameters:
     tau_inh: Array
     tau_reset: Array
     refractory: Array
-    reset_delay: Array
+    spike_delay: Array
     drive_exc: Array
     drive_inh: Array
     saturation_exc: Array
@@ -132,44 +133,41 @@ def _per_circuit(quadrant_values: Array) -> Array:
 def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
     """Translate a configuration into the physical parameters of the circuits of one die."""
     n, common = config.neurons, config.common
+    cell = cell_values(n, die)
 
-    def cell(codes: Array) -> Array:
-        """A CapMem cell holds a whole number, except on an ideal chip."""
-        return codes if die.nominal else np.rint(codes)
-
-    def bias(codes: Array) -> Array:
+    def bias(name: str) -> Array:
         """A bias current: code 0 still leaks a little, which keeps time constants finite."""
-        return np.maximum(cell(codes), 0.5)
+        return np.maximum(cell[name], 0.5)
 
     capacitance = relative_capacitance(n.membrane_capacitance)
-    dac = _per_circuit(cell(common.synapse_dac_bias))
+    dac = _per_circuit(common.synapse_dac_bias if die.nominal else np.rint(common.synapse_dac_bias))
     static = np.zeros(CIRCUITS)
     drive, saturation = {}, {}
     for kind, sign, center in (("exc", 1.0, p.SHIFT_CODE_EXC), ("inh", -1.0, p.SHIFT_CODE_INH)):
         enabled = getattr(n, f"enable_{kind}")
-        gm = cell(getattr(n, f"i_bias_gm_{kind}"))
+        gm = cell[f"i_bias_gm_{kind}"]
         gain = getattr(die, f"gain_{kind}") * enabled
         drive[kind] = gain * nominal_drive(gm, dac, n.membrane_capacitance)
         # The OTA's limit is set by its bias current alone, not by the charge of the synapses.
         limit = p.OTA_SATURATION.value * p.SYNAPSE_DRIVE.value * gm / p.GM_REFERENCE.value / capacitance
         saturation[kind] = np.maximum(gain * limit, 1e-3) if not die.nominal else np.full(CIRCUITS, UNBOUNDED)
-        offset = cell(getattr(n, f"i_shift_{kind}")) - center.value - getattr(die, f"shift_{kind}")
+        offset = cell[f"i_shift_{kind}"] - center.value - getattr(die, f"shift_{kind}")
         strength = p.INPUT_OFFSET_SLOPE.value * gm / p.GM_REFERENCE.value / capacitance
         if not die.nominal:
             static += sign * enabled * strength * offset
-    static += n.enable_offset * p.OFFSET_CURRENT.value * cell(n.i_offset) / capacitance
+    static += n.enable_offset * p.OFFSET_CURRENT.value * cell["i_offset"] / capacitance
 
-    tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / bias(n.i_bias_reset) * die.reset_time
+    tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / bias("i_bias_reset") * die.reset_time
     return CircuitParameters(
-        leak=leak_of(cell(n.v_leak) - die.leak_code),
-        reset=reset_of(cell(n.v_reset) - die.reset_code),
-        threshold=np.where(n.enable_threshold, threshold_of(cell(n.v_threshold) - die.threshold_code), UNBOUNDED),
-        tau_mem=p.LEAK_TIME_CODE.value * capacitance / (bias(n.i_bias_leak) * die.leak_conductance),
-        tau_exc=p.TAU_EXC_CODE.value / bias(n.i_bias_tau_exc) * die.tau_exc,
-        tau_inh=p.TAU_INH_CODE.value / bias(n.i_bias_tau_inh) * die.tau_inh,
+        leak=leak_of(cell["v_leak"] - die.leak_code),
+        reset=reset_of(cell["v_reset"] - die.reset_code),
+        threshold=np.where(n.enable_threshold, threshold_of(cell["v_threshold"] - die.threshold_code), UNBOUNDED),
+        tau_mem=p.LEAK_TIME_CODE.value * capacitance / (bias("i_bias_leak") * die.leak_conductance),
+        tau_exc=p.TAU_EXC_CODE.value / bias("i_bias_tau_exc") * die.tau_exc,
+        tau_inh=p.TAU_INH_CODE.value / bias("i_bias_tau_inh") * die.tau_inh,
         tau_reset=tau_reset * capacitance if not die.nominal else np.full(CIRCUITS, 1e-4),
         refractory=refractory_of(n, common),
-        reset_delay=np.full(CIRCUITS, 0.0 if die.nominal else p.RESET_DELAY.value),
+        spike_delay=np.full(CIRCUITS, 0.0 if die.nominal else p.SPIKE_DELAY.value),
         drive_exc=drive["exc"],
         drive_inh=drive["inh"],
         saturation_exc=saturation["exc"],

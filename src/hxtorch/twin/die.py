@@ -31,6 +31,8 @@ class Die:
     * `synapse` (2, 256, 256), `driver` (2, 128): factors on the charge of a synapse and of a driver.
     * `cadc_channel` (512,): offset of the CADC channels in LSB; `cadc_gain`, `cadc_ramp` (4,): per quadrant.
     * `madc_offset`: in MADC LSB.
+    * `capmem_error`: strength of the errors with which CapMem cells hold their codes (1 is nominal), drawn
+      from `capmem_seed`.
     * `identifier`: names the chip; `nominal` marks a die without any limit of a real circuit (see `ideal`).
     """
 
@@ -52,6 +54,8 @@ class Die:
     cadc_gain: Array
     cadc_ramp: Array
     madc_offset: float = 0.0
+    capmem_error: float = 0.0
+    capmem_seed: int = 0
     nominal: bool = False
 
     @classmethod
@@ -87,7 +91,7 @@ class Die:
 
 
 EFFECTS = tuple(
-    name for name in Die.__dataclass_fields__ if name not in ("identifier", "nominal")
+    name for name in Die.__dataclass_fields__ if name not in ("identifier", "nominal", "capmem_seed")
 )  # fmt: skip
 
 
@@ -155,7 +159,11 @@ def _draw(seed: int) -> dict[str, Any]:
 
     rho = process.GAIN_CORRELATION.value
     common, own = normal("gain", 2, CIRCUITS)
-    gain_quadrant = _quadrants(process.GAIN_QUADRANT_SPREAD.value * normal("gain quadrant", QUADRANTS))
+    between_quadrants = process.GAIN_QUADRANT_SPREAD.value * normal("gain quadrant", QUADRANTS)
+    # the measured spread is that within one chip, whose own level is a matter of its own
+    between_quadrants -= between_quadrants.mean()
+    chip_level = process.GAIN_CHIP_SPREAD.value * normal("gain chip", 1)[0]
+    gain_quadrant = _quadrants(between_quadrants + chip_level)
     spread = process.GAIN_SPREAD.value
     gain_exc = np.exp(gain_quadrant + spread * common)
     gain_inh = process.GAIN_INH_RATIO.value * np.exp(
@@ -180,5 +188,7 @@ def _draw(seed: int) -> dict[str, Any]:
         "cadc_channel": process.CADC_CHANNEL_SPREAD.value * normal("cadc channel", CIRCUITS),
         "cadc_gain": 1 + process.CADC_GAIN_SPREAD.value * normal("cadc gain", QUADRANTS),
         "cadc_ramp": process.CADC_RAMP_OFFSET_SPREAD.value * normal("cadc ramp", QUADRANTS),
+        "capmem_error": 1.0,
+        "capmem_seed": seed,
         "madc_offset": float(process.MADC_OFFSET_SPREAD.value * normal("madc offset", 1)[0]),
     }

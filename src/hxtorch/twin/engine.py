@@ -30,14 +30,14 @@ from hxtorch.twin.random import bytes_normal, key, lane_normal, mix, next_bits
 from hxtorch.twin.readout import sample_cadc, sample_madc, store_trace
 
 V, NOISE, X_EXC, X_INH = row.V, row.NOISE, row.X_EXC, row.X_INH
-REFRACTORY, THRESHOLD, V_BEFORE, DRIVE = row.REFRACTORY, row.THRESHOLD, row.V_BEFORE, row.DRIVE
+DEAD, THRESHOLD, V_BEFORE, DRIVE = row.DEAD, row.THRESHOLD, row.V_BEFORE, row.DRIVE
 LEAK, DECAY_MEM, GAIN_EXC, GAIN_INH = row.LEAK, row.DECAY_MEM, row.GAIN_EXC, row.GAIN_INH
 DECAY_EXC, DECAY_INH = row.DECAY_EXC, row.DECAY_INH
 SATURATION_EXC, SATURATION_INH = row.SATURATION_EXC, row.SATURATION_INH
 INV_SATURATION_EXC, INV_SATURATION_INH = row.INV_SATURATION_EXC, row.INV_SATURATION_INH
 STATIC, LEAK_IN_RESET, DECAY_RESET, SHUNT = row.STATIC, row.LEAK_IN_RESET, row.DECAY_RESET, row.SHUNT
 NOISE_DECAY, NOISE_STEP, THRESHOLD_MEAN = row.NOISE_DECAY, row.NOISE_STEP, row.THRESHOLD_MEAN
-REFRACTORY_STEPS, RESET_STEPS = row.REFRACTORY_STEPS, row.RESET_STEPS
+DEAD_STEPS, RESET_STEPS = row.DEAD_STEPS, row.RESET_STEPS
 FLOOR, FLOOR_RATE = row.FLOOR, row.FLOOR_RATE
 CEILING, CEILING_RATE, RATE_MEM, RATE_RESET = row.CEILING, row.CEILING_RATE, row.RATE_MEM, row.RATE_RESET
 RATE_EXC, RATE_INH = row.RATE_EXC, row.RATE_INH
@@ -108,7 +108,7 @@ def _start(s, p, random, seed, entry, circuits, stimulus):  # type: ignore[no-un
             s[o + NOISE + k] = stimulus.noise_sigma * lane_normal(random, lane)
             s[o + X_EXC + k] = 0
             s[o + X_INH + k] = 0
-            s[o + REFRACTORY + k] = 0
+            s[o + DEAD + k] = 0
             s[o + DRIVE + k] = 0
             s[o + THRESHOLD + k] = threshold + stimulus.threshold_sigma * lane_normal(random, lane)
 
@@ -133,7 +133,7 @@ def _deliver(s, p, exc, inh, delay, charge):  # type: ignore[no-untyped-def]
                 ji = charge * inh[offset + k] / (one + yi + half * yi * yi)
                 s[o + X_EXC + k] += je
                 s[o + X_INH + k] += ji
-                free = one if s[o + REFRACTORY + k] <= 0 else np.float32(0)
+                free = one if s[o + DEAD + k] <= 0 else np.float32(0)
                 # p[GAIN] is the voltage per step and unit of drive in its middle: scaled to the elapsed part
                 s[o + V + k] += free * delay * (p[q + GAIN_EXC + k] * je - p[q + GAIN_INH + k] * ji)
 
@@ -172,7 +172,7 @@ def _advance(s, p, random, noisy, flagged):  # type: ignore[no-untyped-def]
             down *= min(max((v - p[q + FLOOR + k]) * p[q + FLOOR_RATE + k], zero), one)
             drive = up - down
 
-            remaining = s[o + REFRACTORY + k]
+            remaining = s[o + DEAD + k]
             left = remaining - one
             leak, leak_in_reset = p[q + LEAK + k], p[q + LEAK_IN_RESET + k]
             decay_free, decay_held = p[q + DECAY_MEM + k], p[q + DECAY_RESET + k]
@@ -195,7 +195,7 @@ def _advance(s, p, random, noisy, flagged):  # type: ignore[no-untyped-def]
             s[o + DRIVE + k] = drive
             s[o + X_EXC + k] = x_exc * p[q + DECAY_EXC + k]
             s[o + X_INH + k] = x_inh * p[q + DECAY_INH + k]
-            s[o + REFRACTORY + k] = left
+            s[o + DEAD + k] = left
         flagged[b] = np.int64(hits)
         total += flagged[b]
     return total
@@ -229,24 +229,24 @@ def _through(s, p, o, q, v, remaining, steps):  # type: ignore[no-untyped-def]
 def _resolve(s, p, random, b, k, step, threshold_sigma):  # type: ignore[no-untyped-def]
     """Place what happened to one lane inside a step; return the time of its spike (steps) or -1.
 
-    Either the state of the refractory circuit changed, or the threshold was crossed.
+    Either the reset circuit changed its state, or the threshold was crossed.
     """
     zero, one = np.float32(0), np.float32(1)
     o, q = b * STATE_BLOCK + k, b * PARAMETER_BLOCK + k
-    remaining = s[o + REFRACTORY] + one  # at the start of this step
+    remaining = s[o + DEAD] + one  # at the start of this step
     if remaining > zero:
         s[o + V] = _through(s, p, o, q, s[o + V_BEFORE], remaining, one)
-        s[o + REFRACTORY] = max(s[o + REFRACTORY], zero)
+        s[o + DEAD] = max(s[o + DEAD], zero)
         return -1.0
     crossing = s[o + THRESHOLD] - s[o + NOISE]
     rise = s[o + V] - s[o + V_BEFORE]
     fraction = (crossing - s[o + V_BEFORE]) / rise if rise > zero else zero
     fraction = min(max(fraction, zero), one)
-    refractory = p[q + REFRACTORY_STEPS]
-    s[o + V] = _through(s, p, o, q, s[o + V_BEFORE] + fraction * rise, refractory, one - fraction)
-    s[o + REFRACTORY] = max(refractory - (one - fraction), zero)
+    dead = p[q + DEAD_STEPS]
+    s[o + V] = _through(s, p, o, q, s[o + V_BEFORE] + fraction * rise, dead, one - fraction)
+    s[o + DEAD] = max(dead - (one - fraction), zero)
     s[o + THRESHOLD] = p[q + THRESHOLD_MEAN] + threshold_sigma * lane_normal(random, b * LANES + k)
-    return step + float(fraction)
+    return step + fraction + (dead - p[q + RESET_STEPS])
 
 
 @kernel()
@@ -255,7 +255,7 @@ def _command_reset(s, p):  # type: ignore[no-untyped-def]
     for b in range(p.size // PARAMETER_BLOCK):
         o, q = b * STATE_BLOCK, b * PARAMETER_BLOCK
         for k in range(LANES):
-            s[o + REFRACTORY + k] = p[q + RESET_STEPS + k]
+            s[o + DEAD + k] = p[q + RESET_STEPS + k]
 
 
 # --- The time loop ------------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def _collect(s, p, random, flagged, stimulus, spikes, pending_time, pending_sour
             continue
         o = b * STATE_BLOCK
         for k in range(LANES):
-            dead = s[o + REFRACTORY + k] > -1
+            dead = s[o + DEAD + k] > -1
             if not dead and not s[o + V + k] + s[o + NOISE + k] > s[o + THRESHOLD + k]:
                 continue
             time = _resolve(s, p, random, b, k, step, stimulus.threshold_sigma)

@@ -75,7 +75,7 @@ def uniform(seed: int, purpose: str, *indices: NDArray[np.int64]) -> NDArray[np.
     return np.asarray((z >> np.uint64(11)).astype(np.float64) / 2.0**53)
 
 
-def normal(seed: int, purpose: str, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return standard normal numbers (Box and Muller 1958), one per index."""
-    radius = np.sqrt(-2 * np.log1p(-uniform(seed, purpose, index)))
-    return np.asarray(radius * np.cos(2 * np.pi * uniform(seed, purpose + " angle", index)))
+def normal(seed: int, purpose: str, *indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return standard normal numbers (Box and Muller 1958), one per tuple of `indices`."""
+    radius = np.sqrt(-2 * np.log1p(-uniform(seed, purpose, *indices)))
+    return np.asarray(radius * np.cos(2 * np.pi * uniform(seed, purpose + " angle", *indices)))

@@ -1,0 +1,65 @@
+"""The analog memory: which value a cell really holds when a code is written to it.
+
+A cell keeps a whole number of codes, except on an ideal chip. Beyond that, cells disturb each other: the
+error of a cell depends on the codes of all others in its block (quadrant). It stays as it is while a
+configuration stays, and is a new one, drawn from the chip's own seed, as soon as a code of the block changes.
+So a calibration, which measures in other configurations than the one it ends with, leaves a residual.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import process as p
+from hxtorch.twin.config import NeuronConfig
+from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin.die import Die
+from hxtorch.twin.random import normal
+
+Array = NDArray[np.float64]
+
+# What an error means for each cell: codes for voltages, a part of the code for currents
+_VOLTAGES = {
+    "v_leak": p.CAPMEM_VOLTAGE_ERROR,
+    "v_reset": p.CAPMEM_VOLTAGE_ERROR,
+    "v_threshold": p.CAPMEM_THRESHOLD_ERROR,
+}
+_CURRENTS = {
+    "i_bias_leak": p.CAPMEM_LEAK_BIAS_ERROR,
+    "i_bias_tau_exc": p.CAPMEM_TAU_BIAS_ERROR,
+    "i_bias_tau_inh": p.CAPMEM_TAU_BIAS_ERROR,
+    "i_bias_gm_exc": p.CAPMEM_GAIN_BIAS_ERROR,
+    "i_bias_gm_inh": p.CAPMEM_GAIN_BIAS_ERROR,
+}
+_EXACT = ("i_bias_reset", "i_shift_exc", "i_shift_inh", "i_offset")
+CELLS = (*_VOLTAGES, *_CURRENTS, *_EXACT)
+
+
+def cell_values(neurons: NeuronConfig, die: Die) -> dict[str, Array]:
+    """Values (512,) that the CapMem cells of all circuits hold, in codes, by register name."""
+    codes = {name: getattr(neurons, name) for name in CELLS}
+    if die.nominal:
+        return codes
+    values = {name: np.rint(code) for name, code in codes.items()}
+    if die.capmem_error == 0:
+        return values
+    index = np.arange(CIRCUITS)
+    block = np.repeat(_block_states(values), CIRCUITS // QUADRANTS)
+
+    def error(name: str, strength: float) -> Array:
+        return die.capmem_error * strength * normal(die.capmem_seed, f"capmem {name}", block, index)
+
+    for name, fact in _VOLTAGES.items():
+        values[name] = values[name] + error(name, fact.value)
+    for name, fact in _CURRENTS.items():
+        values[name] = values[name] * (1 + error(name, fact.value))
+    return values
+
+
+def _block_states(values: dict[str, Array]) -> NDArray[np.int64]:
+    """Hash of all codes of each block (4,)."""
+    every = np.stack([values[name] for name in CELLS]).reshape(len(CELLS), QUADRANTS, -1)
+    return np.array([zlib.crc32(every[:, block].tobytes()) for block in range(QUADRANTS)], dtype=np.int64)

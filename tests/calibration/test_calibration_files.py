@@ -1,0 +1,263 @@
+"""Calibration files: what is written comes back, and nothing else is taken for a calibration."""
+
+import io
+import json
+import pickle
+import zipfile
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hxtorch.calibration import CalibrationError, CalibrationResult, CalibrationTarget, load, save
+from hxtorch.calibration.files import _UnfitError, _unpack
+from hxtorch.twin import ConfigError
+
+REFUSED = (_UnfitError, ConfigError, CalibrationError)
+
+
+@pytest.fixture(scope="module")
+def content(ideal: CalibrationResult, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("calibration") / "ideal.calibration"
+    save(ideal, path)
+    return path.read_bytes()
+
+
+def same(a: CalibrationResult, b: CalibrationResult) -> bool:
+    def equal(x: object, y: object) -> bool:
+        return all(np.array_equal(getattr(x, f.name), getattr(y, f.name)) for f in fields(x))  # type: ignore[arg-type]
+
+    plain = ("target", "chip_identifier", "date", "version")
+    return (
+        all(getattr(a, name) == getattr(b, name) for name in plain)
+        and equal(a.neurons, b.neurons)
+        and a.common.refractory_clock_scale == b.common.refractory_clock_scale
+        and np.array_equal(a.common.cadc_offset, b.common.cadc_offset)
+        and all(np.array_equal(a.success[k], b.success[k]) for k in a.success | b.success)
+        and all(np.array_equal(a.residuals[k], b.residuals[k]) for k in a.residuals | b.residuals)
+    )
+
+
+@pytest.mark.parametrize("name", ["a.calibration", "b.pkl", "c.npz", "d", "e.pbin"])
+def test_round_trip_whatever_the_extension(ideal: CalibrationResult, tmp_path: Path, name: str) -> None:
+    save(ideal, tmp_path / name)
+    assert same(load(tmp_path / name), ideal)
+    assert same(load(str(tmp_path / name)), ideal)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_round_trip_of_arrays_and_infinite_residuals(ideal: CalibrationResult, tmp_path: Path) -> None:
+    target = CalibrationTarget(leak=np.linspace(60, 100, 512), tau_mem=np.linspace(1.1, 40, 512))
+    residual = np.linspace(-1, 1, 512)
+    residual[3] = np.inf
+    result = replace(ideal, target=target, residuals={**ideal.residuals, "leak": residual})
+    save(result, tmp_path / "x")
+    assert same(load(tmp_path / "x"), result)
+    assert load(tmp_path / "x").failed.size == ideal.failed.size
+
+
+def test_equal_results_give_equal_files(ideal: CalibrationResult, tmp_path: Path) -> None:
+    save(ideal, tmp_path / "a")
+    save(ideal, tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_failed_save_leaves_the_old_file(
+    ideal: CalibrationResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(CalibrationError, match="No space left on device"):
+        save(ideal, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_save_into_no_folder(ideal: CalibrationResult, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="nowhere"):
+        save(ideal, tmp_path / "nowhere" / "x")
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (pytest.fail, ("a pickle was opened",))
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "foreign"),
+        (b"hello", "foreign"),
+        (pickle.dumps(Bomb()), "pickle"),
+        (pickle.dumps(Bomb(), protocol=0), "pickle"),
+        (b"PK\x03\x04", "damaged"),
+        (zipped(), "damaged|foreign|without a calibration"),
+        (zipped(**{"data.pkl": pickle.dumps(Bomb())}), "without a calibration"),
+        (zipped(**{"header.json": b"[]"}), "another format"),
+        (zipped(**{"header.json": b"{"}), "header cannot be read"),
+        (zipped(**{"header.json": b"[" * 60_000}), "header cannot be read"),
+        (zipped(**{"header.json": b" " * 3_000_000}), "limit"),
+        (bytes(5 * 1024 * 1024), "larger"),
+    ],
+)
+def test_foreign_files(tmp_path: Path, data: bytes, reason: str) -> None:
+    path = tmp_path / "foreign.pkl"
+    path.write_bytes(data)
+    with pytest.raises(CalibrationError, match=reason) as error:
+        load(path)
+    assert str(path) in str(error.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"no calibration file .*missing\.pbin"):
+        load(tmp_path / "missing.pbin")
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        load(tmp_path)
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        load("\0")
+
+
+def rewritten(content: bytes, *, header: dict[str, object] | None = None, **members: bytes | None) -> bytes:
+    """The file with other header entries or members (None removes)."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if header:
+        parts["header.json"] = json.dumps({**json.loads(parts["header.json"]), **header}).encode()
+    parts |= members  # type: ignore[arg-type]
+    return zipped(**{name: data for name, data in parts.items() if data is not None})
+
+
+def npy(array: np.ndarray, *, allow_pickle: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=allow_pickle)
+    return buffer.getvalue()
+
+
+LEAK = "neurons/v_leak.npy"
+BAD_MEMBERS = [
+    ({LEAK: None}, "missing"),
+    ({LEAK: npy(np.full(511, 600.0))}, "expected"),
+    ({LEAK: npy(np.full((2, 256), 600.0))}, "no register"),
+    ({LEAK: npy(np.full(512, 600, dtype=np.int64))}, "expected"),
+    ({LEAK: npy(np.full(512, 600, dtype=">f8"))}, "no register"),
+    ({LEAK: npy(np.full(512, np.nan))}, "not finite"),
+    ({LEAK: npy(np.full(512, np.inf))}, "not finite"),
+    ({LEAK: npy(np.full(512, 1023.0))}, "register holds"),
+    ({LEAK: npy(np.full(512, -1.0))}, "register holds"),
+    ({LEAK: npy(np.array([Bomb()] * 4, dtype=object), allow_pickle=True)}, "no register"),
+    ({LEAK: npy(np.full(512, 600.0)) + b"more"}, "no register"),
+    ({LEAK: npy(np.full(512, 600.0))[:-1]}, "no register"),
+    ({LEAK: b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', "}, "damaged"),
+    ({LEAK: b"nothing"}, "damaged"),
+    ({LEAK: npy(np.zeros(100_000))}, "limit"),
+    ({"neurons/colour.npy": npy(np.full(512, 1.0))}, "unknown arrays"),
+    ({"notes.txt": b"hello"}, "unknown member"),
+    ({"residuals/leak.npy": npy(np.full(512, np.nan))}, "not finite"),
+    ({"success/leak.npy": npy(np.ones(512))}, "expected"),
+    ({"common/cadc_offset.npy": npy(np.full(512, 200, dtype=np.int64))}, "register holds"),
+]
+BAD_HEADERS = [
+    ({"format_version": 99}, "version 99"),
+    ({"format": "other"}, "another format"),
+    ({"calibration_version": "1"}, "calibration_version"),
+    ({"calibration_version": True}, "calibration_version"),
+    ({"chip_identifier": 7}, "chip_identifier"),
+    ({"date": ""}, "date"),
+    ({"refractory_clock_scale": [3, 16]}, "clock_scale"),
+    ({"refractory_clock_scale": 3}, "clock_scale"),
+    ({"refractory_clock_scale": [3.0, [1]]}, "clock_scale"),
+    ({"target": {"leak": 80}}, "target"),
+    ({"target": None}, "target"),
+]
+
+
+@pytest.mark.parametrize(("members", "reason"), BAD_MEMBERS)
+def test_members_that_no_calibration_has(
+    content: bytes, tmp_path: Path, members: dict[str, bytes | None], reason: str
+) -> None:
+    (tmp_path / "x").write_bytes(rewritten(content, **members))
+    with pytest.raises(CalibrationError, match=reason):
+        load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(("header", "reason"), BAD_HEADERS)
+def test_headers_that_no_calibration_has(
+    content: bytes, tmp_path: Path, header: dict[str, object], reason: str
+) -> None:
+    (tmp_path / "x").write_bytes(rewritten(content, header=header))
+    with pytest.raises(CalibrationError, match=reason):
+        load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("value", ["80", True, 1e9, float("nan"), 10**400, [80]])
+def test_targets_that_no_calibration_has(content: bytes, value: object) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        target = json.loads(archive.read("header.json"))["target"]
+    with pytest.raises(REFUSED):
+        _unpack(rewritten(content, header={"target": {**target, "leak": value}}))
+
+
+HOSTILE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@HOSTILE
+@given(data=st.data())
+def test_truncated_files(content: bytes, data: st.DataObject) -> None:
+    end = data.draw(st.integers(0, len(content) - 1))
+    with pytest.raises(REFUSED):
+        _unpack(content[:end])
+
+
+@HOSTILE
+@given(data=st.data())
+def test_mutated_files(ideal: CalibrationResult, content: bytes, data: st.DataObject) -> None:
+    mutated = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        mutated[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        result = _unpack(bytes(mutated))
+    except REFUSED:
+        return
+    assert same(result, ideal)  # bytes that carry nothing, such as time stamps in the archive
+
+
+PLAIN_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+ENTRIES = ["format", "format_version", "calibration_version", "chip_identifier", "date", "target"]
+
+
+@HOSTILE
+@given(PLAIN_VALUES, st.sampled_from([*ENTRIES, "refractory_clock_scale"]))
+def test_headers_of_any_kind(ideal: CalibrationResult, content: bytes, header: object, name: str) -> None:
+    try:
+        result = _unpack(rewritten(content, header={name: header}))
+    except REFUSED:
+        return
+    assert np.array_equal(result.neurons.v_leak, ideal.neurons.v_leak)
+
+
+@HOSTILE
+@given(st.binary(max_size=300))
+def test_arrays_of_any_bytes(content: bytes, data: bytes) -> None:
+    for member in (data, b"\x93NUMPY\x01\x00" + data, b"\x93NUMPY\x01\x00\x80\x00" + data):
+        with pytest.raises(REFUSED):
+            _unpack(rewritten(content, **{LEAK: member}))

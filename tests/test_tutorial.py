@@ -1,0 +1,212 @@
+"""The introduction: its notebook runs in a kernel, and its numbers are those of a real chip."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from nbclient import NotebookClient
+
+import hxtorch
+from hxtorch import calibration
+from hxtorch.connection import require_chip
+from hxtorch.demo import introduction as intro
+from hxtorch.twin import VirtualChip
+
+TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+NOTEBOOK = TUTORIALS / "hxtorch_snn_intro.ipynb"
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture
+def helpers():
+    path = TUTORIALS / "_static" / "common" / "helpers.py"
+    spec = importlib.util.spec_from_file_location("tutorial_helpers", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# --- Notebook -----------------------------------------------------------------------------------------------
+
+
+def test_the_notebook_is_stored_without_outputs():
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+def test_the_notebook_runs_in_a_kernel(monkeypatch):
+    monkeypatch.setenv("HXTORCH_TUTORIAL_EPOCHS", "5")
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    client = NotebookClient(
+        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(TUTORIALS)}}
+    )
+    client.execute()
+
+    outputs = [out for cell in book.cells for out in cell.get("outputs", [])]
+    pictures = [out for out in outputs if "image/png" in out.get("data", {})]
+    assert len(pictures) == 4  # the fifth figure is in the widget
+    shown = [
+        out
+        for state in client.widget_state.values()
+        for out in state.get("outputs", [])
+        if "image/png" in out.get("data", {})
+    ]
+    assert len(shown) == 1
+    text = "".join(out.get("text", "") for out in outputs)
+    assert "after 5 epochs" in text
+    assert not [out for out in outputs if out.get("name") == "stderr"]
+
+
+# --- Helpers ------------------------------------------------------------------------------------------------
+
+
+def test_setup_names_the_chip(helpers, capsys):
+    helpers.setup_hardware_client()
+    assert VirtualChip().identifier in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("filename", "tau_mem"), [("spiking_calix-native.pkl", 10.0), ("spiking2_cocolist.pbin", 6.0)]
+)
+def test_nightly_calibration_is_saved_once(helpers, tmp_path, filename, tau_mem):
+    helpers.save_nightly_calibration(filename, folder=tmp_path / "new")
+    path = tmp_path / "new" / filename
+    loaded = calibration.load(path)
+    assert loaded.chip_identifier == VirtualChip().identifier
+    assert loaded.target.tau_mem == pytest.approx(tau_mem)
+
+    before = path.stat()
+    helpers.save_nightly_calibration(filename, folder=tmp_path / "new")
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert path.stat().st_ino == before.st_ino
+
+
+def test_a_file_of_another_kind_is_replaced(helpers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("spiking_cocolist.pbin").write_bytes(b"no calibration")
+    helpers.save_nightly_calibration()
+    assert calibration.load("spiking_cocolist.pbin").chip_identifier == VirtualChip().identifier
+
+
+def test_a_source_folder_is_copied_from(helpers, tmp_path):
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "spiking_mine.pkl").write_bytes(b"as it is")
+    helpers.save_nightly_calibration("spiking_mine.pkl", tmp_path / "from", tmp_path)
+    assert (tmp_path / "spiking_mine.pkl").read_bytes() == b"as it is"
+
+
+@pytest.mark.parametrize("filename", ["hagen_cocolist.pbin", "spiking3_calix-native.pkl", ""])
+def test_unknown_calibrations_are_refused(helpers, tmp_path, filename):
+    with pytest.raises(ValueError, match=r"no nightly calibration.*spiking_"):
+        helpers.save_nightly_calibration(filename, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+# --- The chip in the bands of the published figures ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    hxtorch.init_hardware()
+    yield calibration.nightly("spiking", require_chip())
+    hxtorch.release_hardware()
+
+
+@pytest.fixture(params=SEEDS)
+def seed(request):
+    torch.manual_seed(request.param)
+    return request.param
+
+
+def test_emulation(calibrated, seed):
+    z = intro.emulate(calibrated, intro.input_spikes(*intro.INPUT_STEPS), weight=63)
+    rows = torch.nonzero(z.spikes)[:, 0].tolist()
+    assert len(rows) == 1
+    assert 21 <= rows[0] <= 34
+
+    cadc = z.membrane_cadc.detach().numpy()[:, 0, 0]
+    assert cadc.shape == (50,)
+    assert cadc[:9].mean() == pytest.approx(-48, abs=2)
+    assert -14 <= cadc.max() <= 2
+    assert -63 <= cadc[rows[0] :].min() <= -50
+
+    assert z.membrane_madc.shape[0] == 2
+    assert z.membrane_madc.shape[2] == 1
+    assert z.membrane_madc.shape[1] == pytest.approx(1470, abs=2)
+    time, code = z.membrane_madc.numpy()[:, :, 0]
+    assert time.max() / 125 == pytest.approx(50, abs=0.1)
+    assert code[time / 125 < 9].mean() == pytest.approx(305, abs=15)
+    assert code.max() == pytest.approx(440, abs=20)
+
+
+def test_alignment(calibrated, seed):
+    alignment = intro.align(calibrated)
+    assert alignment.threshold_distance == pytest.approx(45, abs=4)
+    assert 0.36 <= alignment.chip.mean(axis=0).max() <= 0.46
+    assert 0.005 <= alignment.chip.std(axis=0).mean() <= 0.05
+    assert alignment.model.max() == pytest.approx(0.38742, abs=1e-4)
+
+
+def test_training(calibrated, seed):
+    training = intro.Training(calibrated, intro.random_targets(), trace_scale=1 / 45)
+    losses = training.run(200)
+    assert losses[0] > 0.1
+    assert np.median(losses[-10:]) <= 0.02
+
+
+def test_simulation_needs_no_chip():
+    z = intro.emulate(None, intro.input_spikes(*intro.INPUT_STEPS), weight=50)
+    assert torch.nonzero(z.spikes)[:, 0].tolist() == [22, 35]
+
+
+# --- Demo and command ---------------------------------------------------------------------------------------
+
+
+def test_demo_writes_five_figures_and_a_table(tmp_path, capsys):
+    from hxtorch.cli import main
+
+    assert main(["demo", "--out", str(tmp_path / "out"), "--epochs", "3"]) == 0
+    figures = sorted((tmp_path / "out").iterdir())
+    assert [path.name[0] for path in figures] == list("12345")
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["here", "published"]
+    assert any(line.startswith("MSE after 3 epochs") for line in lines)
+    with pytest.raises(RuntimeError, match="No connection"):
+        require_chip()
+
+
+def test_info_is_quick_and_says_the_version(capsys):
+    from hxtorch.cli import main
+
+    assert main(["info"]) == 0
+    assert hxtorch.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo", "--epochs", "0"], ["fly"]])
+def test_wrong_commands_are_refused(arguments, capsys):
+    from hxtorch.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: hxtorch" in capsys.readouterr().err
+
+
+def test_info_imports_no_torch():
+    code = "import sys, hxtorch.cli as c; c.main(['info']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_the_example_of_the_readme_runs(tmp_path):
+    readme = (TUTORIALS.parents[1] / "README.md").read_text(encoding="utf-8")
+    code = readme.split("```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tensor([")
+    assert not done.stderr

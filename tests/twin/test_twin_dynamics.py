@@ -1,0 +1,412 @@
+"""The engine against formulas and against a plain simulation in small steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bench import (
+    CYCLE,
+    DRIVE,
+    TICK,
+    crossbar,
+    double_exponential,
+    ideal,
+    neurons,
+    only,
+    plain_die,
+    program,
+    reference,
+    silent,
+)
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from hxtorch.twin import ChipConfig, Die, InputEvents, Noise, Program, Record, VirtualChip, process
+
+ON_GRID, OFF_GRID = 125 * 4, 125 * 4 + 11  # 4 µs; 4.088 µs lies between steps of 0.25 µs
+TAUS = st.floats(1.0, 30.0)
+
+
+def _membrane(chip: VirtualChip, task: Program) -> tuple[np.ndarray, np.ndarray]:
+    trace = chip.run(task).trace
+    assert trace is not None
+    return trace.time, trace.membrane[0, :, 0].astype(float)
+
+
+# --- Single events ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tau_mem, tau_syn", [(10, 10), (10, 5), (5, 20), (1, 1), (10, 1), (20, 0.5)])
+@pytest.mark.parametrize("weight", [63, -40])
+@pytest.mark.parametrize("start", [ON_GRID, OFF_GRID, ON_GRID + 1, ON_GRID + 31])
+def test_psp_is_a_double_exponential(tau_mem: float, tau_syn: float, weight: int, start: int) -> None:
+    cells = neurons(tau_mem=tau_mem, tau_exc=tau_syn, tau_inh=tau_syn)
+    time, membrane = _membrane(ideal(), program([[weight]], [(start, 0)], cells=cells))
+    expected = double_exponential(time - start * CYCLE, weight * DRIVE, tau_mem, tau_syn)
+    settled = (time < start * CYCLE) | (time >= start * CYCLE + 0.25)  # the step of the event shows it at its end
+    error = np.abs(membrane - 80 - expected)[settled].max()
+    assert error < 2e-3 * np.abs(expected).max()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    start=st.integers(0, 2000),
+    weight=st.integers(1, 63),
+    tau_mem=TAUS,
+    tau_syn=st.floats(0.5, 30.0),
+    step=st.sampled_from([0.25, 0.125, 0.5]),
+)
+def test_total_charge_is_exact_wherever_the_event_falls(
+    start: int, weight: int, tau_mem: float, tau_syn: float, step: float
+) -> None:
+    """The area below a PSP is drive x tau_syn x tau_mem, for events on and off the grid of steps."""
+    cells = neurons(tau_mem=tau_mem, tau_exc=tau_syn)
+    runtime = start * CYCLE + 12 * max(tau_mem, tau_syn) + 5
+    _, membrane = _membrane(ideal(step), program([[weight]], [(start, 0)], cells=cells, runtime=runtime))
+    smooth = (step / 12) * (step / tau_mem) / tau_syn  # error of summing samples instead of integrating
+    area = (membrane - 80).sum() * step
+    assert area == pytest.approx(weight * DRIVE * tau_mem * tau_syn, rel=4e-3 + smooth)
+
+
+def test_psps_add_up() -> None:
+    weights = [[50], [-30], [63], [7]]
+    events = [(400, 0), (811, 1), (811, 2), (1500, 3), (1503, 0), (2200, 2)]
+    cells = neurons(tau_mem=8, tau_exc=5, tau_inh=3)
+    _, together = _membrane(ideal(), program(weights, events, cells=cells))
+    single = [_membrane(ideal(), program(weights, [event], cells=cells))[1] - 80 for event in events]
+    np.testing.assert_allclose(together - 80, np.sum(single, axis=0), atol=2e-4)
+
+
+def test_drive_scales_with_its_biases() -> None:
+    """Drive is proportional to gm and 1 / C; the trace of the line shows charge and time constant."""
+    task = program([[20]], [(500, 0)], record=Record(trace=np.array([0])))
+    trace = ideal().run(task).trace
+    assert trace is not None
+    np.testing.assert_allclose(
+        trace.i_exc[0, 16:, 0], 20 * DRIVE * np.exp(-(trace.time[16:] - 4) / 10), rtol=1e-4
+    )
+    assert not trace.i_inh.any()
+    changed = neurons(i_bias_gm_exc=np.full(512, 250.0), membrane_capacitance=np.full(512, 31))
+    capacitance = (31 / 63 * 2.2 + 0.1) / 2.3
+    line = ideal().run(program([[20]], [(500, 0)], cells=changed, record=task.record)).trace
+    assert line is not None
+    np.testing.assert_allclose(line.i_exc, trace.i_exc / 2 / capacitance, rtol=1e-4)
+    off = neurons(enable_exc=np.zeros(512, dtype=np.bool_))
+    assert np.ptp(_membrane(ideal(), program([[63]], [(500, 0)], cells=off))[1]) == 0
+
+
+# --- LIF neurons against the reference ----------------------------------------------------------------------
+
+
+@st.composite
+def _stimuli(draw: st.DrawFn) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    sources = draw(st.integers(2, 12))
+    weights = draw(st.lists(st.integers(-40, 63), min_size=sources, max_size=sources))
+    grid = draw(st.sampled_from([1, 125]))  # anywhere, or on the grid of steps
+    times = draw(st.lists(st.integers(0, 2400 // grid), min_size=6, max_size=30))
+    events = sorted((grid * t, i % sources) for i, t in enumerate(times))
+    return np.array(weights)[:, None], events
+
+
+@settings(max_examples=30, deadline=None)
+@given(stimulus=_stimuli(), tau_mem=TAUS, tau_exc=TAUS, tau_inh=TAUS)
+def test_membrane_of_a_silent_neuron_equals_the_reference(
+    stimulus: tuple[np.ndarray, list[tuple[int, int]]], tau_mem: float, tau_exc: float, tau_inh: float
+) -> None:
+    weights, events = stimulus
+    taus = {"tau_mem": tau_mem, "tau_exc": tau_exc, "tau_inh": tau_inh}
+    time, membrane = _membrane(ideal(), program(weights, events, cells=neurons(**taus), runtime=24))
+    expected, _ = reference(weights, events, 24, **taus)
+    arrivals = np.array([t for t, _ in events])
+    cycle = np.rint(time[3::4] / CYCLE).astype(int)  # whole µs lie on both grids
+    clear = np.array([not np.any((arrivals > c - 32) & (arrivals <= c)) for c in cycle])
+    swing = max(1.0, float(np.ptp(expected)))
+    np.testing.assert_allclose(membrane[3::4][clear], expected[cycle, 0][clear], atol=2e-3 * swing)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    stimulus=_stimuli(),
+    tau_mem=st.floats(3, 20),
+    tau_syn=st.floats(2, 12),
+    threshold=st.floats(90, 125),
+    ticks=st.integers(5, 80),
+)
+def test_spikes_equal_the_reference(
+    stimulus: tuple[np.ndarray, list[tuple[int, int]]],
+    tau_mem: float,
+    tau_syn: float,
+    threshold: float,
+    ticks: int,
+) -> None:
+    weights, events = stimulus
+    shared = {"tau_mem": tau_mem, "tau_exc": tau_syn, "tau_inh": tau_syn}
+    low, high = (
+        np.array(
+            [t for t, _ in reference(weights, events, 20, threshold=threshold + d, refractory=ticks * TICK, **shared)[1]]
+        )
+        for d in (-0.02, 0.02)
+    )
+    # a membrane that only touches the threshold has no well-defined spike
+    assume(low.size == high.size > 0 and np.abs(low - high).max() < 0.01)
+    cells = neurons(threshold=threshold, ticks=ticks, **shared)
+    spikes = ideal().run(program(weights, events, cells=cells, runtime=20)).spikes
+    assert spikes is not None
+    expected = (low + high) / 2
+    assert spikes.time.size == expected.size
+    np.testing.assert_allclose(spikes.time * CYCLE, expected, atol=0.020)
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 10, 31, 255])
+def test_refractory_time_and_reset(ticks: int) -> None:
+    """A neuron with its leak above threshold fires with the period of the analytic f-I curve."""
+    leak, reset, threshold, tau = 120.0, 60.0, 100.0, 5.0
+    cells = {"leak": leak, "reset": reset, "threshold": threshold, "tau_mem": tau, "ticks": ticks}
+    record = Record(spikes=np.array([7]), trace=np.array([7]))
+    result = ideal().run(silent(record, runtime=200, **cells))
+    assert result.spikes is not None and result.trace is not None
+    refractory = max(ticks, 1) * 16 / 250
+    period = refractory + tau * np.log((leak - reset) / (leak - threshold))
+    np.testing.assert_allclose(np.diff(result.spikes.time) * CYCLE, period, atol=0.02)
+    if ticks == 255:  # 16 µs: the membrane stays at the reset potential
+        spike = result.spikes.time[0] * CYCLE
+        inside = (result.trace.time > spike + 0.3) & (result.trace.time < spike + refractory - 0.3)
+        np.testing.assert_allclose(result.trace.membrane[0, inside, 0], reset, atol=0.01)
+
+
+def test_slow_refractory_clock() -> None:
+    cells = {"leak": 120.0, "threshold": 100.0, "tau_mem": 5.0, "ticks": 2}
+    task = silent(Record(spikes=np.array([0])), runtime=200, refractory_clock=np.ones(512, dtype=np.int64), **cells)
+    spikes = ideal().run(task).spikes
+    assert spikes is not None
+    period = 2 * 2.0**11 / 250 + 5 * np.log((120 - 70) / (120 - 100))
+    np.testing.assert_allclose(np.diff(spikes.time) * CYCLE, period, atol=0.02)
+
+
+def test_reset_of_a_real_circuit_is_a_conductance() -> None:
+    """During the refractory time the membrane decays to the reset with its short time constant."""
+    cells = neurons(leak=130, reset=60, threshold=100, tau_mem=10, ticks=255, i_bias_reset=np.full(512, 1012.0))
+    chip = VirtualChip(plain_die(), Noise.off(), 0.05)
+    task = Program(ChipConfig(cells), 1, 125 * 40, record=Record(spikes=np.array([0]), trace=np.array([0])))
+    result = chip.run(task)
+    assert result.spikes is not None and result.trace is not None
+    start = result.spikes.time[0] * CYCLE - process.SPIKE_LATENCY.value + process.RESET_DELAY.value
+    time, membrane = result.trace.time, result.trace.membrane[0, :, 0]
+    tau = 1 / (1 / process.RESET_TIME.value + 1 / 10)
+    target = tau * (130 / 10 + 60 / process.RESET_TIME.value)
+    begin = 130 - 30 * np.exp(-process.RESET_DELAY.value / 10)  # the comparator lets it rise a little further
+    part = (time > start + 0.1) & (time < start + 3)
+    expected = target + (begin - target) * np.exp(-(time[part] - start) / tau)
+    np.testing.assert_allclose(membrane[part], expected, atol=0.05 * 40)
+    np.testing.assert_allclose(membrane[part][-10:], target, atol=0.01)
+
+
+def test_command_reset() -> None:
+    """A commanded reset holds the membrane for one refractory period; it leaks back from there."""
+    record = Record(trace=np.array([3]))
+    task = program([[63]], [(200, 0)], [3], record=record, resets=(125 * 10, 125 * 30), cells=neurons(reset=60))
+    trace = ideal().run(task).trace
+    assert trace is not None
+    for at in (10.0, 30.0):
+        inside = (trace.time > at + 0.3) & (trace.time < at + 31 * TICK - 0.3)
+        np.testing.assert_allclose(trace.membrane[0, inside, 0], 60, atol=0.01)
+    free = 80 - 20 * np.exp(-(trace.time[-1] - 30 - 31 * TICK) / 10)
+    assert trace.membrane[0, -1, 0] == pytest.approx(free, abs=0.6)  # and 0.4 LSB of the decaying input
+
+
+# --- Neurons on the chip ------------------------------------------------------------------------------------
+
+
+def _chain(first: int, second: int, weight: int, threshold: float = 92.0) -> Program:
+    """Source 1 excites `first`, whose spikes reach `second` through driver of their own row select."""
+    output = first % 256 // 32
+    driver = 4 * (4 * output) + output % 4  # position 4 output: row select of a label below 64
+    circuits = np.array([first, second])
+    matrix = np.zeros((128, 2), dtype=np.int64)
+    routing, array = crossbar(matrix, circuits)
+    spare = 127 if driver != 127 else 126
+    for j, (line, w) in enumerate(((spare, 63), (driver, weight))):
+        side, column = divmod(int(circuits[j]), 256)
+        array[side, 2 * line + (w < 0), column] = abs(w)
+    # both circuits carry label 1, so the second one must not talk to itself: label 2, which nobody hears
+    label = np.full(512, 2)
+    label[first] = 1
+    cells = neurons(threshold=threshold, enable_threshold=only(first, second), label=label)
+    sent = InputEvents(
+        np.array([0, 0]), np.array([511, 530]), np.array([0, 0]), np.array([(spare % 4 << 11) | (spare // 4 << 6) | 1])
+    )
+    record = Record(spikes=circuits, trace=circuits)
+    return Program(ChipConfig(cells, routing=routing, weights=array), 1, 125 * 60, sent, record)
+
+
+@pytest.mark.parametrize("first, second", [(0, 1), (40, 300), (255, 5), (256, 511), (330, 70), (100, 99)])
+def test_chain_of_two_neurons(first: int, second: int) -> None:
+    """A spike reaches the other neuron's membrane at its own time, in either hemisphere."""
+    result = ideal().run(_chain(first, second, weight=12))
+    assert result.spikes is not None and result.trace is not None
+    _, expected = reference(np.array([[63]]), [(511, 0), (530, 0)], 60, threshold=92)
+    times = np.array([t for t, _ in expected])
+    assert set(result.spikes.circuit) == {first} and times.size >= 2
+    np.testing.assert_allclose(result.spikes.time * CYCLE, times, atol=0.02)
+    grid = result.trace.time
+    after = sum(double_exponential(grid - t, 12 * DRIVE, 10, 10) for t in times)
+    settled = np.all((grid[:, None] < times) | (grid[:, None] > times + 0.25), axis=1)
+    np.testing.assert_allclose(result.trace.membrane[0, settled, 1], 80 + after[settled], atol=0.03)
+
+
+def test_latencies_of_a_real_chip() -> None:
+    """Input, recording and the on-chip path take the documented times."""
+    chip = VirtualChip(plain_die(), Noise.off(), 0.02)
+    shifted = chip.run(_chain(0, 1, 20))
+    exact = ideal(0.02).run(_chain(0, 1, 20))
+    assert shifted.spikes is not None and exact.spikes is not None
+    delay = (shifted.spikes.time[0] - exact.spikes.time[0]) * CYCLE
+    assert delay == pytest.approx(process.INPUT_LATENCY.value + process.SPIKE_LATENCY.value, abs=0.02)
+    assert shifted.trace is not None
+    onset = shifted.trace.time[np.argmax(shifted.trace.membrane[0, :, 1] > 80.02)]
+    spike = shifted.spikes.time[0] * CYCLE - process.SPIKE_LATENCY.value
+    assert onset - spike == pytest.approx(process.ONCHIP_LATENCY.value, abs=0.05)
+
+
+# --- The step -----------------------------------------------------------------------------------------------
+
+
+def _recurrent(seed: int, die: Die) -> tuple[Program, int]:
+    """40 neurons with random input and random recurrent synapses."""
+    rng = np.random.default_rng(seed)
+    size, inputs = 40, 20
+    circuits = np.arange(size)
+    matrix = np.zeros((128, size), dtype=np.int64)
+    free = [d for d in range(128) if not (d % 4 < 2 and d // 4 in (0, 4))][:inputs]  # not those of the neurons
+    matrix[free] = rng.integers(-20, 63, (inputs, size))
+    routing, array = crossbar(matrix, circuits)
+    labels = routing.labels.copy()
+    label = np.arange(512) % 32 + 2
+    for output, driver in ((0, 0), (1, 17)):  # rows of the events of columns 0..31 and 32..63
+        for row in (2 * driver, 2 * driver + 1):
+            labels[0, row, :size] = 2 + rng.integers(0, 32 if output == 0 else size - 32, size)
+            array[0, row, :size] = rng.integers(0, 40, size)
+    routing = type(routing)(labels=labels, row_mode=routing.row_mode)
+    cells = neurons(threshold=100, tau_mem=8, tau_exc=5, tau_inh=5, enable_threshold=only(*circuits), label=label)
+    driver = np.array(free)
+    time = np.sort(rng.integers(0, 125 * 40, 150))
+    sent = InputEvents(
+        np.zeros(150, dtype=np.int64), time, rng.integers(0, inputs, 150), (driver % 4 << 11) | (driver // 4 << 6) | 1
+    )
+    record = Record(spikes=circuits, trace=circuits)
+    return Program(ChipConfig(cells, routing=routing, weights=array), 1, 125 * 40, sent, record), size
+
+
+@pytest.mark.parametrize("die", [Die.ideal(), plain_die(), Die.from_seed(3)], ids=["ideal", "plain", "die 3"])
+@pytest.mark.parametrize("step, tolerance", [(0.5, 0.08), (0.25, 0.03), (0.125, 0.02)])
+def test_spikes_do_not_depend_on_the_step(die: Die, step: float, tolerance: float) -> None:
+    """First spikes of a recurrent network agree with those of a step of 1/64 µs to `tolerance` µs."""
+    task, size = _recurrent(5, die)
+
+    def first(h: float) -> np.ndarray:
+        spikes = VirtualChip(die, Noise.off(), h).run(task).spikes
+        assert spikes is not None
+        return np.array([spikes.time[spikes.circuit == c].min(initial=10**6) for c in range(size)]) * CYCLE
+
+    fine, coarse = first(1 / 64), first(step)
+    silent_cells = np.count_nonzero(fine > 100)
+    assert silent_cells < size - 20  # otherwise there is nothing to compare
+    differences = np.abs(fine - coarse)
+    # a neuron that only just reaches its threshold may come late; all others may not
+    assert np.quantile(differences, 0.9) < tolerance
+    assert np.median(differences) < tolerance / 2
+
+
+@pytest.mark.parametrize("die", [Die.ideal(), plain_die(), Die.from_seed(3)], ids=["ideal", "plain", "die 3"])
+@pytest.mark.parametrize("step, tolerance", [(0.5, 0.06), (0.25, 0.03), (0.125, 0.015)])
+def test_membrane_does_not_depend_on_the_step(die: Die, step: float, tolerance: float) -> None:
+    weights = np.array([[60], [-45], [30]])
+    rng = np.random.default_rng(2)
+    events = sorted((int(t), int(s)) for t, s in zip(rng.integers(0, 5000, 30), rng.integers(0, 3, 30), strict=True))
+    cells = neurons(tau_mem=8, tau_exc=4, tau_inh=6)
+    task = program(weights, events, cells=cells, runtime=60)
+    time, fine = _membrane(VirtualChip(die, Noise.off(), 1 / 64), task)
+    _, coarse = _membrane(VirtualChip(die, Noise.off(), step), task)
+    every = round(64 * step)
+    latency = 0.0 if die.nominal else process.INPUT_LATENCY.value
+    arrivals = np.array([t for t, _ in events]) * CYCLE + latency
+    at = time[every - 1 :: every]
+    clear = np.array([not np.any((arrivals > t - step) & (arrivals <= t)) for t in at])
+    assert clear.sum() > 40 and np.ptp(fine) > 20
+    np.testing.assert_allclose(coarse[: at.size][clear], fine[every - 1 :: every][clear], atol=tolerance)
+
+
+# --- Limits of the circuits ---------------------------------------------------------------------------------
+
+
+def _burst(weight: int, events: int, *, die: Die | None = None, step: float = 0.25, **cells: object) -> np.ndarray:
+    """Membrane under `events` simultaneous events of `weight`, renewed every 2 µs."""
+    matrix = np.full((events, 1), weight)
+    stimulus = [(250 * k, s) for k in range(20) for s in range(events)]
+    task = program(matrix, stimulus, cells=neurons(**cells), runtime=40)  # type: ignore[arg-type]
+    return _membrane(VirtualChip(die or plain_die(), Noise.off(), step), task)[1]
+
+
+@pytest.mark.parametrize("weight", [60, -60])
+def test_synaptic_input_saturates(weight: int) -> None:
+    """A static drive far beyond the OTA's limit moves the membrane by limit x tau_mem, however strong it is."""
+    tau = 0.93  # short: the membrane stays away from its rails
+    limit = process.OTA_SATURATION.value * DRIVE
+    strong = _burst(weight, 60, tau_mem=tau, leak=120, tau_exc=30, tau_inh=30)
+    stronger = _burst(weight, 120, tau_mem=tau, leak=120, tau_exc=30, tau_inh=30)
+    plateau = strong[80:].mean() - 120
+    assert plateau == pytest.approx(np.sign(weight) * limit * tau, rel=0.01)
+    np.testing.assert_allclose(stronger[80:], strong[80:], atol=0.01)
+
+
+def test_saturation_follows_the_documented_curve() -> None:
+    """S(x) = I s(x / I) with s(u) = u (27 + u^2) / (27 + 9 u^2), seen as the plateau of a slow line."""
+    limit = process.OTA_SATURATION.value * DRIVE
+    cells = neurons(tau_mem=0.95, tau_exc=504 / 0.6, leak=80)  # line: bias code below 1, 840 µs
+    for count in (2, 5, 10, 15):
+        task = program(np.full((count, 1), 60), [(100, s) for s in range(count)], cells=cells, runtime=15)
+        result = VirtualChip(plain_die(), Noise.off()).run(task)
+        assert result.trace is not None
+        drive = float(result.trace.i_exc[0, -1, 0])
+        assert drive > 0.9 * count * 60 * DRIVE
+        u = min(drive / limit, 3)
+        expected = limit * u * (27 + u * u) / (27 + 9 * u * u) * 0.95
+        assert result.trace.membrane[0, -1, 0] - 80 == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("capacitance", [63, 20, 8])
+@pytest.mark.parametrize("weight", [60, -60])
+def test_membrane_stays_between_its_rails(weight: int, capacitance: int) -> None:
+    """Inputs lose their strength at the rails, so they never push the membrane beyond them."""
+    cells = {"tau_exc": 30.0, "tau_inh": 30.0, "membrane_capacitance": np.full(512, capacitance)}
+    membrane = _burst(weight, 60, tau_mem=20, **cells)
+    rail = process.CEILING.value if weight > 0 else process.FLOOR.value
+    width = (process.CEILING_WIDTH if weight > 0 else process.FLOOR_WIDTH).value
+    assert np.all(membrane < process.CEILING.value) and np.all(membrane > process.FLOOR.value)
+    assert abs(membrane[-1] - rail) < width
+
+
+def test_rails_follow_the_documented_compression() -> None:
+    """At rest against a rail, the leak balances the saturated input times its remaining strength."""
+    cap = process.OTA_SATURATION.value * DRIVE
+    for weight, rail, width in (
+        (60, process.CEILING.value, process.CEILING_WIDTH.value),
+        (-60, process.FLOOR.value, -process.FLOOR_WIDTH.value),
+    ):
+        membrane = _burst(weight, 60, tau_mem=10, tau_exc=30, tau_inh=30)[-1]
+        # (V - leak) / tau = cap (rail - V) / width
+        pull = cap * 10 / abs(width)
+        assert membrane == pytest.approx((80 + pull * rail) / (1 + pull), abs=0.3)
+
+
+def test_rest_of_a_neuron_is_where_it_stays() -> None:
+    """An uncalibrated chip starts in its resting state: nothing moves without input."""
+    everyone = np.arange(512)
+    trace = VirtualChip(Die.from_seed(2), Noise.off()).run(silent(Record(trace=everyone))).trace
+    assert trace is not None
+    assert np.abs(trace.membrane[0, -1] - trace.membrane[0, 0]).max() < 0.02
+
+
+def test_ideal_chip_has_no_limits() -> None:
+    membrane = _burst(60, 100, die=Die.ideal(), tau_mem=20, tau_exc=30)
+    assert membrane.max() > 1000
