@@ -417,9 +417,7 @@ def test_calibrations_are_parsed_once_per_content(tmp_path, monkeypatch):
     import hxtorch.calibration
 
     parsed = []
-    monkeypatch.setattr(
-        hxtorch.calibration, "load", lambda path: parsed.append(path) or object(), raising=False
-    )
+    monkeypatch.setattr(hxtorch.calibration, "load", lambda path: parsed.append(path) or object(), raising=False)
     path = tmp_path / "spiking_calix-native.pkl"
     path.write_bytes(b"one")
     results = {id(hxsnn.ExecutionInstance(path).calibration) for _ in range(10)}

@@ -132,9 +132,7 @@ def test_linear_response_has_closed_form():
 def test_parameters_per_neuron_equal_single_neurons():
     torch.manual_seed(0)
     x = torch.randn(30, 4, 3, dtype=torch.float64) + 0.5
-    leak, tau, thr = (
-        torch.tensor(a, dtype=torch.float64) for a in ([0, 0.1, 0.2], [5e-6, 1e-5, 2e-5], [1, 2, 3])
-    )
+    leak, tau, thr = (torch.tensor(a, dtype=torch.float64) for a in ([0, 0.1, 0.2], [5e-6, 1e-5, 2e-5], [1, 2, 3]))
     together = integrate(x, Membrane(leak, tau, tau), Firing(thr, leak))
     for n in range(3):
         membrane = Membrane(leak[n].item(), tau[n].item(), tau[n].item())

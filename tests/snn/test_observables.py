@@ -149,8 +149,6 @@ def test_order_shift_first_offset_scale():
 
 
 def test_values_by_place():
-    assert_close(
-        by_neuron({"a": 1.0, "b": 2.0, "c": 3.0}, ["b", "a"], "trace_offset"), torch.tensor([2.0, 1.0])
-    )
+    assert_close(by_neuron({"a": 1.0, "b": 2.0, "c": 3.0}, ["b", "a"], "trace_offset"), torch.tensor([2.0, 1.0]))
     with pytest.raises(ValueError, match="trace_offset has no value for z"):
         by_neuron({"a": 1.0}, ["z"], "trace_offset")

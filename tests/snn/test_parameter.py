@@ -164,9 +164,7 @@ def test_bad_values_are_refused(params, message):
 
 
 def test_allowed_shapes():
-    lif = neuron(
-        3, leak=torch.ones(3), tau_syn=torch.full((2, 3), 1e-5), i_synin_gm=[400, 500], reset=np.ones(3)
-    )
+    lif = neuron(3, leak=torch.ones(3), tau_syn=torch.full((2, 3), 1e-5), i_synin_gm=[400, 500], reset=np.ones(3))
     assert lif.i_synin_gm.hardware_value.tolist() == [400, 500]
     model = lif.model("tau_syn", torch.zeros(1, 1, 3))
     assert model.shape == (3,)

@@ -6,6 +6,7 @@ decoder that follows the register descriptions literally.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -181,47 +182,57 @@ def reference(
     return membrane, sorted((time, int(neuron)) for time, neuron in spikes)
 
 
-@njit
+@njit(cache=True)
+def _gained(dt, tau_mem, tau):  # type: ignore[no-untyped-def]
+    rate = 1 / tau_mem - 1 / tau
+    return (dt if abs(rate) < 1e-9 else math.expm1(rate * dt) / rate) * math.exp(-dt / tau_mem)
+
+
+@njit(cache=True)
 def _after(v, exc, inh, dt, leak, tau_mem, tau_exc, tau_inh):  # type: ignore[no-untyped-def]
     """Membrane `dt` µs later without a spike."""
-    total = leak + (v - leak) * np.exp(-dt / tau_mem)
-    for current, tau in ((exc, tau_exc), (-inh, tau_inh)):
-        rate = 1 / tau_mem - 1 / tau
-        slow = dt if abs(rate) < 1e-9 else np.expm1(rate * dt) / rate
-        total += current * slow * np.exp(-dt / tau_mem)
-    return total
+    return (
+        leak
+        + (v - leak) * math.exp(-dt / tau_mem)
+        + exc * _gained(dt, tau_mem, tau_exc)
+        - inh * _gained(dt, tau_mem, tau_inh)
+    )
 
 
-@njit
+@njit(cache=True)
 def _simulate(drive, lateral, events, membrane, constants):  # type: ignore[no-untyped-def]
     leak, reset, threshold, tau_mem, tau_exc, tau_inh, refractory = constants
     n, event = drive.shape[1], 0
     v, until, exc, inh = np.full(n, leak), np.full(n, -1.0), np.zeros(n), np.zeros(n)
+    late_exc, late_inh = np.zeros(n), np.zeros(n)
     spikes = [(0.0, 0) for _ in range(0)]
     for cycle in range(membrane.shape[0]):
-        while event < len(events) and events[event, 0] == cycle:
-            exc += np.maximum(drive[events[event, 1]], 0)
-            inh += np.maximum(-drive[events[event, 1]], 0)
-            event += 1
-        membrane[cycle] = v
         late = (cycle + 1) * CYCLE
-        late_exc, late_inh = exc * np.exp(-CYCLE / tau_exc), inh * np.exp(-CYCLE / tau_inh)
+        while event < len(events) and events[event, 0] == cycle:
+            for k in range(n):
+                exc[k] += max(drive[events[event, 1], k], 0.0)
+                inh[k] += max(-drive[events[event, 1], k], 0.0)
+            event += 1
+        for k in range(n):
+            membrane[cycle, k] = v[k]
+            late_exc[k], late_inh[k] = exc[k] * math.exp(-CYCLE / tau_exc), inh[k] * math.exp(-CYCLE / tau_inh)
         for k in range(n):
             part = min(late - until[k], CYCLE)  # free part of this cycle
             if part <= 0:
                 v[k] = reset
                 continue
-            gone = CYCLE - part
-            x, y = exc[k] * np.exp(-gone / tau_exc), inh[k] * np.exp(-gone / tau_inh)
+            x, y = exc[k] * math.exp((part - CYCLE) / tau_exc), inh[k] * math.exp((part - CYCLE) / tau_inh)
             before, v[k] = v[k], _after(v[k], x, y, part, leak, tau_mem, tau_exc, tau_inh)
             if v[k] > threshold:
                 share = (threshold - before) / (v[k] - before) if before < threshold else 0.0
                 spike = late - part + share * part
                 spikes.append((spike, k))
                 v[k], until[k] = reset, spike + refractory
-                late_exc += np.maximum(lateral[k], 0) * np.exp(-(late - spike) / tau_exc)
-                late_inh += np.maximum(-lateral[k], 0) * np.exp(-(late - spike) / tau_inh)
-        exc, inh = late_exc, late_inh
+                for j in range(n):
+                    late_exc[j] += max(lateral[k, j], 0.0) * math.exp((spike - late) / tau_exc)
+                    late_inh[j] += max(-lateral[k, j], 0.0) * math.exp((spike - late) / tau_inh)
+        for k in range(n):
+            exc[k], inh[k] = late_exc[k], late_inh[k]
     return spikes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hxtorch.twin import Die, Record, VirtualChip, process
+from hxtorch.twin import DEFAULT_CHIP_SEED, Die, Record, VirtualChip, process
 from hxtorch.twin.die import EFFECTS
 
 SEEDS = range(100, 140)
@@ -93,7 +93,9 @@ def test_spreads_of_the_converters(dies: list[Die]) -> None:
 
 def test_correlations(dies: list[Die]) -> None:
     def correlation(a: str, b: str, log: bool = False) -> float:
-        return float(np.corrcoef(_within(_stack(dies, a, log)).ravel(), _within(_stack(dies, b, log)).ravel())[0, 1])
+        return float(
+            np.corrcoef(_within(_stack(dies, a, log)).ravel(), _within(_stack(dies, b, log)).ravel())[0, 1]
+        )
 
     documented = {
         ("leak_code", "reset_code"): process.LEAK_RESET_CORRELATION.value,
@@ -124,7 +126,9 @@ def test_without() -> None:
 
 def test_ideal_and_errors() -> None:
     die = Die.ideal()
-    assert die.nominal and VirtualChip(die).nominal and die.identifier == VirtualChip(die).identifier == "twin:ideal"
+    assert (
+        die.nominal and VirtualChip(die).nominal and die.identifier == VirtualChip(die).identifier == "twin:ideal"
+    )
     for effect in EFFECTS:
         assert np.ptp(getattr(die, effect)) == 0
     with pytest.raises(ValueError, match="chip seed is -1"):
@@ -133,7 +137,7 @@ def test_ideal_and_errors() -> None:
         with pytest.raises(ValueError, match=f"integration step is {step}"):
             VirtualChip(die, step=step)
     assert Record().cadc.size == 0
-    assert VirtualChip().identifier == "twin:66"
+    assert VirtualChip().identifier == f"twin:{DEFAULT_CHIP_SEED}"
 
 
 def test_every_fact_has_a_source() -> None:

@@ -40,7 +40,13 @@ def test_capmem_codes(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name, limit",
-    [("membrane_capacitance", 63), ("refractory_counter", 255), ("refractory_clock", 1), ("readout_source", 2), ("label", 255)],
+    [
+        ("membrane_capacitance", 63),
+        ("refractory_counter", 255),
+        ("refractory_clock", 1),
+        ("readout_source", 2),
+        ("label", 255),
+    ],
 )
 def test_digital_registers(name: str, limit: int) -> None:
     NeuronConfig(**{name: np.full(512, limit)})
@@ -86,7 +92,7 @@ def test_routing_registers(name: str, bad: np.ndarray) -> None:
 
 
 def test_weights() -> None:
-    with pytest.raises(ConfigError, match="64.*0 to 63"):
+    with pytest.raises(ConfigError, match=r"64.*0 to 63"):
         ChipConfig(weights=np.full((2, 256, 256), 64, dtype=np.uint8))
     for wrong in (np.zeros((2, 256, 255), dtype=np.uint8), np.zeros((2, 256, 256), dtype=np.int64)):
         with pytest.raises(ConfigError, match="expected uint8 of shape"):

@@ -111,7 +111,9 @@ def test_membrane_noise_is_an_ornstein_uhlenbeck_process(sigma: float, time: flo
 def test_streams_are_uncorrelated() -> None:
     """Between 64 circuits, 4 entries and 2 trial seeds: as small as 800 independent samples make it."""
     white = replace(QUIET, membrane=1.0, membrane_time=0.05)  # no memory from step to step
-    streams = np.concatenate([_trace(white, seed, 200)[:, :, :64].swapaxes(1, 2).reshape(-1, 800) for seed in (0, 1)])
+    streams = np.concatenate(
+        [_trace(white, seed, 200)[:, :, :64].swapaxes(1, 2)[:, :, :800].reshape(-1, 800) for seed in (0, 1)]
+    )
     correlation = np.corrcoef(streams)
     off = correlation[np.triu_indices(len(streams), 1)]
     assert off.size == 512 * 511 // 2
@@ -121,8 +123,12 @@ def test_streams_are_uncorrelated() -> None:
     assert lagged.max() < 5 / np.sqrt(800)
 
 
-def _cadc(noise: Noise, *, batch: int = 20, seed: int = 0, runtime: float = 160, die: Die | None = None) -> Recording:
-    return VirtualChip(die or plain_die(), noise).run(silent(Record(cadc=EVERYONE), runtime=runtime, batch=batch), seed)
+def _cadc(
+    noise: Noise, *, batch: int = 20, seed: int = 0, runtime: float = 160, die: Die | None = None
+) -> Recording:
+    return VirtualChip(die or plain_die(), noise).run(
+        silent(Record(cadc=EVERYONE), runtime=runtime, batch=batch), seed
+    )
 
 
 def _valid(run: Recording) -> np.ndarray:
@@ -217,7 +223,9 @@ def test_threshold_jitters_from_spike_to_spike() -> None:
     assert intervals.mean() == pytest.approx(ideal_interval, rel=0.01)
 
 
-@pytest.mark.parametrize("name", ["membrane", "cadc", "run_offset", "cadc_phase", "threshold", "charge", "spike_loss"])
+@pytest.mark.parametrize(
+    "name", ["membrane", "cadc", "run_offset", "cadc_phase", "threshold", "charge", "spike_loss"]
+)
 def test_every_noise_can_be_switched_off(name: str) -> None:
     """Each strength alone changes a busy recording, and without any, trials are identical."""
     strong = {"membrane": 1.0, "cadc": 2.0, "run_offset": 3.0, "threshold": 1.0, "charge": 0.2, "spike_loss": 0.3}
@@ -233,7 +241,7 @@ def test_noise_errors() -> None:
     for name, value in (("membrane", -1.0), ("cadc", float("nan")), ("spike_loss", 1.5), ("membrane_time", 0.0)):
         with pytest.raises(ValueError, match=f"Noise.{name} is"):
             Noise(**{name: value})
-    with pytest.raises(ValueError, match="no noise called rumble.*membrane"):
+    with pytest.raises(ValueError, match=r"no noise called rumble.*membrane"):
         Noise().without("rumble")
     assert Noise.off() == Noise().without("membrane", "cadc", "madc", "run_offset", "threshold", "charge",
                                           "spike_loss", "cadc_phase")  # fmt: skip

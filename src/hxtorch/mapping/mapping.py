@@ -62,6 +62,12 @@ class Mapping:
         channel: NDArray[np.int64],
     ) -> InputEvents:
         """Events of input population `key` as the chip wants them; see `merge_events` for several inputs."""
+        size = self.network.population(key).size
+        if channel.size and not (channel.min() >= 0 and channel.max() < size):
+            raise ValueError(
+                f"{self.network.population(key).name} has channels 0 to {size - 1}, but an event comes from "
+                f"channel {int(channel.min() if channel.min() < 0 else channel.max())}."
+            )
         source = channel + self.routing.input_offset[key]
         return InputEvents(entry, time, source, self.routing.addresses)
 

@@ -17,6 +17,9 @@ class InputPopulation:
     name: str
     size: int
 
+    def __post_init__(self) -> None:
+        _check_size(self)
+
 
 @dataclass(frozen=True)
 class NeuronPopulation:
@@ -35,6 +38,19 @@ class NeuronPopulation:
     record_madc: tuple[int, ...] = ()
     circuits: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        _check_size(self)
+        if self.circuits is not None and len(self.circuits) != self.size:
+            raise MappingError(
+                f"{self.name} has {self.size} neurons, but its placement constraint names {len(self.circuits)} "
+                "circuits. Name one for each neuron."
+            )
+        for neuron in self.record_madc:
+            if not 0 <= neuron < self.size:
+                raise MappingError(
+                    f"{self.name} is to record neuron {neuron} with the MADC, but has neurons 0 to {self.size - 1}."
+                )
+
 
 Population = InputPopulation | NeuronPopulation
 
@@ -49,6 +65,11 @@ class Projection:
     post: int
 
 
+def _check_size(population: Population) -> None:
+    if population.size < 1:
+        raise MappingError(f"{population.name} has {population.size} members, but a population has at least one.")
+
+
 @dataclass(frozen=True)
 class Network:
     """A network for one chip; hashable, so that equal structures are mapped once."""
@@ -60,6 +81,15 @@ class Network:
 
     def __post_init__(self) -> None:
         self._by_key.update({p.key: p for p in self.populations})
+        if len(self._by_key) != len(self.populations):
+            raise MappingError("Two populations of the network have the same key. Give each its own.")
+        neurons = {p.key for p in self.neurons}
+        for projection in self.projections:
+            if projection.pre not in self._by_key or projection.post not in neurons:
+                raise MappingError(
+                    f"{projection.name} connects {projection.pre} to {projection.post}, but the network has no "
+                    "such source and neurons."
+                )
 
     @property
     def populations(self) -> tuple[Population, ...]:

@@ -46,7 +46,8 @@ GROUPS = 4
 GROUP_MASK = GROUPS - 1
 DRIVERS_PER_GROUP = DRIVERS_PER_BUS // GROUPS
 UNUSED_LABEL = 0  # stored in synapses that listen to nobody
-LABELS_PER_GROUP = LABELS - 1
+SILENT_LABEL = LABELS - 1  # sent by sources that nobody listens to
+LABELS_PER_GROUP = LABELS - 2
 MAX_SIGNED_INPUTS = DRIVERS
 
 Target = tuple[int, int]  # population key, hemisphere
@@ -90,13 +91,13 @@ def route(network: Network, placement: Placement) -> Routing:
     for projection in network.projections:
         synapses[projection.key] = _lay_rows(network, placement, projection, channels, labels, row_mode, filled)
 
-    neuron_label = np.zeros(CIRCUITS, dtype=np.int64)
+    neuron_label = np.full(CIRCUITS, SILENT_LABEL, dtype=np.int64)
     addresses: list[int] = []
     input_offset = {}
     for population in network.inputs:
         input_offset[population.key] = len(addresses)
         for i in range(population.size):
-            bus, group, label = channels.get(Source(population.key, i), (0, 0, UNUSED_LABEL))
+            bus, group, label = channels.get(Source(population.key, i), (0, 0, SILENT_LABEL))
             addresses.append((bus << 11) | (group << 6) | label)
     for source, (_, group, label) in channels.items():
         if isinstance(network.population(source.population), NeuronPopulation):

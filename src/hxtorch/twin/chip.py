@@ -118,20 +118,27 @@ class VirtualChip:
         if circuits.size == 0:
             raise ProgramError("The program records nothing and no neuron may spike: there is nothing to run.")
         h = process.MADC_PERIOD.value if record.madc.size else self.step
+        origin = 0.0 if record.madc.size else self._origin(h)  # the MADC counts from the start
         lanes = self._lanes(config, circuits, h)
         wiring = self._wiring(config, program.events.addresses, circuits)
         exc, inh = charge_matrices(wiring.table, config.weights, wiring.sources, lanes.scale_exc, lanes.scale_inh)
-        sampling = plan_sampling(program, self.die, self.noise, circuits, lanes.scale_exc.size, h, trial_seed)
-        stimulus = self._stimulus(program, wiring, exc, inh, h)
+        sampling = plan_sampling(
+            program, self.die, self.noise, circuits, lanes.scale_exc.size, h, origin, trial_seed
+        )
+        stimulus = self._stimulus(program, wiring, exc, inh, h, origin)
         spikes = self._emulate(program.batch_size, lanes, stimulus, sampling, trial_seed)
-        kept, lost = self._transmit(spikes, circuits, program, h, trial_seed)
+        kept, lost = self._transmit(spikes, circuits, program, h, origin, trial_seed)
         return Recording(
             spikes=kept if record.spikes.size else None,
             cadc=sampling.cadc(program),
             madc=sampling.madc(program),
-            trace=sampling.trace(program, h),
+            trace=sampling.trace(program),
             lost_spikes=lost,
         )
+
+    def _origin(self, h: float) -> float:
+        """Time (µs) of the first step: such that inputs on a grid of whole steps arrive at the start of a step."""
+        return 0.0 if self.die.nominal else process.INPUT_LATENCY.value % h - h
 
     def _lanes(self, config: ChipConfig, circuits: NDArray[np.int64], h: float) -> LaneParameters:
         def make() -> LaneParameters:
@@ -159,14 +166,20 @@ class VirtualChip:
         return self._cache.get((config.routing, config.neurons), key, make)
 
     def _stimulus(
-        self, program: Program, wiring: _Wiring, exc: NDArray[np.float32], inh: NDArray[np.float32], h: float
+        self,
+        program: Program,
+        wiring: _Wiring,
+        exc: NDArray[np.float32],
+        inh: NDArray[np.float32],
+        h: float,
+        origin: float,
     ) -> Stimulus:
         events, noise = program.events, self.noise
         _check_events(events, program.batch_size)
         latency = 0.0 if self.die.nominal else process.INPUT_LATENCY.value
-        arrival = (events.time / CYCLES_PER_US + latency) / h
+        arrival = (events.time / CYCLES_PER_US + latency - origin) / h
         step = np.ceil(arrival - 1e-6)
-        resets = np.rint(np.asarray(sorted(program.resets)) / CYCLES_PER_US / h)
+        resets = np.rint((np.asarray(sorted(program.resets)) / CYCLES_PER_US - origin) / h)
         return Stimulus(
             first=np.searchsorted(events.entry, np.arange(program.batch_size + 1)).astype(np.int64),
             step=step.astype(np.int64),
@@ -209,7 +222,13 @@ class VirtualChip:
         return [buffer for _, buffer in sorted(parts, key=lambda part: part[0])]
 
     def _transmit(
-        self, parts: list[SpikeBuffer], circuits: NDArray[np.int64], program: Program, h: float, seed: int
+        self,
+        parts: list[SpikeBuffer],
+        circuits: NDArray[np.int64],
+        program: Program,
+        h: float,
+        origin: float,
+        seed: int,
     ) -> tuple[Spikes, int]:
         """Stamp the recorded spikes, lose some on the way, and sort the rest by entry and time."""
         entry, time, lane = (
@@ -217,7 +236,7 @@ class VirtualChip:
             for name in ("entry", "time", "lane")
         )
         latency = 0.0 if self.die.nominal else process.SPIKE_LATENCY.value
-        stamp = np.rint((time * h + latency) * CYCLES_PER_US).astype(np.int64)
+        stamp = np.rint((time * h + origin + latency) * CYCLES_PER_US).astype(np.int64)
         circuit = circuits[lane]
         recorded = np.zeros(CIRCUITS, dtype=np.bool_)
         recorded[program.record.spikes] = True
@@ -256,6 +275,6 @@ def _check_events(events: InputEvents, batch_size: int) -> None:
         raise ProgramError("Input events must be sorted by batch entry and time.")
 
 
-DEFAULT_CHIP_SEED = 44
+DEFAULT_CHIP_SEED = 47
 
 assert COLUMNS % LANES == 0  # a block never spans two hemispheres when all circuits are in use

@@ -50,6 +50,13 @@ def _codes(value: float) -> FloatArray:
     return np.full(CIRCUITS, value, dtype=np.float64)
 
 
+def _freeze(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Check a shape and forbid changes in place: a changed configuration is a new object."""
+    if values.shape != shape:
+        raise ConfigError(f"{name} has shape {values.shape}, expected {shape}.")
+    values.flags.writeable = False
+
+
 def _check_range(name: str, values: NDArray[Any], low: float, high: float) -> None:
     """Refuse values outside ``low..high`` (NaN included) with the first offender and its place."""
     bad = np.argwhere(~((values >= low) & (values <= high)))
@@ -96,8 +103,7 @@ class NeuronConfig:
     def __post_init__(self) -> None:
         for item in fields(self):
             values = getattr(self, item.name)
-            if values.shape != (CIRCUITS,):
-                raise ConfigError(f"{item.name} has shape {values.shape}, expected ({CIRCUITS},).")
+            _freeze(item.name, values, (CIRCUITS,))
             if item.name.startswith(("v_", "i_")):
                 _check_range(item.name, values, 0, MAX_CAPMEM_CODE)
         _check_range("membrane_capacitance", self.membrane_capacitance, 0, MAX_CAPACITANCE_CODE)
@@ -128,9 +134,17 @@ class CommonConfig:
 
     def __post_init__(self) -> None:
         for name in ("synapse_dac_bias", "cadc_ramp_offset", "cadc_ramp_slope"):
+            _freeze(name, getattr(self, name), (QUADRANTS,))
             _check_range(name, getattr(self, name), 0, MAX_CAPMEM_CODE)
         _check_range("cadc_ramp_slope", self.cadc_ramp_slope, 1, MAX_CAPMEM_CODE)
+        _freeze("cadc_offset", self.cadc_offset, (CIRCUITS,))
         _check_range("cadc_offset", self.cadc_offset, -128, 127)
+        if len(self.refractory_clock_scale) != 2:
+            raise ConfigError(
+                f"refractory_clock_scale has {len(self.refractory_clock_scale)} entries, expected 2: fast and slow."
+            )
+        if self.cadc_test_voltage is not None:
+            _check_range("cadc_test_voltage", np.asarray([self.cadc_test_voltage]), 0, MAX_CAPMEM_CODE)
         _check_range("refractory_clock_scale", np.asarray(self.refractory_clock_scale), 0, 15)
 
 
@@ -155,6 +169,9 @@ class RoutingConfig:
     driver_mask: ByteArray = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 31, dtype=np.uint8))
 
     def __post_init__(self) -> None:
+        _freeze("labels", self.labels, (HEMISPHERES, ROWS, COLUMNS))
+        _freeze("row_mode", self.row_mode, (HEMISPHERES, ROWS))
+        _freeze("driver_mask", self.driver_mask, (HEMISPHERES, DRIVERS))
         _check_range("labels", self.labels, 0, 63)
         _check_range("row_mode", self.row_mode, 0, max(RowMode))
         _check_range("driver_mask", self.driver_mask, 0, 31)

@@ -7,7 +7,7 @@ For every circuit, in CADC LSB and µs,
     dx/dt   = -x / tau_syn,   x jumps with every event by drive * weight
 
 with the saturation S(x) = I_sat s(x / I_sat), s(u) = u (27 + u^2) / (27 + 9 u^2), a tanh that ends at u = 3.
-Near the rails of the supply a current loses its strength linearly (`FLOOR`, `CEILING`).
+Near the rails of the supply (`FLOOR`, `CEILING`) a current loses its strength linearly with the distance.
 
 A step is exact for the linear part: exponential propagators, and the weight with which a decaying current
 enters the membrane is integrated analytically (`lanes._current_gain`); only S is evaluated in the middle of
@@ -43,6 +43,7 @@ CEILING, CEILING_RATE, RATE_MEM, RATE_RESET = row.CEILING, row.CEILING_RATE, row
 RATE_EXC, RATE_INH = row.RATE_EXC, row.RATE_INH
 STATE_BLOCK, PARAMETER_BLOCK = row.STATE_BLOCK, row.PARAMETER_BLOCK
 
+_ONE_24TH = np.float32(1 / 24)
 _INV_2_31 = np.float32(1.0 / 2**31)
 
 
@@ -114,9 +115,23 @@ def _start(s, p, random, seed, entry, circuits, stimulus):  # type: ignore[no-un
 
 
 @kernel()
-def _deliver(s, p, exc, inh, delay, charge):  # type: ignore[no-untyped-def]
+def _fade(y):  # type: ignore[no-untyped-def]
+    """exp(-y) for small y (Pade), in plain arithmetic so that loops over it become vector code."""
+    even, odd = np.float32(1) + y * y * np.float32(1 / 12), np.float32(0.5) * y
+    return (even - odd) / (even + odd)
+
+
+@kernel()
+def _saturate(u):  # type: ignore[no-untyped-def]
+    """The OTA's curve s(u)."""
+    u = min(u, np.float32(3))
+    return u * (np.float32(27) + u * u) / (np.float32(27) + np.float32(9) * u * u)
+
+
+@kernel(fastmath={"contract", "nsz", "arcp", "nnan", "reassoc"})
+def _deliver(s, p, exc, inh, delay, charge, h):  # type: ignore[no-untyped-def]
     """Deliver one event, `delay` steps after its true time, to all lanes."""
-    one, half = np.float32(1), np.float32(0.5)
+    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
     for b in range(p.size // PARAMETER_BLOCK):
         o, q = b * STATE_BLOCK, b * PARAMETER_BLOCK
         offset = b * LANES
@@ -126,16 +141,32 @@ def _deliver(s, p, exc, inh, delay, charge):  # type: ignore[no-untyped-def]
                 s[o + X_INH + k] += charge * inh[offset + k]
         else:
             for k in range(LANES):
-                # exp(-y) ~ 1 / (1 + y + y^2 / 2): the lines decayed and the membrane moved since the event
-                ye = delay * p[q + RATE_EXC + k]
-                yi = delay * p[q + RATE_INH + k]
-                je = charge * exc[offset + k] / (one + ye + half * ye * ye)
-                ji = charge * inh[offset + k] / (one + yi + half * yi * yi)
-                s[o + X_EXC + k] += je
-                s[o + X_INH + k] += ji
-                free = one if s[o + DEAD + k] <= 0 else np.float32(0)
-                # p[GAIN] is the voltage per step and unit of drive in its middle: scaled to the elapsed part
-                s[o + V + k] += free * delay * (p[q + GAIN_EXC + k] * je - p[q + GAIN_INH + k] * ji)
+                x_exc, x_inh = s[o + X_EXC + k], s[o + X_INH + k]
+                je, ji = charge * exc[offset + k], charge * inh[offset + k]
+                s[o + X_EXC + k] = x_exc + je * _fade(delay * p[q + RATE_EXC + k])
+                s[o + X_INH + k] = x_inh + ji * _fade(delay * p[q + RATE_INH + k])
+                free = one if s[o + DEAD + k] <= zero else zero
+                # `exc` is the line half a step after the event; the membrane saw that of half the delay
+                early = half * (one - delay)
+                je *= _fade(-early * p[q + RATE_EXC + k])
+                ji *= _fade(-early * p[q + RATE_INH + k])
+                inv_e, inv_i = p[q + INV_SATURATION_EXC + k], p[q + INV_SATURATION_INH + k]
+                part = free * delay * h * _fade(half * delay * p[q + RATE_MEM + k])
+                xe = delay * (p[q + RATE_MEM + k] - p[q + RATE_EXC + k])
+                xi = delay * (p[q + RATE_MEM + k] - p[q + RATE_INH + k])
+                more_exc = _saturate((x_exc + je) * inv_e) - _saturate(x_exc * inv_e)
+                more_inh = _saturate((x_inh + ji) * inv_i) - _saturate(x_inh * inv_i)
+                up = part * (one + xe * xe * _ONE_24TH) * p[q + SATURATION_EXC + k] * more_exc
+                down = part * (one + xi * xi * _ONE_24TH) * p[q + SATURATION_INH + k] * more_inh
+                v = s[o + V + k]
+                ceiling, ceiling_rate = p[q + CEILING + k], p[q + CEILING_RATE + k]
+                floor, floor_rate = p[q + FLOOR + k], p[q + FLOOR_RATE + k]
+                up_free = min(up, max(ceiling - one / ceiling_rate - v, zero))
+                down_free = min(down, max(v - floor - one / floor_rate, zero))
+                pull_up, pull_down = (up - up_free) * ceiling_rate, (down - down_free) * floor_rate
+                s[o + V + k] = (v + up_free - down_free + pull_up * ceiling + pull_down * floor) / (
+                    one + pull_up + pull_down
+                )
 
 
 @kernel(fastmath={"contract", "nsz", "arcp", "nnan", "reassoc"})
@@ -144,8 +175,7 @@ def _advance(s, p, random, noisy, flagged):  # type: ignore[no-untyped-def]
 
     Everything is loaded before it is chosen between, so that each loop becomes straight vector code.
     """
-    zero, one, three = np.float32(0), np.float32(1), np.float32(3)
-    nine, much = np.float32(9), np.float32(27)
+    zero, one = np.float32(0), np.float32(1)
     total = 0
     for b in range(flagged.size):
         o, q = b * STATE_BLOCK, b * PARAMETER_BLOCK
@@ -160,18 +190,11 @@ def _advance(s, p, random, noisy, flagged):  # type: ignore[no-untyped-def]
         for k in range(LANES):
             v = s[o + V + k]
             x_exc, x_inh = s[o + X_EXC + k], s[o + X_INH + k]
-            ue = min(x_exc * p[q + INV_SATURATION_EXC + k], three)
-            ui = min(x_inh * p[q + INV_SATURATION_INH + k], three)
-            ue2, ui2 = ue * ue, ui * ui
-            se = p[q + SATURATION_EXC + k] * ue * (much + ue2) / (much + nine * ue2)
-            si = p[q + SATURATION_INH + k] * ui * (much + ui2) / (much + nine * ui2)
+            se = p[q + SATURATION_EXC + k] * _saturate(x_exc * p[q + INV_SATURATION_EXC + k])
+            si = p[q + SATURATION_INH + k] * _saturate(x_inh * p[q + INV_SATURATION_INH + k])
             static = p[q + STATIC + k]
             up = p[q + GAIN_EXC + k] * se + max(static, zero)
             down = p[q + GAIN_INH + k] * si - min(static, zero)
-            up *= min(max((p[q + CEILING + k] - v) * p[q + CEILING_RATE + k], zero), one)
-            down *= min(max((v - p[q + FLOOR + k]) * p[q + FLOOR_RATE + k], zero), one)
-            drive = up - down
-
             remaining = s[o + DEAD + k]
             left = remaining - one
             leak, leak_in_reset = p[q + LEAK + k], p[q + LEAK_IN_RESET + k]
@@ -183,7 +206,21 @@ def _advance(s, p, random, noisy, flagged):  # type: ignore[no-untyped-def]
             target = leak_in_reset if held else leak
             decay = decay_held if held else decay_free
             shunt = shunt_held if held else one
-            after = target + (v - target) * decay + drive * shunt
+            base = target + (v - target) * decay
+            up *= shunt
+            down *= shunt
+            ceiling, ceiling_rate = p[q + CEILING + k], p[q + CEILING_RATE + k]
+            floor, floor_rate = p[q + FLOOR + k], p[q + FLOOR_RATE + k]
+            # Inside the soft zones the currents act like conductances to the rails, which cannot overshoot.
+            soft_up, soft_down = ceiling - one / ceiling_rate, floor + one / floor_rate
+            up_free = min(up, zero if v > soft_up else soft_up - base)
+            down_free = min(down, zero if v < soft_down else base - soft_down)
+            up_free, down_free = max(up_free, zero), max(down_free, zero)
+            pull_up, pull_down = (up - up_free) * ceiling_rate, (down - down_free) * floor_rate
+            after = (base + up_free - down_free + pull_up * ceiling + pull_down * floor) / (
+                one + pull_up + pull_down
+            )
+            drive = (after - base) / shunt
 
             over = after + s[o + NOISE + k] - s[o + THRESHOLD + k]
             crossed = (over > zero) & (remaining <= zero)
@@ -226,25 +263,26 @@ def _through(s, p, o, q, v, remaining, steps):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _resolve(s, p, random, b, k, step, threshold_sigma):  # type: ignore[no-untyped-def]
-    """Place what happened to one lane inside a step; return the time of its spike (steps) or -1.
+def _resolve(s, p, random, b, k, step, threshold_sigma, late):  # type: ignore[no-untyped-def]
+    """Place what happened to one lane inside a step; return the time of its spike (steps) or -2.
 
-    Either the reset circuit changed its state, or the threshold was crossed.
+    Either the reset circuit changed its state, or the threshold was crossed. Events inside the last step were
+    delivered at its end, so that the crossing may lie up to `late` steps before this one.
     """
     zero, one = np.float32(0), np.float32(1)
     o, q = b * STATE_BLOCK + k, b * PARAMETER_BLOCK + k
     remaining = s[o + DEAD] + one  # at the start of this step
     if remaining > zero:
         s[o + V] = _through(s, p, o, q, s[o + V_BEFORE], remaining, one)
-        s[o + DEAD] = max(s[o + DEAD], zero)
-        return -1.0
+        return -2.0
     crossing = s[o + THRESHOLD] - s[o + NOISE]
     rise = s[o + V] - s[o + V_BEFORE]
     fraction = (crossing - s[o + V_BEFORE]) / rise if rise > zero else zero
-    fraction = min(max(fraction, zero), one)
+    earliest = remaining if remaining > -one else -late
+    fraction = min(max(fraction, earliest), one)
     dead = p[q + DEAD_STEPS]
     s[o + V] = _through(s, p, o, q, s[o + V_BEFORE] + fraction * rise, dead, one - fraction)
-    s[o + DEAD] = max(dead - (one - fraction), zero)
+    s[o + DEAD] = dead - (one - fraction)
     s[o + THRESHOLD] = p[q + THRESHOLD_MEAN] + threshold_sigma * lane_normal(random, b * LANES + k)
     return step + fraction + (dead - p[q + RESET_STEPS])
 
@@ -262,7 +300,7 @@ def _command_reset(s, p):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _collect(s, p, random, flagged, stimulus, spikes, pending_time, pending_source, pending, entry, step):  # type: ignore[no-untyped-def]
+def _collect(s, p, random, flagged, stimulus, spikes, pending_time, pending_source, pending, entry, step, late):  # type: ignore[no-untyped-def]
     """Resolve all flagged lanes of a step, record their spikes and queue those that stay on the chip."""
     for b in range(flagged.size):
         if flagged[b] == 0:
@@ -272,8 +310,8 @@ def _collect(s, p, random, flagged, stimulus, spikes, pending_time, pending_sour
             dead = s[o + DEAD + k] > -1
             if not dead and not s[o + V + k] + s[o + NOISE + k] > s[o + THRESHOLD + k]:
                 continue
-            time = _resolve(s, p, random, b, k, step, stimulus.threshold_sigma)
-            if time < 0:
+            time = _resolve(s, p, random, b, k, step, stimulus.threshold_sigma, late)
+            if time < -1.5:
                 continue
             lane = b * LANES + k
             n = spikes.used[0]
@@ -322,6 +360,7 @@ def run_entries(p, circuits, seed, begin, end, steps, h, stimulus, readout, spik
             while reset < stimulus.resets.size and stimulus.resets[reset] == step:
                 _command_reset(s, p)
                 reset += 1
+            late = np.float32(0)
             kept = 0
             for i in range(pending):
                 if pending_time[i] > step:
@@ -330,13 +369,17 @@ def run_entries(p, circuits, seed, begin, end, steps, h, stimulus, readout, spik
                     continue
                 source, delay = pending_source[i], np.float32(step - pending_time[i])
                 charge = _charge(charge_key, delivered, stimulus.charge_sigma)
-                _deliver(s, p, stimulus.exc[source], stimulus.inh[source], delay, charge)
+                _deliver(s, p, stimulus.exc[source], stimulus.inh[source], delay, charge, np.float32(h))
+                late = max(late, delay)
                 delivered += 1
             pending = kept
             while event < last_event and stimulus.step[event] == step:
                 source = stimulus.source[event]
                 charge = _charge(charge_key, delivered, stimulus.charge_sigma)
-                _deliver(s, p, stimulus.exc[source], stimulus.inh[source], stimulus.delay[event], charge)
+                _deliver(
+                    s, p, stimulus.exc[source], stimulus.inh[source], stimulus.delay[event], charge, np.float32(h)
+                )
+                late = max(late, stimulus.delay[event])
                 delivered += 1
                 event += 1
             if _advance(s, p, random, noisy, flagged) > 0:
@@ -352,6 +395,7 @@ def run_entries(p, circuits, seed, begin, end, steps, h, stimulus, readout, spik
                     pending,
                     entry,
                     step,
+                    late,
                 )
             for hemisphere in range(2):
                 n = next_sample[hemisphere]

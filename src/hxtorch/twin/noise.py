@@ -25,7 +25,7 @@ class Noise:
     membrane_time: float = 10.0
     cadc: float = 0.7
     madc: float = 1.35
-    run_offset: float = 1.0
+    run_offset: float = 0.8
     threshold: float = 0.2
     charge: float = 0.01
     spike_loss: float = 0.002

@@ -40,7 +40,7 @@ TAU_EXC_CODE = Fact(504.0, "µs code", "M", "tau_syn * i_bias_tau, excitatory, C
 TAU_INH_CODE = Fact(468.0, "µs code", "M", "tau_syn * i_bias_tau, inhibitory, CUBE66")
 RESET_TIME = Fact(0.19, "µs", "M", "reset time constant of a calibrated chip, DEMO superspike figure")
 SPIKE_DELAY = Fact(
-    0.2, "µs", "E",
+    0.25, "µs", "E",
     "comparator, from crossing to spike: no spike at 436 MADC LSB but a peak of 440 (DEMO ts_12); effective "
     "threshold 5 % up for rises of 10-20 LSB/µs (DELGRAD)",
 )  # fmt: skip

@@ -75,6 +75,12 @@ class Program:
                 f"The run time is {self.runtime} cycles of 8 ns, but the chip's timer holds 1 to "
                 f"{MAX_RUNTIME_CYCLES} (34 s)."
             )
+        for time in self.resets:
+            if not 0 <= time <= self.runtime:
+                raise ProgramError(f"A reset at cycle {time} lies outside of the run, 0 to {self.runtime}.")
+        addresses = self.events.addresses
+        if addresses.size and not (addresses.min() >= 0 and addresses.max() < 2**13):
+            raise ProgramError("InputEvents.addresses holds an address outside of 13 bits, 0 to 8191.")
         for name in ("spikes", "cadc", "madc", "trace"):
             circuits = getattr(self.record, name)
             if circuits.size and not (circuits.min() >= 0 and circuits.max() < CIRCUITS):

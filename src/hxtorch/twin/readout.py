@@ -36,7 +36,8 @@ class Readout(NamedTuple):
     """What is sampled, when, and into which arrays.
 
     * `weights` (4, lanes): how state turns into the shown voltage; `reads_lines` if not all show membranes.
-    * CADC: sample times (µs) `cadc_time` (B, 2, S) of which `cadc_count` (B, 2) are valid; `cadc_lane` (N,)
+    * CADC: sample times (µs since the first step) `cadc_time` (B, 2, S) of which `cadc_count`
+      (B, 2) are valid; `cadc_lane` (N,)
       sorted lanes to keep, the first `cadc_split` of them in the top hemisphere; `cadc_column` (N,) where
       each goes in `cadc_value` (B, S, N); `cadc_gain`, `cadc_offset` (lanes,) turn voltage into code.
     * MADC: `madc_lane` (M,), gain, offset, noise, and `madc_value` (B, S, M).
@@ -70,7 +71,7 @@ def _shown(s, p, readout, lane, fraction):  # type: ignore[no-untyped-def]
     o, q = block * STATE_BLOCK + k, block * PARAMETER_BLOCK + k
     w = readout.weights
     v = s[o + V_BEFORE] + (s[o + V] - s[o + V_BEFORE]) * fraction
-    value = w[BASE, lane] + w[MEMBRANE_WEIGHT, lane] * v + s[o + NOISE]
+    value = w[BASE, lane] + w[MEMBRANE_WEIGHT, lane] * (v + s[o + NOISE])
     if readout.reads_lines:
         back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
         value += w[EXC_WEIGHT, lane] * s[o + X_EXC] * math.exp(back * p[q + RATE_EXC])

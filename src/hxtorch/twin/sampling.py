@@ -22,11 +22,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Sampling:
-    """The readout of one run: arrays for the kernel, and the number of `steps` they need."""
+    """The readout of one run: arrays for the kernel, and the `steps` of `h` µs they need from `origin` on."""
 
     readout: Readout
     steps: int
     stamps: Array
+    origin: float
+    h: float
 
     def cadc(self, program: Program) -> CadcSamples | None:
         """CADC samples with the stamps that the chip gives them."""
@@ -35,25 +37,32 @@ class Sampling:
         return CadcSamples(program.record.cadc, self.stamps, self.readout.cadc_count, self.readout.cadc_value)
 
     def madc(self, program: Program) -> MadcSamples | None:
-        """MADC samples; the first one is taken one period after the start."""
+        """MADC samples, one per engine step."""
         if not program.record.madc.size:
             return None
         samples = self.readout.madc_value.shape[1]
-        time = np.arange(1.0, samples + 1) * (p.MADC_PERIOD.value * CYCLES_PER_US)
+        time = (np.arange(1.0, samples + 1) * self.h + self.origin) * CYCLES_PER_US
         return MadcSamples(program.record.madc, time, self.readout.madc_value)
 
-    def trace(self, program: Program, h: float) -> Trace | None:
+    def trace(self, program: Program) -> Trace | None:
         """Internal states at the end of every step."""
         if not program.record.trace.size:
             return None
-        time = np.arange(1.0, self.steps + 1) * h
+        time = np.arange(1.0, self.steps + 1) * self.h + self.origin
         return Trace(program.record.trace, time, *self.readout.trace)
 
 
 def plan_sampling(
-    program: Program, die: Die, noise: Noise, circuits: NDArray[np.int64], lanes: int, h: float, seed: int
+    program: Program,
+    die: Die,
+    noise: Noise,
+    circuits: NDArray[np.int64],
+    lanes: int,
+    h: float,
+    origin: float,
+    seed: int,
 ) -> Sampling:
-    """Lay out the readout of a program on the lanes of `circuits`."""
+    """Lay out the readout of a program on the lanes of `circuits`; the first step starts at `origin` µs."""
     record, common = program.record, program.config.common
     runtime = program.runtime / CYCLES_PER_US
     earliness = 0.0 if die.nominal else p.CADC_EARLINESS.value
@@ -70,13 +79,14 @@ def plan_sampling(
     gain_lanes, offset_lanes = np.ones(lanes), np.zeros(lanes)
     gain_lanes[: circuits.size], offset_lanes[: circuits.size] = gain[circuits], offset[circuits]
 
-    steps = int(np.ceil((runtime + (earliness if record.cadc.size else 0.0)) / h - 1e-9))
+    end = runtime + (earliness if record.cadc.size else 0.0)
+    steps = int(np.ceil((end - origin) / h - 1e-9))
     madc_samples = _madc_samples(record.madc, runtime)
     shape = (program.batch_size, time.shape[2], record.cadc.size)
     readout = Readout(
         weights=weights,
         reads_lines=reads_lines,
-        cadc_time=time,
+        cadc_time=time - origin,
         cadc_count=count,
         cadc_lane=cadc_lane,
         cadc_split=int(np.count_nonzero(record.cadc < COLUMNS)),
@@ -93,7 +103,7 @@ def plan_sampling(
         trace_lane=lane_of[record.trace],
         trace=np.zeros((3, program.batch_size, steps, record.trace.size), dtype=np.float32),
     )
-    return Sampling(readout, max(steps, 1), (time - earliness) * CYCLES_PER_US)
+    return Sampling(readout, max(steps, 1), (time - earliness) * CYCLES_PER_US, origin, h)
 
 
 def cadc_conversion(common: CommonConfig, die: Die) -> tuple[Array, Array]:
@@ -102,8 +112,11 @@ def cadc_conversion(common: CommonConfig, die: Die) -> tuple[Array, Array]:
     The ramp's slope sets the gain of a quadrant, its start the offset; every channel adds its own offset,
     which the digital offset register can cancel.
     """
-    gain = die.cadc_gain * p.CADC_RAMP_SLOPE_CODE.value / common.cadc_ramp_slope
-    start = common.cadc_ramp_offset - p.CADC_RAMP_OFFSET_CODE.value - die.cadc_ramp
+    slope_code, offset_code = common.cadc_ramp_slope, common.cadc_ramp_offset
+    if not die.nominal:
+        slope_code, offset_code = np.rint(slope_code), np.rint(offset_code)
+    gain = die.cadc_gain * p.CADC_RAMP_SLOPE_CODE.value / slope_code
+    start = offset_code - p.CADC_RAMP_OFFSET_CODE.value - die.cadc_ramp
     per_quadrant = CIRCUITS // QUADRANTS
     offset = np.repeat(p.CADC_RAMP_OFFSET_SLOPE.value * start, per_quadrant)
     return np.repeat(gain, per_quadrant), offset + die.cadc_channel + common.cadc_offset
@@ -171,7 +184,7 @@ def _madc_samples(circuits: NDArray[np.int64], runtime: float) -> int:
             f"The MADC was asked for circuits {circuits.tolist()}, but it samples two circuits at most, one in "
             "an even and one in an odd column."
         )
-    samples = int(runtime / p.MADC_PERIOD.value)
+    samples = int(runtime / p.MADC_PERIOD.value + 1e-9)
     limit = int(p.MADC_SAMPLES.value)
     if samples > limit:
         raise ProgramError(
