@@ -117,39 +117,59 @@ def calibrated():
     hxtorch.release_hardware()
 
 
+def emulation_outside_bands() -> list[str]:
+    z = intro.emulate(
+        calibration.nightly("spiking", require_chip()), intro.input_spikes(*intro.INPUT_STEPS), weight=63
+    )
+    rows = torch.nonzero(z.spikes)[:, 0].tolist()
+    cadc = z.membrane_cadc.detach().numpy()[:, 0, 0]
+    time, code = z.membrane_madc.numpy()[:, :, 0]
+    assert z.membrane_madc.shape == (2, 1470, 1)
+    assert time.max() / 125 == pytest.approx(50, abs=0.1)
+    return outside(
+        {
+            "output spikes": (len(rows), 1, 1),
+            "spike row": (rows[0] if rows else -1, 21, 34),
+            "CADC rest": (cadc[:9].mean(), -50, -46),
+            "CADC peak": (cadc.max(), -14, 2),
+            "CADC minimum": (cadc.min(), -63, -50),
+            "MADC rest": (code[time / 125 < 9].mean(), 290, 320),
+            "MADC peak": (code.max(), 420, 460),
+        }
+    )
+
+
+def alignment_outside_bands() -> list[str]:
+    alignment = intro.align(calibration.nightly("spiking", require_chip()))
+    assert alignment.model.max() == pytest.approx(0.38742, abs=1e-4)
+    return outside(
+        {
+            "threshold distance": (alignment.threshold_distance, 41, 49),
+            "PSP peak": (alignment.chip.mean(axis=0).max(), 0.36, 0.46),
+            "spread of trials": (alignment.chip.std(axis=0).mean(), 0.005, 0.05),
+        }
+    )
+
+
+def outside(bands: dict[str, tuple[float, float, float]]) -> list[str]:
+    return [f"{name}: {value:.3g}" for name, (value, low, high) in bands.items() if not low <= value <= high]
+
+
+@pytest.mark.parametrize("measure", [emulation_outside_bands, alignment_outside_bands])
+def test_nine_of_ten_seeds_are_in_the_published_bands(calibrated, measure):
+    failures = {}
+    for seed in range(10):
+        torch.manual_seed(seed)
+        found = measure()
+        if found:
+            failures[seed] = found
+    assert len(failures) <= 1, failures
+
+
 @pytest.fixture(params=SEEDS)
 def seed(request):
     torch.manual_seed(request.param)
     return request.param
-
-
-def test_emulation(calibrated, seed):
-    z = intro.emulate(calibrated, intro.input_spikes(*intro.INPUT_STEPS), weight=63)
-    rows = torch.nonzero(z.spikes)[:, 0].tolist()
-    assert len(rows) == 1
-    assert 21 <= rows[0] <= 34
-
-    cadc = z.membrane_cadc.detach().numpy()[:, 0, 0]
-    assert cadc.shape == (50,)
-    assert cadc[:9].mean() == pytest.approx(-48, abs=2)
-    assert -14 <= cadc.max() <= 2
-    assert -63 <= cadc[rows[0] :].min() <= -50
-
-    assert z.membrane_madc.shape[0] == 2
-    assert z.membrane_madc.shape[2] == 1
-    assert z.membrane_madc.shape[1] == pytest.approx(1470, abs=2)
-    time, code = z.membrane_madc.numpy()[:, :, 0]
-    assert time.max() / 125 == pytest.approx(50, abs=0.1)
-    assert code[time / 125 < 9].mean() == pytest.approx(305, abs=15)
-    assert code.max() == pytest.approx(440, abs=20)
-
-
-def test_alignment(calibrated, seed):
-    alignment = intro.align(calibrated)
-    assert alignment.threshold_distance == pytest.approx(45, abs=4)
-    assert 0.36 <= alignment.chip.mean(axis=0).max() <= 0.46
-    assert 0.005 <= alignment.chip.std(axis=0).mean() <= 0.05
-    assert alignment.model.max() == pytest.approx(0.38742, abs=1e-4)
 
 
 def test_training(calibrated, seed):

@@ -184,7 +184,7 @@ class VirtualChip:
             first=np.searchsorted(events.entry, np.arange(program.batch_size + 1)).astype(np.int64),
             step=step.astype(np.int64),
             delay=np.maximum(step - arrival, 0).astype(np.float32),
-            source=events.source,
+            source=np.require(events.source, np.int64, ["C", "W"]),  # one layout: one compiled kernel
             exc=exc,
             inh=inh,
             route=wiring.route,
@@ -275,6 +275,6 @@ def _check_events(events: InputEvents, batch_size: int) -> None:
         raise ProgramError("Input events must be sorted by batch entry and time.")
 
 
-DEFAULT_CHIP_SEED = 47
+DEFAULT_CHIP_SEED = 52  # its first neuron resembles that of the published introduction
 
 assert COLUMNS % LANES == 0  # a block never spans two hemispheres when all circuits are in use
