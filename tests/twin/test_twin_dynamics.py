@@ -18,7 +18,7 @@ from bench import (
     reference,
     silent,
 )
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hxtorch.twin import ChipConfig, Die, InputEvents, Noise, Program, Record, VirtualChip, process
@@ -130,13 +130,15 @@ def test_spikes_equal_the_reference(
         )
         for d in (-0.02, 0.02)
     )
-    # a membrane that only touches the threshold has no well-defined spike
-    assume(low.size == high.size > 0 and np.abs(low - high).max() < 0.01)
     cells = neurons(threshold=threshold, ticks=ticks, **shared)
     spikes = ideal().run(program(weights, events, cells=cells, runtime=20)).spikes
     assert spikes is not None
-    assert spikes.time.size == low.size
-    assert spikes.time[0] * CYCLE == pytest.approx(low[0], abs=0.125)  # see below for the typical error
+    # a membrane that only touches the threshold has no well-defined spike: there, one may be missing or added
+    clear = low.size == high.size and (low.size == 0 or np.abs(low - high).max() < 0.01)
+    slack = 0 if clear else 1
+    assert min(low.size, high.size) - slack <= spikes.time.size <= max(low.size, high.size) + slack
+    if high.size and spikes.time.size:  # the first crossing is later the higher the threshold
+        assert low[0] - 0.125 <= spikes.time[0] * CYCLE <= high[0] + 0.125  # see below for the typical error
 
 
 def test_spike_times_are_exact() -> None:

@@ -1,0 +1,12 @@
+"""Settings that hold for all tests."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# A person who runs the tests gets new examples every time; a gate must not pass or fail by chance.
+settings.register_profile("gate", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("gate")
