@@ -237,12 +237,16 @@ def _simulate(drive, lateral, events, membrane, constants):  # type: ignore[no-u
 
 
 def decode(routing: RoutingConfig, address: int) -> set[tuple[int, int, int, int]]:
-    """Synapses (hemisphere, row, column, sign) that an event of a 13-bit address reaches, bit by bit."""
-    bits = [(address >> i) & 1 for i in range(13)]
-    bus = bits[11] + 2 * bits[12]
+    """Synapses (hemisphere, row, column, sign) that an event of an external 16-bit address reaches, bit by bit."""
+    bits = [(address >> i) & 1 for i in range(14)]
+    channel = address >> 14
     heard = set()
     for side in range(2):
-        for driver in range(bus, 128, 4):
+        for driver in range(128):
+            node = 8 + channel, 4 * side + driver % 4
+            mask, target = int(routing.crossbar_mask[node]), int(routing.crossbar_target[node])
+            if any(bits[i] * ((mask >> i) & 1) != (target >> i) & 1 for i in range(14)):
+                continue
             place, mask = driver // 4, int(routing.driver_mask[side, driver])
             if any((mask >> i) & 1 and bits[6 + i] != (place >> i) & 1 for i in range(5)):
                 continue

@@ -136,7 +136,7 @@ def test_resets_lie_within_the_run(resets: tuple[int, ...]) -> None:
         ({"time": np.array([6, 5])}, "sorted"),
         ({"entry": np.array([1, 0])}, "sorted"),
         ({"time": np.array([5])}, "one entry, one time and one source"),
-        ({"addresses": np.array([1 << 13])}, "address"),
+        ({"addresses": np.array([1 << 16])}, "address"),
         ({"addresses": np.array([-1])}, "address"),
     ],
 )

@@ -8,24 +8,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hxtorch.twin import ChipConfig, Die, InputEvents, Program, Record, RoutingConfig
-from hxtorch.twin.synapses import charge_matrices, neuron_address, synapse_table
+from hxtorch.twin.crossbar import NODES, closed_crossbar, neuron_address, passes, straight_crossbar
+from hxtorch.twin.synapses import charge_matrices, synapse_table
 
 
-def _routing(rng: np.random.Generator, labels: int) -> RoutingConfig:
+def _routing(rng: np.random.Generator, labels: int, **nodes: np.ndarray) -> RoutingConfig:
     return RoutingConfig(
         labels=rng.integers(0, labels, (2, 256, 256)).astype(np.uint8),
         row_mode=rng.integers(0, 3, (2, 256)).astype(np.uint8),
         driver_mask=rng.choice([0, 3, 7, 24, 31], (2, 128)).astype(np.uint8),
+        **nodes,
     )
 
 
+def _nodes(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A crossbar whose nodes compare one or two bits each."""
+    mask = (1 << rng.integers(11, 14, (20, 12))) | (1 << rng.integers(6, 14, (20, 12)))
+    target = rng.integers(0, 2**14, (20, 12)) & mask
+    return {"crossbar_mask": mask.astype(np.uint16), "crossbar_target": target.astype(np.uint16)}
+
+
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), labels=st.sampled_from([1, 4, 64]))
-def test_matching_equals_a_literal_decoder(seed: int, labels: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), labels=st.sampled_from([1, 4, 64]), straight=st.booleans())
+def test_matching_equals_a_literal_decoder(seed: int, labels: int, straight: bool) -> None:
     rng = np.random.default_rng(seed)
-    routing, die = _routing(rng, labels), Die.from_seed(seed % 5)
+    routing, die = _routing(rng, labels, **({} if straight else _nodes(rng))), Die.from_seed(seed % 5)
     circuits = np.sort(rng.choice(512, 60, replace=False))
-    addresses = rng.integers(0, 2**13, 3)
+    addresses = rng.integers(0, 2**13 if straight else 2**16, 3)
     weights = rng.integers(0, 64, (2, 256, 256)).astype(np.uint8)
     scale = rng.uniform(0.5, 2, (2, 60)).astype(np.float32)
     table = synapse_table(routing, die, addresses, circuits)
@@ -46,11 +55,52 @@ def test_matching_equals_a_literal_decoder(seed: int, labels: int) -> None:
 
 
 def test_addresses_of_neurons() -> None:
-    """Label in bits 0-7, event output in 8-10, and the bus of the output: columns 32 o to 32 o + 31."""
+    """Label in bits 0-7, event output in 8-10 and in front: columns 32 o to 32 o + 31."""
     for circuit in (0, 31, 32, 127, 128, 255, 256, 300, 511):
         output = circuit % 256 // 32
         address = int(neuron_address(np.array([circuit]), np.array([0xA5]))[0])
-        assert address == (output % 4 << 11) + (output << 8) + 0xA5
+        assert address == (4 + output << 14) + (output << 8) + 0xA5
+
+
+def test_the_crossbar_has_the_chips_nodes() -> None:
+    assert NODES.shape == (20, 12) and NODES.sum() == 76
+    mask, target = np.zeros((20, 12), np.uint16), np.zeros((20, 12), np.uint16)
+    for output in range(8):  # neurons: one bus index, in both hemispheres, and one channel
+        reached = passes(mask, target, neuron_address(np.array([32 * output]), np.array([7])))[0]
+        assert np.flatnonzero(reached).tolist() == [output % 4, 4 + output % 4, 8 + output % 4]
+    for channel in range(4):  # external events: all buses, and back
+        reached = passes(mask, target, np.array([channel << 14]))[0]
+        assert np.flatnonzero(reached).tolist() == [*range(8), 8 + channel]
+    assert not passes(*closed_crossbar(), np.arange(0, 2**16, 777)).any()
+
+
+def test_events_that_are_switched_off_reach_nobody() -> None:
+    """A circuit without event output fires and resets, but neither the recording nor other circuits see it."""
+    labels, mode = np.full((2, 256, 256), 9, np.uint8), np.zeros((2, 256), np.uint8)
+    weights = np.zeros((2, 256, 256), np.uint8)
+    mode[0, :8], labels[0, :8, 0], weights[0, :8, 0], weights[0, :8, 1] = 1, 1, 63, 20
+    routing = RoutingConfig(labels=labels, row_mode=mode, driver_mask=np.zeros((2, 128), np.uint8))
+    sent = InputEvents(*np.array([[0], [125], [0]]), np.array([1]))
+    cells = neurons(threshold=110, label=np.where(np.arange(512) == 0, 9, 0))
+    seen = {}
+    for enabled in (True, False):
+        on = np.arange(512) > (-1 if enabled else 0)
+        config = ChipConfig(cells, routing=routing, weights=weights, enable_events=on)
+        record = Record(spikes=np.array([0]), trace=np.array([0, 1]))
+        seen[enabled] = ideal().run(Program(config, 1, 125 * 12, sent, record))
+    assert seen[True].spikes.circuit.size >= 1 and seen[False].spikes.circuit.size == 0
+    np.testing.assert_array_equal(seen[True].trace.membrane[..., 0], seen[False].trace.membrane[..., 0])
+    assert seen[True].trace.membrane[..., 1].max() > 81 and np.ptp(seen[False].trace.membrane[..., 1]) == 0
+
+
+def test_input_loops_back_where_the_crossbar_lets_it() -> None:
+    mask, target = straight_crossbar()
+    target[9, 9] = 0  # channel 1
+    sent = InputEvents(*np.array([[0, 0, 1], [10, 20, 5], [0, 1, 1]]), np.array([1, 1 << 14 | 1]))
+    config = ChipConfig(routing=RoutingConfig(crossbar_mask=mask, crossbar_target=target))
+    record = Record(trace=np.array([0]), loopback=True)
+    back = ideal().run(Program(config, 2, 125, sent, record)).loopback
+    assert back.entry.tolist() == [0, 1] and back.time.tolist() == [20, 5] and back.source.tolist() == [1, 1]
 
 
 def test_random_routing_on_a_running_chip() -> None:

@@ -20,6 +20,7 @@ from hxtorch.twin.program import (
     ProgramError,
     Record,
     Recording,
+    SentEvents,
     Spikes,
     Trace,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Recording",
     "RoutingConfig",
     "RowMode",
+    "SentEvents",
     "Spikes",
     "Trace",
     "VirtualChip",

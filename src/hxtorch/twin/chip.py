@@ -14,14 +14,15 @@ from hxtorch.twin import process
 from hxtorch.twin.circuits import CircuitParameters, circuit_parameters
 from hxtorch.twin.config import ChipConfig
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US
+from hxtorch.twin.crossbar import FIRST_OFF_CHIP, neuron_address, passes
 from hxtorch.twin.die import Die
 from hxtorch.twin.engine import SpikeBuffer, Stimulus, run_entries
 from hxtorch.twin.lanes import LANES, LaneParameters, lane_parameters
 from hxtorch.twin.noise import Noise
-from hxtorch.twin.program import InputEvents, Program, ProgramError, Recording, Spikes
+from hxtorch.twin.program import InputEvents, Program, ProgramError, Recording, SentEvents, Spikes
 from hxtorch.twin.random import uniform
 from hxtorch.twin.sampling import Sampling, plan_sampling
-from hxtorch.twin.synapses import SynapseTable, charge_matrices, neuron_address, synapse_table
+from hxtorch.twin.synapses import SynapseTable, charge_matrices, synapse_table
 from hxtorch.twin.threads import run_chunks
 
 DEFAULT_STEP = 0.25  # µs
@@ -125,7 +126,7 @@ class VirtualChip:
         sampling = plan_sampling(
             program, self.die, self.noise, circuits, lanes.scale_exc.size, h, origin, trial_seed
         )
-        stimulus = self._stimulus(program, wiring, exc, inh, h, origin)
+        stimulus = self._stimulus(program, circuits, wiring, exc, inh, h, origin)
         spikes = self._emulate(program.batch_size, lanes, stimulus, sampling, trial_seed)
         kept, lost = self._transmit(spikes, circuits, program, h, origin, trial_seed)
         return Recording(
@@ -133,6 +134,7 @@ class VirtualChip:
             cadc=sampling.cadc(program),
             madc=sampling.madc(program),
             trace=sampling.trace(program),
+            loopback=self._loop_back(program, trial_seed) if record.loopback else None,
             lost_spikes=lost,
         )
 
@@ -168,13 +170,14 @@ class VirtualChip:
     def _stimulus(
         self,
         program: Program,
+        circuits: NDArray[np.int64],
         wiring: _Wiring,
         exc: NDArray[np.float32],
         inh: NDArray[np.float32],
         h: float,
         origin: float,
     ) -> Stimulus:
-        events, noise = program.events, self.noise
+        events, noise, config = program.events, self.noise, program.config
         _check_events(events, program.batch_size)
         latency = 0.0 if self.die.nominal else process.INPUT_LATENCY.value
         arrival = (events.time / CYCLES_PER_US + latency - origin) / h
@@ -187,7 +190,7 @@ class VirtualChip:
             source=np.require(events.source, np.int64, ["C", "W"]),  # one layout: one compiled kernel
             exc=exc,
             inh=inh,
-            route=wiring.route,
+            route=np.where(_enabled(config, circuits, wiring.route.size), wiring.route, -1),
             resets=resets.astype(np.int64),
             latency=0.0 if self.die.nominal else process.ONCHIP_LATENCY.value / h,
             charge_sigma=noise.charge,
@@ -239,7 +242,7 @@ class VirtualChip:
         stamp = np.rint((time * h + origin + latency) * CYCLES_PER_US).astype(np.int64)
         circuit = circuits[lane]
         recorded = np.zeros(CIRCUITS, dtype=np.bool_)
-        recorded[program.record.spikes] = True
+        recorded[program.record.spikes] = program.config.enable_events[program.record.spikes]
         wanted = recorded[circuit] & (stamp <= program.runtime)
         entry, stamp, circuit = entry[wanted], stamp[wanted], circuit[wanted]
         kept = uniform(seed, "spike loss", entry, circuit, stamp) >= self.noise.spike_loss
@@ -249,6 +252,17 @@ class VirtualChip:
         order = np.argsort(entry * 2**42 + stamp * 2**9 + circuit, kind="stable")
         return Spikes(entry[order], stamp[order], circuit[order]), lost
 
+    def _loop_back(self, program: Program, seed: int) -> SentEvents:
+        """Input events that the crossbar sends back, stamped and thinned like spikes."""
+        events, routing = program.events, program.config.routing
+        returned = passes(routing.crossbar_mask, routing.crossbar_target, events.addresses)[:, FIRST_OFF_CHIP:]
+        latency = 0.0 if self.die.nominal else process.INPUT_LATENCY.value + process.SPIKE_LATENCY.value
+        stamp = events.time + round(latency * CYCLES_PER_US)
+        kept = np.any(returned, axis=1)[events.source] & (stamp <= program.runtime)
+        loss = np.asarray(uniform(seed, "loopback loss", events.entry, events.source, stamp))
+        kept &= loss >= self.noise.spike_loss
+        return SentEvents(events.entry[kept], stamp[kept], events.source[kept])
+
 
 def _circuits_in_use(program: Program) -> NDArray[np.int64]:
     """Circuits that are recorded or may spike, sorted."""
@@ -257,6 +271,13 @@ def _circuits_in_use(program: Program) -> NDArray[np.int64]:
     for circuits in (record.spikes, record.cadc, record.madc, record.trace):
         used[circuits] = True
     return np.flatnonzero(used)
+
+
+def _enabled(config: ChipConfig, circuits: NDArray[np.int64], lanes: int) -> NDArray[np.bool_]:
+    """Whether the spikes of each lane become events."""
+    enabled = np.zeros(lanes, dtype=np.bool_)
+    enabled[: circuits.size] = config.enable_events[circuits]
+    return enabled
 
 
 def _check_events(events: InputEvents, batch_size: int) -> None:

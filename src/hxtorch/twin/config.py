@@ -27,6 +27,7 @@ from hxtorch.twin.coordinates import (
     QUADRANTS,
     ROWS,
 )
+from hxtorch.twin.crossbar import CROSSBAR_INPUTS, CROSSBAR_OUTPUTS, MAX_LABEL, NodeArray, straight_crossbar
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -158,17 +159,23 @@ class RowMode(IntEnum):
 
 @dataclass(frozen=True)
 class RoutingConfig:
-    """Which events reach which synapses: labels, row modes and the address masks of the drivers.
+    """Which events reach which synapses: labels, row modes, address masks of the drivers and the crossbar.
 
-    An event carries an 11-bit address: bits 0-5 are compared with the label stored in each synapse, bits
+    An event carries a 14-bit label. The crossbar sends it to PADI buses (`hxtorch.twin.crossbar`; masks and
+    targets have shape (20, 12)). There, bits 0-5 are compared with the label stored in each synapse, bits
     6-10 (row select) with the position of each driver on the bus, under the driver's mask.
     """
 
     labels: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
     row_mode: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS), dtype=np.uint8))
     driver_mask: ByteArray = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 31, dtype=np.uint8))
+    crossbar_mask: NodeArray = field(default_factory=lambda: straight_crossbar()[0])
+    crossbar_target: NodeArray = field(default_factory=lambda: straight_crossbar()[1])
 
     def __post_init__(self) -> None:
+        for name in ("crossbar_mask", "crossbar_target"):
+            _freeze(name, getattr(self, name), (CROSSBAR_INPUTS, CROSSBAR_OUTPUTS))
+            _check_range(name, getattr(self, name), 0, MAX_LABEL)
         _freeze("labels", self.labels, (HEMISPHERES, ROWS, COLUMNS))
         _freeze("row_mode", self.row_mode, (HEMISPHERES, ROWS))
         _freeze("driver_mask", self.driver_mask, (HEMISPHERES, DRIVERS))
@@ -179,14 +186,20 @@ class RoutingConfig:
 
 @dataclass(frozen=True)
 class ChipConfig:
-    """The whole chip: circuits, common registers, routing and the 6-bit `weights` (hemisphere, row, column)."""
+    """The whole chip: circuits, common registers, routing and the 6-bit `weights` (hemisphere, row, column).
+
+    `enable_events` (512,) switches the event output of each circuit: one that is off fires and resets, but
+    nobody hears of it.
+    """
 
     neurons: NeuronConfig = field(default_factory=NeuronConfig)
     common: CommonConfig = field(default_factory=CommonConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     weights: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
+    enable_events: BoolArray = field(default_factory=lambda: np.ones(CIRCUITS, dtype=np.bool_))
 
     def __post_init__(self) -> None:
+        _freeze("enable_events", self.enable_events, (CIRCUITS,))
         if self.weights.shape != (HEMISPHERES, ROWS, COLUMNS) or self.weights.dtype != np.uint8:
             raise ConfigError(
                 f"weights are {self.weights.dtype} of shape {self.weights.shape}, "

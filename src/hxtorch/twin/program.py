@@ -28,8 +28,8 @@ class InputEvents:
     """Spikes sent to the chip, sorted by batch entry and time.
 
     `entry`, `time` (cycles) and `source` have shape (n,); `source` indexes `addresses`, the addresses that
-    the program may send to. An address has 13 bits: bits 11-12 choose the off-chip channel and with it the
-    PADI bus 0..3, bits 0-10 are row select and synapse label.
+    the program may send to. An address has 16 bits: bits 14-15 choose the off-chip channel, bits 0-13 are
+    the label, of which the crossbar uses any bits, drivers and synapses the lower 11.
     """
 
     entry: NDArray[np.int64] = field(default_factory=_no_indices)
@@ -44,6 +44,7 @@ class Record:
 
     `cadc_in_dram` chooses the slow, large CADC buffer. `trace_circuits` asks for the internal state of
     these circuits at every step of the engine, which a virtual chip can give and a real one cannot.
+    `loopback` also records the input events for which the crossbar has a way back off the chip.
     """
 
     spikes: NDArray[np.int64] = field(default_factory=_no_indices)
@@ -51,6 +52,7 @@ class Record:
     madc: NDArray[np.int64] = field(default_factory=_no_indices)
     cadc_in_dram: bool = False
     trace: NDArray[np.int64] = field(default_factory=_no_indices)
+    loopback: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class Program:
             if not 0 <= time <= self.runtime:
                 raise ProgramError(f"A reset at cycle {time} lies outside of the run, 0 to {self.runtime}.")
         addresses = self.events.addresses
-        if addresses.size and not (addresses.min() >= 0 and addresses.max() < 2**13):
-            raise ProgramError("InputEvents.addresses holds an address outside of 13 bits, 0 to 8191.")
+        if addresses.size and not (addresses.min() >= 0 and addresses.max() < 2**16):
+            raise ProgramError("InputEvents.addresses holds an address outside of 16 bits, 0 to 65535.")
         for name in ("spikes", "cadc", "madc", "trace"):
             circuits = getattr(self.record, name)
             if circuits.size and not (circuits.min() >= 0 and circuits.max() < CIRCUITS):
@@ -96,6 +98,15 @@ class Spikes:
     entry: NDArray[np.int64]
     time: NDArray[np.int64]
     circuit: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SentEvents:
+    """Recorded input events in the order of sending: `entry`, `time` (cycles) and `source`, each (n,)."""
+
+    entry: NDArray[np.int64]
+    time: NDArray[np.int64]
+    source: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -144,4 +155,5 @@ class Recording:
     cadc: CadcSamples | None = None
     madc: MadcSamples | None = None
     trace: Trace | None = None
+    loopback: SentEvents | None = None
     lost_spikes: int = 0

@@ -13,32 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin.config import RoutingConfig, RowMode
-from hxtorch.twin.coordinates import (
-    BUSES,
-    COLUMNS,
-    DRIVERS,
-    DRIVERS_PER_BUS,
-    HEMISPHERES,
-    ROWS,
-    event_output,
-    output_bus,
-)
+from hxtorch.twin.coordinates import BUSES, COLUMNS, DRIVERS, DRIVERS_PER_BUS, HEMISPHERES, ROWS
+from hxtorch.twin.crossbar import passes
 from hxtorch.twin.die import Die
 from hxtorch.twin.kernels import kernel
 
-_SELECT_SHIFT, _LABEL_MASK, _ADDRESS_BITS = 6, 63, 11
+_SELECT_SHIFT, _LABEL_MASK = 6, 63
 _EXCITATORY = int(RowMode.EXCITATORY)
-
-
-def neuron_address(circuit: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """13-bit address of the events of a circuit: bus, event output (3 bits) and programmable label (8 bits).
-
-    The lower 8 bits are the circuit's own register, the upper ones come from its event output and cannot be
-    chosen (chip.md 1.2).
-    """
-    bus = np.asarray(output_bus(circuit), dtype=np.int64)
-    output = np.asarray(event_output(circuit), dtype=np.int64)
-    return (bus << _ADDRESS_BITS) | (output << 8) | label
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,38 +40,38 @@ class SynapseTable:
 def synapse_table(
     routing: RoutingConfig, die: Die, addresses: NDArray[np.int64], circuits: NDArray[np.int64]
 ) -> SynapseTable:
-    """Find every synapse of `circuits` that listens to one of `addresses`."""
+    """Find every synapse of `circuits` that listens to one of `addresses` (see `crossbar.neuron_address`)."""
+    buses = passes(routing.crossbar_mask, routing.crossbar_target, addresses)
     lane_of = np.full(HEMISPHERES * COLUMNS, -1, dtype=np.int32)
     lane_of[circuits] = np.arange(circuits.size, dtype=np.int32)
     lanes = lane_of.reshape(HEMISPHERES, COLUMNS)
-    size = _count_matches(routing.labels, routing.row_mode, routing.driver_mask, addresses, lanes)
+    size = _count_matches(routing.labels, routing.row_mode, routing.driver_mask, addresses, buses, lanes)
     source, lane, synapse = (np.empty(size, dtype=np.int32) for _ in range(3))
     inhibitory = np.empty(size, dtype=np.bool_)
     gain = np.empty(size, dtype=np.float32)
     _fill_matches(
-        routing.labels, routing.row_mode, routing.driver_mask, addresses, lanes, die.synapse, die.driver,
+        routing.labels, routing.row_mode, routing.driver_mask, addresses, buses, lanes, die.synapse, die.driver,
         source, lane, synapse, inhibitory, gain,
     )  # fmt: skip
     return SynapseTable(source, lane, synapse, inhibitory, gain)
 
 
 @kernel()
-def _hears(address, driver, mask):  # type: ignore[no-untyped-def]
-    """Row-select comparison of a driver: the masked bits of the event must equal those of its position."""
-    bus = address >> _ADDRESS_BITS
+def _hears(address, buses, hemisphere, driver, mask):  # type: ignore[no-untyped-def]
+    """Whether an event is on the driver's bus, and its masked select bits equal those of the position."""
     select = (address >> _SELECT_SHIFT) & (DRIVERS_PER_BUS - 1)
     position = driver // BUSES
-    return driver % BUSES == bus and ((select ^ position) & mask) == 0
+    return buses[hemisphere * BUSES + driver % BUSES] and ((select ^ position) & mask) == 0
 
 
 @kernel()
-def _count_matches(labels, row_mode, driver_mask, addresses, lanes):  # type: ignore[no-untyped-def]
+def _count_matches(labels, row_mode, driver_mask, addresses, buses, lanes):  # type: ignore[no-untyped-def]
     count = 0
     for a in range(addresses.size):
         label = addresses[a] & _LABEL_MASK
         for h in range(HEMISPHERES):
             for d in range(DRIVERS):
-                if not _hears(addresses[a], d, driver_mask[h, d]):
+                if not _hears(addresses[a], buses[a], h, d, driver_mask[h, d]):
                     continue
                 for row in range(2 * d, 2 * d + 2):
                     if row_mode[h, row] == 0:
@@ -103,7 +84,7 @@ def _count_matches(labels, row_mode, driver_mask, addresses, lanes):  # type: ig
 
 @kernel()
 def _fill_matches(  # type: ignore[no-untyped-def]
-    labels, row_mode, driver_mask, addresses, lanes, synapse_gain, driver_gain,
+    labels, row_mode, driver_mask, addresses, buses, lanes, synapse_gain, driver_gain,
     source, lane, synapse, inhibitory, gain,
 ):  # fmt: skip
     m = 0
@@ -111,7 +92,7 @@ def _fill_matches(  # type: ignore[no-untyped-def]
         label = addresses[a] & _LABEL_MASK
         for h in range(HEMISPHERES):
             for d in range(DRIVERS):
-                if not _hears(addresses[a], d, driver_mask[h, d]):
+                if not _hears(addresses[a], buses[a], h, d, driver_mask[h, d]):
                     continue
                 for row in range(2 * d, 2 * d + 2):
                     if row_mode[h, row] == 0:
