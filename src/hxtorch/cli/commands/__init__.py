@@ -1,0 +1,1 @@
+"""The subcommands of `hxtorch`: every module here holds one `COMMAND` (see `hxtorch.cli.command`)."""
