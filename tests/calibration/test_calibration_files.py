@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from hxtorch.calibration import CalibrationError, CalibrationResult, CalibrationTarget, load, save
 from hxtorch.calibration.files import _UnfitError, _unpack
+from hxtorch.calibration.pickled import UnreadablePickleError
 from hxtorch.twin import ConfigError
 
-REFUSED = (_UnfitError, ConfigError, CalibrationError)
+REFUSED = (_UnfitError, UnreadablePickleError, ConfigError, CalibrationError)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 A file is a zip archive, whatever its extension: ``header.json`` with plain values, and one ``.npy`` member
 per array. Everything is checked against what a calibration can be before it becomes a `CalibrationResult`.
+Results of the vendor's tool are read, too (`hxtorch.calibration.vendor`).
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.calibration.errors import CalibrationError
+from hxtorch.calibration.pickled import UnreadablePickleError
 from hxtorch.calibration.result import CalibrationResult
 from hxtorch.calibration.targets import RANGES, CalibrationTarget
+from hxtorch.calibration.vendor import VENDOR_MEMBERS, read_vendor_members, read_vendor_pickle
 from hxtorch.twin import CommonConfig, ConfigError, NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
 
@@ -146,28 +149,35 @@ def load(path: str | Path) -> CalibrationResult:
     except (OSError, ValueError) as error:
         raise CalibrationError(f"The calibration file {path} cannot be read: {error}.") from error
     try:
-        return _unpack(content)
-    except (_UnfitError, ConfigError, CalibrationError) as error:
+        return _unpack(content, path.stem)
+    except (_UnfitError, UnreadablePickleError, ConfigError, CalibrationError) as error:
         raise CalibrationError(f"{path} is no usable calibration file: {error}") from error
 
 
-def _unpack(content: bytes) -> CalibrationResult:
+def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
     if len(content) > _FILE_LIMIT:
         raise _UnfitError(f"it is larger than {_FILE_LIMIT // 2**20} MiB.")
+    if content[:1] == b"\x80":
+        try:
+            return read_vendor_pickle(content).result(f"vendor:{name}")
+        except UnreadablePickleError as error:
+            raise _UnfitError(f"as a pickle, {error}. Nothing in it was run.") from error
     if not content.startswith(b"PK"):
-        kind = "a Python pickle, which could run code and is not opened" if _looks_pickled(content) else "foreign"
+        kind = "an old kind of pickle, which is not opened" if content[-1:] == b"." else "foreign"
         raise _UnfitError(f"it is {kind}. Calibrate again, and save with hxtorch.calibration.save().")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+            if len(names) > _MEMBER_LIMIT or len(set(names)) != len(names):
+                raise _UnfitError("it holds too many or repeated members.")
+            if set(names) == VENDOR_MEMBERS:
+                members = {n.removesuffix(".npy"): _read(archive, archive.getinfo(n), _FILE_LIMIT) for n in names}
+                return read_vendor_members(members).result(f"vendor:{name}")
             header = _read_header(archive)
             arrays = _read_arrays(archive)
     except _DAMAGE as error:
         raise _UnfitError(f"the archive is damaged ({error}).") from error
     return _result(header, arrays)
-
-
-def _looks_pickled(content: bytes) -> bool:
-    return content[:1] == b"\x80" or content[-1:] == b"."
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
@@ -182,10 +192,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
 
 
 def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
-    names = archive.namelist()
-    if len(names) > _MEMBER_LIMIT or len(set(names)) != len(names):
-        raise _UnfitError("it holds too many or repeated members.")
-    if _HEADER not in names:
+    if _HEADER not in archive.namelist():
         raise _UnfitError("it is a zip archive without a calibration in it.")
     try:
         header = json.loads(_read(archive, archive.getinfo(_HEADER), _HEADER_LIMIT))
@@ -268,7 +275,8 @@ def _result(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Calibrat
     common: dict[str, Any] = {name: _take(arrays, f"common/{name}", *kind) for name, kind in _COMMON_ARRAYS.items()}
     quantities = [name.removeprefix("success/") for name in arrays if name.startswith("success/")]
     success = {name: _take(arrays, f"success/{name}", _BOOL) for name in quantities}
-    residuals = {name: _take(arrays, f"residuals/{name}", _FLOAT, finite=False) for name in quantities}
+    measured = [name for name in quantities if f"residuals/{name}" in arrays or name != "vendor"]
+    residuals = {name: _take(arrays, f"residuals/{name}", _FLOAT, finite=False) for name in measured}
     if arrays:
         raise _UnfitError(f"it holds unknown arrays, for example {next(iter(arrays))!r}.")
     return CalibrationResult(
