@@ -49,6 +49,7 @@ test-long: $(TOOLS)
 
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py
+	$(BIN)/python benchmarks/import_time.py
 
 images: $(PACKAGE)
 	$(BIN)/python docs/make_images.py

@@ -15,14 +15,17 @@ FLOORS = {
     "calibration": 1,
     "mapping": 1,
     "connection": 2,
+    "logger": 2,
+    "spikes": 2,
     "_alias": 2,
     "": 3,  # the package itself, the door to everything below it
+    "perceptron": 4,
     "snn": 4,
     "plots": 5,
     "demo": 6,
     "cli": 7,
 }
-WITHOUT_TORCH = ("twin", "calibration", "mapping", "connection", "_alias", "")
+WITHOUT_TORCH = ("twin", "calibration", "mapping", "connection", "logger", "spikes", "_alias", "")
 
 
 def module_name(path):

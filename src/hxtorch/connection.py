@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 
 from hxtorch.twin import DEFAULT_CHIP_SEED, Chip, Die, Noise, VirtualChip
 
 _chip: Chip | None = None
 
 
+@dataclass(frozen=True)
+class HWDBPath:
+    """Where a laboratory keeps the list of its chips.
+
+    Scripts for real chips name it in `init_hardware`; here that connects the default virtual chip. A `path`
+    that does not exist is refused there.
+    """
+
+    path: str | PathLike[str] | None = None
+    version: str = "stable/latest"
+
+
+@dataclass(frozen=True)
+class CalibrationPath:
+    """A calibration file with which to connect. One that does not exist is refused by `init_hardware`."""
+
+    value: str | PathLike[str]
+
+
+Connectable = Chip | Die | int | HWDBPath | CalibrationPath
+
+
 def init_hardware(
-    chip: Chip | Die | int | str | PathLike[str] | None = None, *, noise: Noise | None = None
+    chip: Connectable | str | PathLike[str] | None = None,
+    ann: bool = False,
+    *,
+    hwdb_path: HWDBPath | None = None,
+    calibration_path: CalibrationPath | None = None,
+    noise: Noise | None = None,
 ) -> None:
     """Connect to a chip; it stays connected until `release_hardware`.
 
@@ -18,14 +47,30 @@ def init_hardware(
     * An integer: the virtual chip of that seed.
     * A `Die`: the virtual chip made of it.
     * Any object with `identifier` and `run`: that chip.
+    * An `HWDBPath` or a `CalibrationPath`, also by keyword: the default virtual chip. Calibrations for
+      spiking networks are loaded by `ExecutionInstance.load_calib`.
 
+    `ann` would calibrate for `hxtorch.perceptron`, which the virtual chip cannot run; it changes nothing here.
     `noise` replaces the temporal noise of a virtual chip. Connecting again replaces the connection.
     """
     global _chip
-    _chip = _chip_from(chip, noise)
+    given = [item for item in (chip, hwdb_path, calibration_path) if item is not None]
+    if len(given) > 1:
+        raise TypeError(f"init_hardware got {len(given)} things to connect to: {given}. Give one.")
+    _chip = _chip_from(given[0] if given else None, noise)
 
 
-def _chip_from(chip: Chip | Die | int | str | PathLike[str] | None, noise: Noise | None) -> Chip:
+def init_hardware_minimal() -> None:
+    """Connect to the default chip and set up nothing on it; here the same as `init_hardware()`."""
+    init_hardware()
+
+
+def _chip_from(chip: Connectable | str | PathLike[str] | None, noise: Noise | None) -> Chip:
+    if isinstance(chip, HWDBPath | CalibrationPath):
+        path = chip.path if isinstance(chip, HWDBPath) else chip.value
+        if path is not None and not Path(path).exists():
+            raise FileNotFoundError(f"There is no {path}, which the {type(chip).__name__} names.")
+        chip = None
     if chip is None:
         chip = DEFAULT_CHIP_SEED
     if isinstance(chip, bool):
@@ -72,6 +117,6 @@ def require_chip() -> Chip:
     return _chip
 
 
-def get_unique_identifier() -> list[str]:
-    """Return the names of the connected chips; RuntimeError if there is none."""
+def get_unique_identifier(hwdb_path: HWDBPath | None = None) -> list[str]:
+    """Return the names of the connected chips; RuntimeError if there is none. `hwdb_path` changes nothing."""
     return [require_chip().identifier]
