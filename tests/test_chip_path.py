@@ -276,3 +276,15 @@ def test_chip_given_as_object_seed_or_die(nightly):
     for wrong in (True, "file.pbin", object()):
         with pytest.raises(TypeError):
             hxtorch.init_hardware(wrong)
+
+
+def test_a_calibration_runs_on_the_twin_of_its_chip(nightly):
+    hxtorch.init_hardware(Die.from_calibration(calibration.load(nightly)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            z, _ = Net(nightly)()
+        assert z.spikes.sum() > 0
+        assert abs(z.membrane_cadc[:3].mean().item() + 48) < 3
+    finally:
+        hxtorch.release_hardware()

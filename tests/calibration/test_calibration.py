@@ -10,6 +10,7 @@ from hxtorch.calibration import SPIKING, SPIKING2, CalibrationTarget, calibrate
 from hxtorch.calibration.measure import ALL, Bench
 from hxtorch.twin import ChipConfig, Die, Program, Record, VirtualChip
 from hxtorch.twin.circuits import CircuitParameters
+from hxtorch.twin.process import DAC_EXPONENT
 from hxtorch.twin.sampling import cadc_conversion
 
 from .conftest import Calibrated, Door, calibrated, truth
@@ -67,8 +68,11 @@ def test_synaptic_drive_is_matched(case: Calibrated) -> None:
     assert inh.std() / inh.mean() < 0.04
     assert abs(inh.mean() / exc.mean() - 1) < 0.02
     assert (inh / exc).std() < 0.05
-    median = np.median([case.before.drive_exc, case.before.drive_inh])  # both at the requested code
-    assert exc.mean() == pytest.approx(median, rel=0.03)
+    charge = case.chip.die.synapse_dac**DAC_EXPONENT.value  # at the requested code
+    set_charge = (case.result.common.synapse_dac_bias / case.target.synapse_dac_bias) ** DAC_EXPONENT.value * charge
+    assert set_charge.std() / set_charge.mean() < 0.01
+    ota = np.median(case.before.drive_exc / np.repeat(charge, 128))
+    assert exc.mean() == pytest.approx(ota * set_charge.mean(), rel=0.03)
 
 
 def test_offset_currents_do_not_move_the_rest_potential(case: Calibrated) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from tqdm import tqdm
 
+from hxtorch.calibration.dac_steps import calibrate_synapse_dac
 from hxtorch.calibration.measure import Bench
 from hxtorch.calibration.membrane_steps import (
     calibrate_leak,
@@ -32,6 +33,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("CADC channels", calibrate_channels),
     ("tau_syn exc", lambda bench, state: calibrate_tau_syn(bench, state, "exc")),
     ("tau_syn inh", lambda bench, state: calibrate_tau_syn(bench, state, "inh")),
+    ("synapse DAC", calibrate_synapse_dac),
     ("tau_mem", calibrate_tau_mem),
     ("leak", calibrate_leak),
     ("i_shift exc", lambda bench, state: calibrate_shift(bench, state, "exc", fine=False)),

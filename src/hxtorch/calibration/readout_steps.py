@@ -28,13 +28,16 @@ def _test_levels(bench: Bench, state: State) -> tuple[Array, Array]:
 
 
 def _per_quadrant(values: Array) -> Array:
-    return np.asarray(np.median(values.reshape(QUADRANTS, CIRCUITS // QUADRANTS), axis=1))
+    """Mean over each quadrant without the outer fifths, in which channels clip or are broken."""
+    ordered = np.sort(values.reshape(QUADRANTS, CIRCUITS // QUADRANTS), axis=1)
+    cut = CIRCUITS // QUADRANTS // 5
+    return np.asarray(ordered[:, cut:-cut].mean(axis=1))
 
 
 def calibrate_ramps(bench: Bench, state: State) -> State:
     """Set slope and start of the ramp of each quadrant so that the two test voltages read 20 and 220 LSB.
 
-    The medians over a quadrant do not see channels that clip.
+    The trimmed means over a quadrant do not see channels that clip.
     """
     for _ in range(3):
         low, high = _test_levels(bench, state)

@@ -11,7 +11,7 @@ from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS
 
-VERSION = 1
+VERSION = 2
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
 
 

@@ -35,6 +35,10 @@ class State:
         """Return the state with other neuron registers."""
         return replace(self, neurons=replace(self.neurons, **codes))
 
+    def with_common(self, **codes: Any) -> State:
+        """Return the state with other registers of the chip."""
+        return replace(self, common=replace(self.common, **codes))
+
     def judged(self, quantity: str, residual: Array, success: BoolArray) -> State:
         """Return the state with a verdict on `quantity`."""
         return replace(

@@ -130,7 +130,7 @@ def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> St
 
 
 def calibrate_gain(bench: Bench, state: State) -> State:
-    """Search i_bias_gm of both inputs for the median response of all inputs at the target's code.
+    """Search i_bias_gm of both inputs for the response of the median excitatory input at the target's code.
 
     The response is the area of a PSP; weights of several synapses share in it, so that their own deviations
     average out.
@@ -145,7 +145,7 @@ def calibrate_gain(bench: Bench, state: State) -> State:
         return np.asarray(deflection * scale * (1 if sign == "exc" else -1))
 
     at_request = np.stack([response(sign, np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)) for sign in SIGNS])
-    per_code = np.median(at_request / requested)
+    per_code = np.median(at_request[0] / requested)
     goal = per_code * requested
     for sign, seen in zip(SIGNS, at_request, strict=True):
         register = f"i_bias_gm_{sign}"

@@ -45,7 +45,7 @@ class CalibrationTarget:
     * `leak`, `reset`, `threshold`: potentials in CADC LSB.
     * `tau_mem`, `tau_syn_exc`, `tau_syn_inh`: time constants in µs.
     * `i_synin_gm`: bias code of the synaptic inputs. It is matched: every input is tuned to the response
-      that the median input of the chip gives at this code.
+      that the median excitatory input of the chip gives at this code (as in CUBE66, chip.md 4.2).
     * `membrane_capacitance`: 6-bit code. `refractory_time`: µs.
     * `synapse_dac_bias`: CapMem code, one number for the chip.
 

@@ -47,7 +47,8 @@ def calibration_for(instance: ExecutionInstance, chip: Chip, placed: Placed) -> 
 
 
 def _check_chip(loaded: CalibrationResult, chip: Chip) -> None:
-    if loaded.chip_identifier != chip.identifier:
+    twin = chip.identifier.startswith(f"twin of {loaded.chip_identifier} (")  # made by Die.from_calibration
+    if loaded.chip_identifier != chip.identifier and not twin:
         warnings.warn(
             f"The loaded calibration was made for chip {loaded.chip_identifier!r}, but {chip.identifier!r} is "
             "connected. Its neurons will be off their targets: calibrate this chip or load its own file.",

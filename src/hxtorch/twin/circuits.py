@@ -140,7 +140,9 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
         return np.maximum(cell[name], 0.5)
 
     capacitance = relative_capacitance(n.membrane_capacitance)
-    dac = _per_circuit(common.synapse_dac_bias if die.nominal else np.rint(common.synapse_dac_bias))
+    dac = _per_circuit(
+        (common.synapse_dac_bias if die.nominal else np.rint(common.synapse_dac_bias)) * die.synapse_dac
+    )
     static = np.zeros(CIRCUITS)
     drive, saturation = {}, {}
     for kind, sign, center in (("exc", 1.0, p.SHIFT_CODE_EXC), ("inh", -1.0, p.SHIFT_CODE_INH)):

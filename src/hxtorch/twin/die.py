@@ -7,13 +7,16 @@ from its own random stream, so that adding an effect leaves the others of the sa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
+
+if TYPE_CHECKING:
+    from hxtorch.twin import inference
 
 Array = NDArray[np.float64]
 
@@ -28,6 +31,7 @@ class Die:
     * `gain_exc`, `gain_inh` (512,): factors on the charge-to-current gain of the inputs.
     * `shift_exc`, `shift_inh` (512,): codes by which `i_shift` has to be raised for a zero input current.
     * `reset_time` (512,): factor on the reset time constant.
+    * `synapse_dac` (4,): factors on the synapse DAC's bias current of a quadrant.
     * `synapse` (2, 256, 256), `driver` (2, 128): factors on the charge of a synapse and of a driver.
     * `cadc_channel` (512,): offset of the CADC channels in LSB; `cadc_gain`, `cadc_ramp` (4,): per quadrant.
     * `madc_offset`: in MADC LSB.
@@ -48,6 +52,7 @@ class Die:
     shift_exc: Array
     shift_inh: Array
     reset_time: Array
+    synapse_dac: Array
     synapse: Array
     driver: Array
     cadc_channel: Array
@@ -64,18 +69,28 @@ class Die:
 
         With `Noise.off()` it computes what mock mode computes, in continuous time.
         """
-        return _nominal_die("twin:ideal", nominal=True)
+        return nominal_die("twin:ideal", nominal=True)
 
     @classmethod
     def from_seed(cls, seed: int) -> Die:
         """Draw the chip number `seed` from the distributions of `hxtorch.twin.process`."""
         if seed < 0:
             raise ValueError(f"The chip seed is {seed}, but seeds are non-negative integers.")
-        return replace(_nominal_die(f"twin:{seed}", nominal=False), **_draw(seed))
+        return replace(nominal_die(f"twin:{seed}", nominal=False), **_draw(seed))
+
+    @classmethod
+    def from_calibration(cls, result: inference.Calibrated) -> Die:
+        """Return a twin of the chip that a calibration was made for: the fixed pattern that explains its codes.
+
+        See `hxtorch.twin.inference.die_from_calibration` for what the codes tell and what they leave open.
+        """
+        from hxtorch.twin.inference import die_from_calibration
+
+        return die_from_calibration(result)
 
     def without(self, *effects: str) -> Die:
         """Return a copy in which the named effects have no deviation, e.g. ``die.without("synapse")``."""
-        ideal = _nominal_die(self.identifier, nominal=False)
+        ideal = nominal_die(self.identifier, nominal=False)
         unknown = sorted(set(effects) - set(EFFECTS))
         if unknown:
             raise ValueError(f"A die has no effect called {', '.join(unknown)}. Known: {', '.join(EFFECTS)}.")
@@ -95,7 +110,8 @@ EFFECTS = tuple(
 )  # fmt: skip
 
 
-def _nominal_die(identifier: str, *, nominal: bool) -> Die:
+def nominal_die(identifier: str, *, nominal: bool) -> Die:
+    """Return a die without any deviation; `nominal` also takes away the limits of real circuits."""
     zeros, ones = np.zeros(CIRCUITS), np.ones(CIRCUITS)
     return Die(
         identifier=identifier,
@@ -110,6 +126,7 @@ def _nominal_die(identifier: str, *, nominal: bool) -> Die:
         shift_exc=zeros,
         shift_inh=zeros,
         reset_time=ones,
+        synapse_dac=np.ones(QUADRANTS),
         synapse=np.ones((HEMISPHERES, ROWS, COLUMNS)),
         driver=np.ones((HEMISPHERES, DRIVERS)),
         cadc_channel=zeros,
@@ -183,6 +200,7 @@ def _draw(seed: int) -> dict[str, Any]:
         "shift_exc": process.SHIFT_SPREAD.value * normal("shift exc", CIRCUITS),
         "shift_inh": process.SHIFT_SPREAD.value * normal("shift inh", CIRCUITS),
         "reset_time": np.exp(process.RESET_TIME_SPREAD.value * normal("reset time", CIRCUITS)),
+        "synapse_dac": np.exp(process.SYNAPSE_DAC_SPREAD.value * normal("synapse dac", QUADRANTS)),
         "synapse": np.exp(process.SYNAPSE_SPREAD.value * normal("synapse", HEMISPHERES, ROWS, COLUMNS)),
         "driver": np.exp(process.DRIVER_SPREAD.value * normal("driver", HEMISPHERES, DRIVERS)),
         "cadc_channel": process.CADC_CHANNEL_SPREAD.value * normal("cadc channel", CIRCUITS),

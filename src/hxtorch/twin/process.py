@@ -127,6 +127,9 @@ TAU_SYN_SPREAD = Fact(0.20, "log", "M", "i_bias_tau within quadrants, CUBE66")
 TAU_SYN_QUADRANT_SPREAD = Fact(0.19, "log", "M", "CUBE66")
 GAIN_SPREAD = Fact(0.057, "log", "M", "i_bias_gm within quadrants, CUBE66")
 GAIN_QUADRANT_SPREAD = Fact(0.27, "log", "M", "between the quadrants of a chip, CUBE66, partly the synapse DAC")
+SYNAPSE_DAC_SPREAD = Fact(
+    0.032, "", "I", "codes 987, 1021, 947, 974 near 1000 among the common cells of the four quadrants, CUBE66"
+)
 GAIN_CHIP_SPREAD = Fact(0.06, "log", "E", "between chips: published weight scales lie between 50 and 66")
 GAIN_CORRELATION = Fact(0.42, "", "M", "excitatory and inhibitory gain of a neuron, CUBE66")
 GAIN_INH_RATIO = Fact(0.9, "", "M", "inhibitory inputs need 10 % more bias, CUBE66")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin import process as p
-from hxtorch.twin.circuits import test_voltage_of
+from hxtorch.twin.circuits import relative_capacitance, test_voltage_of
 from hxtorch.twin.config import CommonConfig, ReadoutSource
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, QUADRANTS
 from hxtorch.twin.die import Die
@@ -75,7 +75,7 @@ def plan_sampling(
     gain, offset = cadc_conversion(common, die)
     if noise.run_offset and record.cadc.size:
         offset = offset + noise.run_offset * normal(seed, "run offset", np.arange(CIRCUITS))
-    weights, reads_lines = _multiplexer(program, circuits, lanes)
+    weights, reads_lines = _multiplexer(program, die, circuits, lanes)
     gain_lanes, offset_lanes = np.ones(lanes), np.zeros(lanes)
     gain_lanes[: circuits.size], offset_lanes[: circuits.size] = gain[circuits], offset[circuits]
 
@@ -122,8 +122,13 @@ def cadc_conversion(common: CommonConfig, die: Die) -> tuple[Array, Array]:
     return np.repeat(gain, per_quadrant), offset + die.cadc_channel + common.cadc_offset
 
 
-def _multiplexer(program: Program, circuits: NDArray[np.int64], lanes: int) -> tuple[NDArray[np.float32], bool]:
-    """Weights of membrane and lines in what the readout of each lane shows."""
+def _multiplexer(
+    program: Program, die: Die, circuits: NDArray[np.int64], lanes: int
+) -> tuple[NDArray[np.float32], bool]:
+    """Weights of membrane and lines in what the readout of each lane shows.
+
+    A line shows its charge, before the gain of the OTA that turns it into a current.
+    """
     weights = np.zeros((4, lanes), dtype=np.float32)
     weights[MEMBRANE_WEIGHT] = 1
     test_voltage = program.config.common.cadc_test_voltage
@@ -131,14 +136,17 @@ def _multiplexer(program: Program, circuits: NDArray[np.int64], lanes: int) -> t
         weights[MEMBRANE_WEIGHT] = 0
         weights[BASE] = test_voltage_of(test_voltage)
         return weights, True
-    source = program.config.neurons.readout_source[circuits]
-    for kind, row in (
-        (ReadoutSource.SYNAPTIC_EXCITATORY, EXC_WEIGHT),
-        (ReadoutSource.SYNAPTIC_INHIBITORY, INH_WEIGHT),
+    neurons = program.config.neurons
+    source = neurons.readout_source[circuits]
+    for kind, row, sign in (
+        (ReadoutSource.SYNAPTIC_EXCITATORY, EXC_WEIGHT, "exc"),
+        (ReadoutSource.SYNAPTIC_INHIBITORY, INH_WEIGHT, "inh"),
     ):
         chosen = np.flatnonzero(source == kind)
+        ota = getattr(die, f"gain_{sign}") * getattr(neurons, f"i_bias_gm_{sign}") / p.GM_REFERENCE.value
+        ota = np.maximum(ota / relative_capacitance(neurons.membrane_capacitance), 1e-6)[circuits[chosen]]
         weights[MEMBRANE_WEIGHT, chosen] = 0
-        weights[row, chosen] = -p.LINE_READOUT_SLOPE.value
+        weights[row, chosen] = -p.LINE_READOUT_SLOPE.value / ota
         weights[BASE, chosen] = p.LINE_READOUT_REST.value
     return weights, bool(np.any(source != ReadoutSource.MEMBRANE))
 

@@ -1,0 +1,127 @@
+"""A twin of a chip from its calibration: the fixed pattern that explains the codes.
+
+A calibration gives every circuit the codes with which it meets a target. Where equal targets needed unequal
+codes, the circuits are unequal, and the nominal translation of codes (`hxtorch.twin.circuits`) says by how much.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import circuits
+from hxtorch.twin import process as p
+from hxtorch.twin.config import CommonConfig, NeuronConfig
+from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin.die import Die, nominal_die
+
+Array = NDArray[np.float64]
+
+
+class Target(Protocol):
+    """What a calibration aimed at."""
+
+    def per_circuit(self, name: str) -> Array:
+        """Target of every circuit (512,): potentials in CADC LSB, times in µs, codes."""
+        ...
+
+
+class Calibrated(Protocol):
+    """What is needed of the result of a calibration."""
+
+    @property
+    def target(self) -> Target:
+        """What the calibration aimed at."""
+        ...
+
+    @property
+    def neurons(self) -> NeuronConfig:
+        """Registers of the circuits with which they meet the target."""
+        ...
+
+    @property
+    def common(self) -> CommonConfig:
+        """Registers of the chip."""
+        ...
+
+    @property
+    def chip_identifier(self) -> str:
+        """Name of the chip."""
+        ...
+
+
+INFERRED = (
+    "leak_code", "reset_code", "threshold_code", "leak_conductance", "tau_exc", "tau_inh", "gain_exc", "gain_inh",
+    "shift_exc", "shift_inh", "synapse_dac", "cadc_channel", "cadc_gain", "cadc_ramp",
+)  # fmt: skip
+"""Effects of a `Die` that the codes of a calibration determine."""
+
+
+def die_from_calibration(result: Calibrated) -> Die:
+    """Return the die whose circuits need the codes of `result` to meet its target.
+
+    The codes determine the effects in `INFERRED`; of the gains only their pattern, since a calibration matches
+    them to the median of the chip: their level is nominal. Reset times, single synapses, drivers and the MADC
+    leave no trace in the codes and are nominal, too. CapMem cells hold their codes with the errors of any chip.
+
+    The die is called "twin of" the chip, with a number that stands for the codes.
+    """
+    neurons, common, target = result.neurons, result.common, result.target
+    value = target.per_circuit
+    tau_mem = value("tau_mem")
+    # during a reset, the leak still pulls at the membrane
+    pull = p.RESET_TIME.value * p.RESET_TIME_CODE.value / np.maximum(neurons.i_bias_reset, 1.0) / tau_mem
+    held = value("reset") + (value("reset") - value("leak")) * pull
+    dac = common.synapse_dac_bias
+    dac_factor = np.exp(np.mean(np.log(dac))) / dac
+    die = replace(
+        nominal_die(f"twin of {result.chip_identifier} ({_number(neurons, common):08x})", nominal=False),
+        leak_code=neurons.v_leak - circuits.code_for_leak(value("leak")),
+        reset_code=neurons.v_reset - circuits.code_for_reset(held),
+        threshold_code=neurons.v_threshold - circuits.code_for_threshold(value("threshold")),
+        leak_conductance=circuits.code_for_tau_mem(tau_mem, neurons.membrane_capacitance)
+        / np.maximum(neurons.i_bias_leak, 1.0),
+        tau_exc=value("tau_syn_exc") * np.maximum(neurons.i_bias_tau_exc, 1.0) / p.TAU_EXC_CODE.value,
+        tau_inh=value("tau_syn_inh") * np.maximum(neurons.i_bias_tau_inh, 1.0) / p.TAU_INH_CODE.value,
+        shift_exc=neurons.i_shift_exc - p.SHIFT_CODE_EXC.value,
+        shift_inh=neurons.i_shift_inh - p.SHIFT_CODE_INH.value,
+        synapse_dac=dac_factor,
+        cadc_channel=-common.cadc_offset.astype(np.float64),
+        cadc_gain=common.cadc_ramp_slope / p.CADC_RAMP_SLOPE_CODE.value,
+        cadc_ramp=common.cadc_ramp_offset - p.CADC_RAMP_OFFSET_CODE.value,
+        capmem_error=1.0,
+        capmem_seed=_number(neurons, common),
+    )
+    exc, inh = (
+        value("i_synin_gm") / np.maximum(code, 1.0) for code in (neurons.i_bias_gm_exc, neurons.i_bias_gm_inh)
+    )
+    # matched to the median excitatory input, whose gain is nominal
+    level = np.median(exc)
+    return replace(die, gain_exc=exc / level, gain_inh=inh / level)
+
+
+def _number(neurons: NeuronConfig, common: CommonConfig) -> int:
+    """Hash of the codes from which a die is inferred."""
+    codes = [
+        getattr(neurons, name) for name in ("v_leak", "v_reset", "v_threshold", "i_bias_leak", "i_bias_tau_exc")
+    ]
+    codes += [neurons.i_bias_gm_exc, neurons.i_shift_exc, common.cadc_offset.astype(np.float64)]
+    return zlib.crc32(np.concatenate(codes).tobytes())
+
+
+def pattern(die: Die) -> dict[str, Array]:
+    """What the codes of a calibration tell of a die, by name, one value per circuit or quadrant.
+
+    Of what they cannot tell apart, this is the sum: `cadc_offset` (LSB) is that of ramp and channel. Gains are
+    relative to the median excitatory one.
+    """
+    values = {name: np.asarray(getattr(die, name), dtype=np.float64) for name in INFERRED}
+    level = np.median(values["gain_exc"])
+    values["gain_exc"], values["gain_inh"] = values["gain_exc"] / level, values["gain_inh"] / level
+    ramp = np.repeat(values.pop("cadc_ramp"), CIRCUITS // QUADRANTS)
+    values["cadc_offset"] = values.pop("cadc_channel") - p.CADC_RAMP_OFFSET_SLOPE.value * ramp
+    return values
