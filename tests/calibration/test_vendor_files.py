@@ -128,10 +128,10 @@ ATTACKS = [
     (b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b".", "ends in the middle"),
     (b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b".", "shorter than it claims"),
     (b"\x80\x04\x8a\xff" + b"\xff" * 255 + b".", "SpikingCalibResult of calix"),
-    (b"\x80\x04" + b"]" * 600_000 + b".", "more than 500000 instructions"),
-    (b"\x80\x04" + b"(" * 400_000 + b".", "fit together"),
-    (b"\x80\x04)" + b"\x85" * 400_000 + b".", "SpikingCalibResult of calix"),  # a very deep tuple
-    (b"\x80\x04})" + b"\x85" * 400_000 + b"K\x01s.", "tuple as the key"),
+    (b"\x80\x04" + b"]" * 250_000 + b".", "more than 200000 instructions"),
+    (b"\x80\x04" + b"(" * 190_000 + b".", "fit together"),
+    (b"\x80\x04)" + b"\x85" * 190_000 + b".", "SpikingCalibResult of calix"),  # a very deep tuple
+    (b"\x80\x04})" + b"\x85" * 190_000 + b"K\x01s.", "tuple as the key"),
     (b"\x80\x04]\x94h\x00a.", "SpikingCalibResult of calix"),  # a list that holds itself
     (b"\x80\x04." + b"x" * 100, "NoneType|fit together"),
     (b"\x80\x04h\x07.", "refers to a value"),
@@ -145,7 +145,7 @@ def test_hostile_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conten
     begin = time.process_time()
     with pytest.raises(CalibrationError, match=reason) as caught:
         read(content, tmp_path, "stranger.pkl")
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 2  # a fifth of a second without other load
     assert "stranger.pkl" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["stranger.pkl"]  # nothing was run
 
@@ -166,7 +166,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     begin = time.process_time()
     with pytest.raises(CalibrationError, match=r"would take 1073741824 bytes"):
         read(content, tmp_path)
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 2  # a fifth of a second without other load
 
 
 @pytest.mark.parametrize(

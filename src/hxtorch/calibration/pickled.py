@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-OPCODE_LIMIT = 500_000  # a result for a whole chip takes some 12 000
+OPCODE_LIMIT = 200_000  # a result for a whole chip takes some 12 000
 
 _NAMES = {
     "numpy": {"ndarray", "dtype"},
