@@ -246,7 +246,9 @@ def test_calibration_of_another_chip_warns(nightly):
     [(129, 4, 2, ["129", "128"]), (5, 510, 3, ["513", "512", "execution instances"]), (5, 129, 2, ["129", "128"])],
 )
 def test_what_does_not_fit_says_so(nightly, chip, n_in, n_hidden, n_out, words):
-    net = Net(nightly, n_in, n_hidden, n_out)
+    one = hxsnn.morphology.SingleCompartmentNeuron(1)
+    net = Net(nightly, n_in, n_hidden, n_out, neuron_structure=one)
+    net.li.neuron_structure = one
     net.call(net.inputs())
     with pytest.raises(MappingError) as error:
         hxsnn.run(net.exp, STEPS)

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from hxtorch import logger
-from hxtorch._alias import install_alias
+from hxtorch._alias import install_alias, install_stand_in
 from hxtorch.connection import (
     CalibrationPath,
     HWDBPath,
@@ -43,6 +43,7 @@ __all__ = [
 
 install_alias("hxtorch.spiking", "hxtorch.snn")
 install_alias("hxtorch.ann", "hxtorch.perceptron")
+install_stand_in("dlens_vx_v3", {"halco": "hxtorch.twin.coordinates"})
 
 # They need torch or matplotlib, which take seconds to import: only on first use.
 _ON_FIRST_USE = ("ann", "calibration", "perceptron", "plots", "snn", "spiking", "study")

@@ -53,6 +53,26 @@ class _AliasFinder(MetaPathFinder):
         return ModuleSpec(fullname, _AliasLoader(real_name))
 
 
+class _StandInFinder(MetaPathFinder):
+    """Answers imports of packages that are not installed, asked last of all finders."""
+
+    def __init__(self, modules: dict[str, str | None]) -> None:
+        self.modules = modules
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self.modules:
+            return None
+        real_name = self.modules[fullname]
+        around = sys.modules.get(fullname.rpartition(".")[0])
+        if getattr(around, "__file__", None):  # the real package is there, but has no such module
+            return None
+        if real_name is None:  # the package around it: empty
+            return ModuleSpec(fullname, None, is_package=True)
+        return ModuleSpec(fullname, _AliasLoader(real_name))
+
+
 def install_alias(alias: str, target: str) -> None:
     """Make the package `target` importable as `alias`, with all its submodules, as the same module objects.
 
@@ -63,3 +83,15 @@ def install_alias(alias: str, target: str) -> None:
         if isinstance(finder, _AliasFinder) and (finder.alias, finder.target) == (alias, target):
             return
     sys.meta_path.insert(0, _AliasFinder(alias, target))
+
+
+def install_stand_in(package: str, modules: dict[str, str]) -> None:
+    """Make ``package.name`` importable as the module ``modules[name]``, unless the package is installed.
+
+    Installed packages win, also those that are installed later.
+    """
+    names: dict[str, str | None] = {package: None, **{f"{package}.{name}": real for name, real in modules.items()}}
+    for finder in sys.meta_path:
+        if isinstance(finder, _StandInFinder) and finder.modules == names:
+            return
+    sys.meta_path.append(_StandInFinder(names))

@@ -1,15 +1,32 @@
 """Mapping: from a network description to placement, routing and the program of a chip."""
 
+from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.mapping import Mapping, map_network, merge_events
-from hxtorch.mapping.network import InputPopulation, MappingError, Network, NeuronPopulation, Projection
+from hxtorch.mapping.network import (
+    Connections,
+    InputPopulation,
+    Network,
+    NeuronPopulation,
+    Projection,
+    Structure,
+)
+from hxtorch.mapping.partition import Member, Part, by_group, partition
+from hxtorch.mapping.placement import place
 
 __all__ = [
+    "Connections",
     "InputPopulation",
     "Mapping",
     "MappingError",
+    "Member",
     "Network",
     "NeuronPopulation",
+    "Part",
     "Projection",
+    "Structure",
+    "by_group",
     "map_network",
     "merge_events",
+    "partition",
+    "place",
 ]

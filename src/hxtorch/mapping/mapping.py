@@ -3,56 +3,81 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.mapping.network import Network
-from hxtorch.mapping.placement import Placement, place
-from hxtorch.mapping.routing import Routing, route
+from hxtorch.mapping.errors import MappingError
+from hxtorch.mapping.groups import join_circuits
+from hxtorch.mapping.network import Network, Projection
+from hxtorch.mapping.placement import ORDERS, Placement, place
+from hxtorch.mapping.registers import SYNAPSES, Registers
+from hxtorch.mapping.routing import RoutingError, route
 from hxtorch.twin.config import NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, ROWS
+from hxtorch.twin.kernels import kernel
 from hxtorch.twin.program import InputEvents, Record
 
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """A placed and routed network: `circuits` per population key, `routing`, and what to `record`."""
+    """A placed and routed network: `circuits` (size, per neuron) by population, `routing`, what to `record`."""
 
     network: Network
     circuits: Placement
-    routing: Routing
+    routing: Registers
     record: Record
 
+    def main_circuits(self, key: int) -> NDArray[np.int64]:
+        """The circuit (size,) of every neuron that fires and is recorded."""
+        return self.circuits[key][:, 0]
+
     def neurons(self, calibrated: NeuronConfig) -> NeuronConfig:
-        """Calibrated circuits with the labels and thresholds that this network needs."""
+        """Calibrated circuits, joined, with the labels and thresholds that this network needs."""
         enabled = np.zeros(CIRCUITS, dtype=np.bool_)
         for population in self.network.neurons:
-            enabled[self.circuits[population.key]] = population.spiking
-        return replace(calibrated, enable_threshold=enabled, label=self.routing.neuron_label)
+            enabled[self.main_circuits(population.key)] = population.spiking
+        config = replace(calibrated, enable_threshold=enabled, label=self.routing.neuron_label)
+        return join_circuits(config, [c for c in self.circuits.values() if c.shape[1] > 1])
 
     def weights(self, matrices: dict[int, NDArray[np.int64]]) -> NDArray[np.uint8]:
         """Synapse weights of the chip (hemisphere, row, column) from one (post, pre) matrix per projection.
 
-        Positive weights go to the excitatory row, the magnitude of negative ones to the inhibitory row.
+        Positive weights go to the excitatory row, the magnitude of negative ones to the inhibitory row; with
+        parallel rows, a weight beyond 63 fills one row after the other. A matrix of the wrong shape or with a
+        weight beyond the rows' range: ValueError. What a sparse projection has no synapse for is ignored.
         """
-        weights = np.zeros(HEMISPHERES * ROWS * COLUMNS, dtype=np.uint8)
+        weights = np.zeros(SYNAPSES, dtype=np.uint8)
         for projection in self.network.projections:
             matrix = matrices[projection.key]
-            excitatory, inhibitory = self.routing.synapses[projection.key]
-            if matrix.shape != excitatory.shape:
+            expected = self._shape(projection)
+            if matrix.shape != expected:
                 raise ValueError(
-                    f"{projection.name} has weights of shape {matrix.shape}, expected {excitatory.shape} (out, in)."
+                    f"{projection.name} has weights of shape {matrix.shape}, expected {expected} (out, in)."
                 )
-            if matrix.size and max(int(matrix.max()), -int(matrix.min())) > MAX_WEIGHT:
+            flat = np.ascontiguousarray(matrix).reshape(-1)
+            chosen = self._connected.get(projection.key)
+            if not _write(flat if chosen is None else flat[chosen], self.routing.synapses[projection.key], weights):
+                limit = MAX_WEIGHT * projection.parallel
                 raise ValueError(
-                    f"{projection.name} has a weight beyond +-{MAX_WEIGHT}, the range of a synapse. "
-                    "Clip the weights in its transform."
+                    f"{projection.name} has a weight beyond +-{limit}, the range of a synapse"
+                    + (f" of {projection.parallel} parallel rows" if projection.parallel > 1 else "")
+                    + ". Clip the weights in its transform."
                 )
-            weights[excitatory] = np.maximum(matrix, 0)
-            weights[inhibitory] = np.maximum(-matrix, 0)
         return weights.reshape(HEMISPHERES, ROWS, COLUMNS)
+
+    def _shape(self, projection: Projection) -> tuple[int, int]:
+        return self.network.population(projection.post).size, self.network.population(projection.pre).size
+
+    @cached_property
+    def _connected(self) -> dict[int, NDArray[np.int64]]:
+        """Flat indices of the connections within the weights of every sparse projection."""
+        return {
+            p.key: p.connections.post * self._shape(p)[1] + p.connections.pre
+            for p in self.network.projections
+            if p.connections is not None
+        }
 
     def events(
         self,
@@ -61,15 +86,42 @@ class Mapping:
         time: NDArray[np.int64],
         channel: NDArray[np.int64],
     ) -> InputEvents:
-        """Events of input population `key` as the chip wants them; see `merge_events` for several inputs."""
+        """Events of input population `key` as the chip wants them; see `merge_events` for several inputs.
+
+        A channel with several addresses sends each event to all of them.
+        """
         size = self.network.population(key).size
         if channel.size and not (channel.min() >= 0 and channel.max() < size):
             raise ValueError(
                 f"{self.network.population(key).name} has channels 0 to {size - 1}, but an event comes from "
                 f"channel {int(channel.min() if channel.min() < 0 else channel.max())}."
             )
-        source = channel + self.routing.input_offset[key]
-        return InputEvents(entry, time, source, self.routing.addresses)
+        sources = self.routing.input_sources[key]
+        copies = sources.shape[1]
+        if copies == 1:
+            return InputEvents(entry, time, sources[channel, 0], self.routing.addresses)
+        source = sources[channel].reshape(-1)
+        kept = source >= 0
+        return InputEvents(
+            np.repeat(entry, copies)[kept], np.repeat(time, copies)[kept], source[kept], self.routing.addresses
+        )
+
+
+@kernel()
+def _write(matrix, synapses, weights):  # type: ignore[no-untyped-def]
+    """Write flat signed `matrix` into the rows of its `synapses`; returns whether all of them fit."""
+    for i in range(matrix.size):
+        weight = matrix[i]
+        offset = 0
+        if weight < 0:
+            weight, offset = -weight, COLUMNS
+        for p in range(synapses.shape[0]):
+            part = min(weight, MAX_WEIGHT)
+            weights[synapses[p, i] + offset] = part
+            weight -= part
+        if weight > 0:
+            return False
+    return True
 
 
 def merge_events(parts: list[InputEvents], addresses: NDArray[np.int64]) -> InputEvents:
@@ -85,16 +137,38 @@ def merge_events(parts: list[InputEvents], addresses: NDArray[np.int64]) -> Inpu
 
 @lru_cache(maxsize=64)
 def map_network(network: Network) -> Mapping:
-    """Place and route a network; equal networks are mapped once. Raises `MappingError` if it does not fit."""
-    circuits = place(network)
-    return Mapping(network, circuits, route(network, circuits), _record(network, circuits))
+    """Place and route a network; equal networks are mapped once. Raises `MappingError` if it does not fit.
+
+    Several orders of placement are tried where the first one leaves no way to route.
+    """
+    structures = network.circuits_per_neuron()
+    unplaced: MappingError | None = None
+    unrouted: MappingError | None = None
+    tried: set[bytes] = set()
+    for order in ORDERS:
+        try:
+            circuits = place(network, structures, order)
+        except MappingError as error:
+            unplaced = unplaced or error
+            continue
+        state = b"".join(rows.tobytes() for rows in circuits.values())
+        if state in tried:
+            continue
+        tried.add(state)
+        try:
+            return Mapping(network, circuits, route(network, circuits), _record(network, circuits))
+        except RoutingError as error:
+            unrouted = unrouted or error
+            if not any(network.heard()[p.key].any() for p in network.neurons):
+                break  # where neurons lie does not matter if nobody hears them
+    raise unrouted or unplaced or AssertionError("no order of placement")
 
 
 def _record(network: Network, circuits: Placement) -> Record:
     def chosen(keys: list[int]) -> NDArray[np.int64]:
-        return np.concatenate([circuits[k] for k in keys]) if keys else np.empty(0, dtype=np.int64)
+        return np.concatenate([circuits[k][:, 0] for k in keys]) if keys else np.empty(0, dtype=np.int64)
 
-    madc = [int(circuits[p.key][i]) for p in network.neurons for i in p.record_madc]
+    madc = [int(circuits[p.key][i, 0]) for p in network.neurons for i in p.record_madc]
     return Record(
         spikes=chosen([p.key for p in network.neurons if p.record_spikes and p.spiking]),
         cadc=chosen([p.key for p in network.neurons if p.record_cadc]),

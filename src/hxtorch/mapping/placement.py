@@ -1,29 +1,89 @@
-"""Placement: which neuron circuit emulates which neuron."""
+"""Placement: which neuron circuits emulate which neuron.
+
+Populations with a placement constraint come first. The others are placed first fit: neuron after neuron on
+the first free circuits in the order 0..511; a neuron of several circuits uses both circuits of a column and
+then the next column, or, if it is horizontal, neighbours in one hemisphere.
+
+The columns of a neuron decide which PADI bus its spikes reach (chip.md 1.3), and large neurons need free
+neighbours. Where first fit in the order of the network leaves no way to route, other orders are tried
+(`ORDERS`).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.mapping.network import MappingError, Network, NeuronPopulation
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.mapping.errors import MappingError
+from hxtorch.mapping.network import Network, NeuronPopulation, Structure
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, EVENT_OUTPUTS
 
 Placement = dict[int, NDArray[np.int64]]
+"""Population key -> circuits (size, circuits per neuron). The first circuit of a neuron fires and is recorded."""
+
+OUTPUT_COLUMNS = COLUMNS // EVENT_OUTPUTS
 
 
-def place(network: Network) -> Placement:
-    """Give every neuron a circuit of its own: constrained populations first, the others first fit.
+@dataclass(frozen=True)
+class Order:
+    """In which order places are given.
 
-    Returns, per population key, the circuits (size,). Raises `MappingError` if the chip is too small or two
-    constraints collide.
+    * `large_first`: populations of large neurons before those of small ones.
+    * `spread`: consecutive neurons on different event outputs, so that every population reaches all buses.
     """
-    taken = np.zeros(CIRCUITS, dtype=np.bool_)
+
+    large_first: bool = False
+    spread: bool = False
+
+
+ORDERS = (Order(), Order(large_first=True), Order(large_first=True, spread=True))
+
+
+def place(
+    network: Network, structures: Mapping[int, Structure] | None = None, order: Order = ORDERS[0]
+) -> Placement:
+    """Give every neuron circuits of its own: constrained populations first, the others first fit.
+
+    `structures` gives the circuits per neuron (default: `Network.circuits_per_neuron`). Raises `MappingError`
+    if the chip is too small or two constraints collide.
+    """
+    if structures is None:
+        structures = network.circuits_per_neuron()
+    taken = bytearray(CIRCUITS)
+    placement = _place_constrained(network, taken)
+    for circuit in network.avoid:
+        taken[circuit] = 1
+    free = [p for p in network.neurons if p.key not in placement]
+    if order.large_first:
+        free.sort(key=lambda p: -structures[p.key].size)
+    for population in free:
+        structure = structures[population.key]
+        candidates = _positions(structure, order.spread)
+        rows: list[list[int]] = []
+        for circuits in candidates:
+            if len(rows) == population.size:
+                break
+            if not any(taken[c] for c in circuits):
+                rows.append(circuits)
+                for circuit in circuits:
+                    taken[circuit] = 1
+        if len(rows) < population.size:
+            raise MappingError(too_many_neurons(network, structures))
+        placement[population.key] = np.asarray(rows, dtype=np.int64)
+    return {p.key: placement[p.key] for p in network.neurons}
+
+
+def _place_constrained(network: Network, taken: bytearray) -> Placement:
     owner: dict[int, NeuronPopulation] = {}
     placement: Placement = {}
     for population in network.neurons:
-        if population.circuits is None:
+        places = population.places
+        if places is None:
             continue
-        for circuit in population.circuits:
+        for circuit in places.reshape(-1).tolist():
             if not 0 <= circuit < CIRCUITS:
                 raise MappingError(
                     f"{population.name} asks for circuit {circuit}, but the chip has circuits 0 to {CIRCUITS - 1}."
@@ -33,25 +93,78 @@ def place(network: Network) -> Placement:
                     f"{population.name} asks for circuit {circuit}, which {owner[circuit].name} occupies already. "
                     "Choose disjoint placement constraints."
                 )
-            taken[circuit], owner[circuit] = True, population
-        placement[population.key] = np.asarray(population.circuits, dtype=np.int64)
-    for population in network.neurons:
-        if population.circuits is not None:
-            continue
-        free = np.flatnonzero(~taken)
-        if free.size < population.size:
-            raise MappingError(_too_many_neurons(network))
-        placement[population.key] = free[: population.size]
-        taken[free[: population.size]] = True
+            taken[circuit], owner[circuit] = 1, population
+        placement[population.key] = places
+        _check_neighbours(population, places)
     return placement
 
 
-def _too_many_neurons(network: Network) -> str:
-    needed = sum(p.size for p in network.neurons)
-    layers = ", ".join(f"{p.name}: {p.size}" for p in network.neurons)
-    runs = -(-needed // CIRCUITS)
+def _check_neighbours(population: NeuronPopulation, places: NDArray[np.int64]) -> None:
+    """The circuits of a neuron must be joined by switches: between neighbours, and within a column."""
+    for circuits in places.tolist():
+        if len(circuits) > 1 and len(_joined(circuits)) < len(circuits):
+            raise MappingError(
+                f"{population.name} asks for a neuron on the circuits {circuits}, but only neighbours in a row and "
+                "the two circuits of a column can be joined."
+            )
+
+
+def _joined(circuits: list[int]) -> set[int]:
+    """Circuits that can be reached from the first one over switches."""
+    reached, todo = {circuits[0]}, [circuits[0]]
+    while todo:
+        c = todo.pop()
+        column = c % COLUMNS
+        near = {(c + COLUMNS) % CIRCUITS}
+        near |= {c + 1} if column < COLUMNS - 1 else set()
+        near |= {c - 1} if column > 0 else set()
+        for other in near & set(circuits) - reached:
+            reached.add(other)
+            todo.append(other)
+    return reached
+
+
+def _positions(structure: Structure, spread: bool) -> Iterator[list[int]]:
+    """All places of a neuron, in the order in which they are tried.
+
+    Circuits are counted row by row for single and horizontal ones, else column by column, top before bottom.
+    """
+    size = structure.size
+    by_column = not structure.horizontal and size > 1
+    starts = np.arange(0, CIRCUITS - size + 1, 2 if by_column and size % 2 == 0 else 1)
+    if not by_column:
+        starts = starts[starts % COLUMNS <= COLUMNS - size]
+    if spread:
+        # whole neurons one behind the other, dealt out over the event outputs; what remains comes last
+        per_output = 2 * OUTPUT_COLUMNS if by_column else OUTPUT_COLUMNS
+        block, output = starts % per_output, starts // per_output
+        starts = starts[np.lexsort((output, block, block % size != 0))]
+    for start in starts.tolist():
+        counted = range(start, start + size)
+        yield [k // 2 + COLUMNS * (k % 2) for k in counted] if by_column else list(counted)
+
+
+def too_many_neurons(network: Network, structures: Mapping[int, Structure]) -> str:
+    """Message for a chip with too few circuits."""
+    available = CIRCUITS - len(network.avoid)
+    sizes = {p.key: structures[p.key].size for p in network.neurons}
+    needed = sum(p.size * sizes[p.key] for p in network.neurons)
+    layers = ", ".join(
+        f"{p.name}: {p.size}" + (f" x {sizes[p.key]} = {p.size * sizes[p.key]}" if sizes[p.key] > 1 else "")
+        for p in network.neurons
+    )
+    if needed <= available:
+        return (
+            f"The network needs {needed} of {available} neuron circuits ({layers}), but not all of them side by "
+            "side. Change or remove placement constraints, or use fewer circuits per neuron."
+        )
+    largest = max(network.neurons, key=lambda p: p.size * sizes[p.key])
+    per_run = available // sizes[largest.key]
+    runs = -(-needed // available)
+    each = f"{per_run} neurons of {largest.name}" if sizes[largest.key] > 1 else f"{per_run} neurons"
+    fewer = -(-(needed - available) // sizes[largest.key])
     return (
-        f"The network needs {needed} neuron circuits, but the chip has {CIRCUITS} ({layers}). "
-        f"Smallest change that fits: {needed - CIRCUITS} neurons fewer, or {runs} execution instances of at most "
-        f"{CIRCUITS} neurons each."
+        f"The network needs {needed} neuron circuits, but the chip has {available} ({layers}). "
+        f"Smallest change that fits: {fewer} neurons fewer, or {runs} execution instances of at most "
+        f"{each} each, as Experiment(partition=True) makes them."
     )

@@ -1,212 +1,196 @@
-"""Routing: labels, addresses and synapse rows for every connection of a placed network.
+"""Routing: addresses of all sources, and the synapse that makes every connection of a placed network.
 
-An event runs on one of four PADI buses with a 2-bit group (the low bits of its row select) and a 6-bit
-label. Every driver compares only its group (mask 0b00011), so that an event of group g is seen by the eight
-drivers at the positions g, g + 4, ... of its bus; the synapses behind them pick their source by label. One
-driver carries one signed source for a population: its first row is excitatory, its second inhibitory.
-Populations occupy different columns, so they share drivers freely.
+The drivers of the chip fall into address classes (`hxtorch.mapping.classes`), every source gets a class and
+a label in it, and every connection a driver of that class at one of the circuits of its neuron: the first
+row of a driver is excitatory, the second inhibitory. Synapses of different sources share rows, since each
+synapse picks its source by label.
 
-The upper bits of a neuron's row select come from its event output and cannot be chosen, which is why the
-group has two bits only (chip.md 1.2, 1.3).
+Sources that are many compared with the inputs of a neuron may be given several addresses (`copies`): each
+of their spikes is then sent once per address, and every neuron listens to the one that it has room for. Only
+external sources can be sent twice; a neuron of the chip has one address, on the bus of its event output.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.mapping.network import (
-    InputPopulation,
-    MappingError,
-    Network,
-    NeuronPopulation,
-    Population,
-    Projection,
-)
+from hxtorch.mapping.assignment import Demand, demand_of, exchange, greedy, match_all, overfull
+from hxtorch.mapping.classes import MOST_GROUPS, MOST_GROUPS_OF_NEURONS, Classes, classes
+from hxtorch.mapping.errors import MappingError
+from hxtorch.mapping.network import Network
 from hxtorch.mapping.placement import Placement
-from hxtorch.twin.config import RoutingConfig, RowMode
-from hxtorch.twin.coordinates import (
-    BUSES,
-    CIRCUITS,
-    COLUMNS,
-    DRIVERS,
-    DRIVERS_PER_BUS,
-    HEMISPHERES,
-    LABELS,
-    ROWS,
-    hemisphere,
-    output_bus,
-)
+from hxtorch.mapping.registers import Registers, lay
+from hxtorch.mapping.sources import Sources, sources_of
+from hxtorch.twin.coordinates import BUSES, LABELS
 
-GROUPS = 4
-GROUP_MASK = GROUPS - 1
-DRIVERS_PER_GROUP = DRIVERS_PER_BUS // GROUPS
-UNUSED_LABEL = 0  # stored in synapses that listen to nobody
-SILENT_LABEL = LABELS - 1  # sent by sources that nobody listens to
-LABELS_PER_GROUP = LABELS - 2
-MAX_SIGNED_INPUTS = DRIVERS
+MOST_COPIES = 4
+_QUICK, _THOROUGH = 6, 200  # rounds of exchanges
+_HOPELESS = 100  # synapses too many, beyond which other plans come first
+_SAMPLES, _REPAIRS = 24, 20_000
 
-Target = tuple[int, int]  # population key, hemisphere
+
+class RoutingError(MappingError):
+    """No addresses were found with which every neuron hears all of its sources."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """One emitter of events: neuron or input channel `index` of population `population`."""
+class Plan:
+    """How to route: `groups` address classes per bus, and `copies` addresses of every external source."""
 
-    population: int
-    index: int
+    groups: int
+    copies: int = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Routing:
-    """The digital configuration of all connections.
+class Addressing:
+    """Result of the search.
 
-    * `config`: labels, row modes, driver masks.
-    * `neuron_label` (512,): programmable label of every circuit.
-    * `addresses`: addresses of all external sources; those of input population k start at `input_offset[k]`.
-    * `synapses`: per projection key the flat indices of its synapses (post, pre) in the weight array, for
-      the excitatory and the inhibitory row.
+    * `classes`: the partition of the drivers.
+    * `choices` (sources, copies): classes of every source, -1 where there are fewer.
+    * `entry_class` (entries,): the class over which every connection goes.
     """
 
-    config: RoutingConfig
-    neuron_label: NDArray[np.int64]
-    addresses: NDArray[np.int64]
-    input_offset: dict[int, int]
-    synapses: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]
+    classes: Classes
+    choices: NDArray[np.int64]
+    entry_class: NDArray[np.int64]
+    demand: Demand
 
 
-def route(network: Network, placement: Placement) -> Routing:
-    """Find an address for every source and a driver for every source of every population."""
-    _check_fan_in(network)
-    uses = _uses(network, placement)
-    channels = _assign_channels(network, placement, uses)
-    labels = np.full((HEMISPHERES, ROWS, COLUMNS), UNUSED_LABEL, dtype=np.uint8)
-    row_mode = np.zeros((HEMISPHERES, ROWS), dtype=np.uint8)
-    synapses = {}
-    filled: dict[tuple[Target, int, int], int] = defaultdict(int)
-    for projection in network.projections:
-        synapses[projection.key] = _lay_rows(network, placement, projection, channels, labels, row_mode, filled)
+def route(network: Network, placement: Placement, plans: tuple[Plan, ...] | None = None) -> Registers:
+    """Find an address for every source and a synapse for every connection.
 
-    neuron_label = np.full(CIRCUITS, SILENT_LABEL, dtype=np.int64)
-    addresses: list[int] = []
-    input_offset = {}
-    for population in network.inputs:
-        input_offset[population.key] = len(addresses)
-        for i in range(population.size):
-            bus, group, label = channels.get(Source(population.key, i), (0, 0, SILENT_LABEL))
-            addresses.append((bus << 11) | (group << 6) | label)
-    for source, (_, group, label) in channels.items():
-        if isinstance(network.population(source.population), NeuronPopulation):
-            neuron_label[placement[source.population][source.index]] = (group << 6) | label
-    mask = np.full((HEMISPHERES, DRIVERS), GROUP_MASK, dtype=np.uint8)
-    return Routing(
-        RoutingConfig(labels, row_mode, mask),
-        neuron_label,
-        np.asarray(addresses, dtype=np.int64),
-        input_offset,
-        synapses,
+    Tries `plans` one after the other (default: `plans_for` the network) and raises `RoutingError` if none
+    works.
+    """
+    sources = sources_of(network, placement)
+    if plans is None:
+        plans = plans_for(network, sources)
+    for rounds in (_QUICK, _THOROUGH):
+        for plan in plans:
+            if rounds == _QUICK or plan.copies == 1:
+                addressing = _search(sources, plan, rounds)
+                if addressing is not None:
+                    return lay(network, placement, sources, addressing)
+    raise RoutingError(_no_route(network, sources))
+
+
+def plans_for(network: Network, sources: Sources) -> tuple[Plan, ...]:
+    """Plans worth a try: the fewest classes that tell all sources apart, then more classes or more copies."""
+    neurons, external = int(sources.on_chip.sum()), int((~sources.on_chip).sum())
+    most = MOST_GROUPS_OF_NEURONS if neurons else MOST_GROUPS
+    plans = []
+    copies = 1
+    sparse = any(projection.connections is not None for projection in network.projections)
+    while copies <= (MOST_COPIES if sparse and external else 1):
+        needed = -(-(neurons + copies * external) // (BUSES * LABELS))
+        groups = 1 << max(0, needed - 1).bit_length()
+        # with one copy, more classes only help where buses are filled unevenly
+        options = (groups, 2 * groups) if copies == 1 else (groups,)
+        plans += [Plan(g, copies) for g in options if g <= most and (g == groups or neurons)]
+        copies *= 2
+    return tuple(plans)
+
+
+def _search(sources: Sources, plan: Plan, rounds: int) -> Addressing | None:
+    parts = classes(plan.groups)
+    demand = demand_of(
+        sources.listener, sources.source, sources.amount, sources.count,
+        sources.circuits * parts.drivers_per_class,
+    )  # fmt: skip
+    allowed = np.ones((sources.count, parts.count), dtype=np.bool_)
+    allowed[sources.on_chip] = parts.of_output[sources.output[sources.on_chip]]
+    used = np.zeros(parts.count, dtype=np.int64)
+    _reserve_silent(sources, parts, used)
+    if used.max(initial=0) > LABELS:
+        return None
+    if plan.copies == 1:
+        chosen = _single(sources, demand, allowed, used, rounds)
+        if chosen is None:
+            return None
+        return Addressing(parts, chosen[:, None], chosen[demand.source], demand)
+    choices = _several(sources, allowed, used, plan.copies)
+    if choices is None:
+        return None
+    taken = np.full(demand.source.size, -1, dtype=np.int64)
+    if match_all(demand, choices, used, LABELS, taken, _REPAIRS, 1) > 0:
+        return None
+    return Addressing(parts, _only_needed(choices, taken, demand), taken, demand)
+
+
+def _reserve_silent(sources: Sources, parts: Classes, used: NDArray[np.int64]) -> None:
+    """Labels that are kept free for neurons that fire, but are heard by nobody, see `registers`."""
+    if parts.groups > 2:  # with fewer, bit 7 of the label tells them apart
+        for output, count in enumerate(sources.silent_per_output):
+            if count and sources.heard_outputs[output]:
+                options = np.flatnonzero(parts.of_output[output])
+                for _ in range(count):
+                    used[options[np.argmin(used[options])]] += 1
+
+
+def _single(
+    sources: Sources, demand: Demand, allowed: NDArray[np.bool_], used: NDArray[np.int64], rounds: int
+) -> NDArray[np.int64] | None:
+    """One class per source: greedy, then exchanges; None if that leaves a cell overfull."""
+    chosen = np.full(sources.count, -1, dtype=np.int64)
+    load = np.zeros((demand.capacity.size, used.size), dtype=np.int64)
+    degree = np.diff(demand.source_first)
+    order = np.lexsort((-degree, ~sources.on_chip))  # neurons, which are bound to a bus, first
+    if greedy(demand, allowed, order, LABELS, load, used, chosen) >= 0:
+        return None
+    beyond = overfull(demand, load)
+    if rounds == _QUICK and beyond > _HOPELESS:
+        return None
+    if beyond and exchange(demand, allowed, LABELS, load, used, chosen, rounds, _SAMPLES, 0):
+        return None
+    return chosen
+
+
+def _several(
+    sources: Sources, allowed: NDArray[np.bool_], used: NDArray[np.int64], copies: int
+) -> NDArray[np.int64] | None:
+    """Several classes per external source, spread at random over the emptiest; None if labels run out."""
+    random = np.random.default_rng(0)
+    choices = np.full((sources.count, copies), -1, dtype=np.int64)
+    for s in np.lexsort((random.random(sources.count), ~sources.on_chip)):
+        count = 1 if sources.on_chip[s] else copies
+        options = np.flatnonzero(allowed[s] & (used < LABELS))
+        if options.size < count:
+            return None
+        chosen = options[np.lexsort((random.random(options.size), used[options]))[:count]]
+        choices[s, :count] = chosen
+        used[chosen] += 1
+    return choices
+
+
+def _only_needed(choices: NDArray[np.int64], taken: NDArray[np.int64], demand: Demand) -> NDArray[np.int64]:
+    """Choices without the copies that no listener uses."""
+    needed = np.zeros((choices.shape[0], int(choices.max()) + 1), dtype=np.bool_)
+    needed[demand.source, taken] = True
+    kept = np.where(needed[np.arange(choices.shape[0])[:, None], choices] & (choices >= 0), choices, -1)
+    order = np.argsort(kept < 0, axis=1, kind="stable")
+    return np.take_along_axis(kept, order, axis=1)
+
+
+def _no_route(network: Network, sources: Sources) -> str:
+    counts = ", ".join(
+        f"{network.population(key).name}: {int(heard.sum())}"
+        for key, heard in network.heard().items()
+        if heard.any()
     )
-
-
-def _check_fan_in(network: Network) -> None:
-    for population in network.neurons:
-        projections = network.into(population.key)
-        fan_in = sum(network.population(p.pre).size for p in projections)
-        if fan_in > MAX_SIGNED_INPUTS:
-            parts = ", ".join(f"{p.name}: {network.population(p.pre).size}" for p in projections)
-            raise MappingError(
-                f"A neuron of {population.name} needs {fan_in} signed inputs, but a neuron circuit has "
-                f"{MAX_SIGNED_INPUTS} ({parts}). Smallest change that fits: {fan_in - MAX_SIGNED_INPUTS} inputs "
-                f"fewer, or {-(-fan_in // MAX_SIGNED_INPUTS)} circuits per neuron."
-            )
-
-
-def _targets(placement: Placement, key: int) -> list[Target]:
-    return [(key, int(side)) for side in np.unique(np.asarray(hemisphere(placement[key])))]
-
-
-def _uses(network: Network, placement: Placement) -> dict[Source, dict[Target, int]]:
-    """How many drivers every source needs in every (population, hemisphere)."""
-    uses: dict[Source, dict[Target, int]] = defaultdict(lambda: defaultdict(int))
-    for projection in network.projections:
-        for target in _targets(placement, projection.post):
-            for i in range(network.population(projection.pre).size):
-                uses[Source(projection.pre, i)][target] += 1
-    return uses
-
-
-def _assign_channels(
-    network: Network, placement: Placement, uses: dict[Source, dict[Target, int]]
-) -> dict[Source, tuple[int, int, int]]:
-    """Bus, group and label of every source, filling the emptiest group; neurons, which are bound, first."""
-    load: dict[tuple[Target, int, int], int] = defaultdict(int)
-    labels_used: dict[tuple[int, int], int] = defaultdict(int)
-    channels: dict[Source, tuple[int, int, int]] = {}
-    order = sorted(uses, key=lambda s: isinstance(network.population(s.population), InputPopulation))
-    for source in order:
-        population = network.population(source.population)
-        if isinstance(population, NeuronPopulation):
-            circuit = int(placement[source.population][source.index])
-            buses: Iterable[int] = (int(output_bus(circuit)),)
-        else:
-            buses = range(BUSES)
-        best: tuple[int, int, int, int] | None = None
-        for bus in buses:
-            for group in range(GROUPS):
-                if labels_used[bus, group] >= LABELS_PER_GROUP:
-                    continue
-                fullest = max(load[t, bus, group] + n for t, n in uses[source].items())
-                if fullest <= DRIVERS_PER_GROUP:
-                    candidate = (fullest, labels_used[bus, group], bus, group)
-                    best = candidate if best is None else min(best, candidate)
-        if best is None:
-            raise MappingError(_no_channel(network, population, uses[source]))
-        *_, bus, group = best
-        labels_used[bus, group] += 1
-        channels[source] = (bus, group, labels_used[bus, group])
-        for target, count in uses[source].items():
-            load[target, bus, group] += count
-    return channels
-
-
-def _no_channel(network: Network, population: Population, targets: dict[Target, int]) -> str:
-    sources = sum(p.size for p in network.populations)
-    names = ", ".join(sorted({network.population(key).name for key, _ in targets}))
+    ratio = np.bincount(sources.listener, sources.amount, sources.circuits.size) / sources.circuits
+    fullest = int(np.argmax(ratio))
+    name = network.population(int(sources.listener_population[fullest])).name
+    needed, circuits = round(float(ratio[fullest]) * sources.circuits[fullest]), int(sources.circuits[fullest])
+    drivers = 32 * circuits
     return (
-        f"The events of {population.name} find no free synapse driver on their bus on the way to {names}: a bus "
-        f"has {DRIVERS_PER_BUS} drivers per hemisphere and {GROUPS * LABELS_PER_GROUP} labels, and the network "
-        f"has {sources} sources. The spikes of neurons in columns 64 n to 64 n + 63 share two of the four buses: "
-        "place the sources of one layer in neighbouring columns, or use fewer of them."
+        f"The events of {sources.count} sources ({counts}) find no free synapse drivers on the way to {name}: one "
+        f"of its neurons needs {needed} signed inputs, and its {circuits} "
+        f"circuit{'s have' if circuits > 1 else ' has'} {drivers} drivers on each of the {BUSES} buses. A bus "
+        "tells 64 sources apart for each address class, and more classes leave fewer drivers to each. Spikes of "
+        "neurons in columns 64 n to 64 n + 63 share two of the four buses. Smallest changes that may fit: more "
+        f"circuits per neuron in {name} (neuron_structure), fewer inputs per neuron, no placement constraint, or "
+        "several execution instances, as Experiment(partition=True) makes them."
     )
-
-
-def _lay_rows(
-    network: Network,
-    placement: Placement,
-    projection: Projection,
-    channels: dict[Source, tuple[int, int, int]],
-    labels: NDArray[np.uint8],
-    row_mode: NDArray[np.uint8],
-    filled: dict[tuple[Target, int, int], int],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Reserve a row pair for every source of a projection; return flat synapse indices (post, pre)."""
-    circuits = placement[projection.post]
-    side = np.asarray(hemisphere(circuits))
-    pre_size = network.population(projection.pre).size
-    excitatory = np.empty((circuits.size, pre_size), dtype=np.int64)
-    for target in _targets(placement, projection.post):
-        members = np.flatnonzero(side == target[1])
-        columns = circuits[members] % COLUMNS
-        for i in range(pre_size):
-            bus, group, label = channels[Source(projection.pre, i)]
-            position = group + GROUPS * filled[target, bus, group]
-            filled[target, bus, group] += 1
-            row = 2 * (BUSES * position + bus)
-            row_mode[target[1], row], row_mode[target[1], row + 1] = RowMode.EXCITATORY, RowMode.INHIBITORY
-            labels[target[1], row : row + 2, columns] = label
-            excitatory[members, i] = (target[1] * ROWS + row) * COLUMNS + columns
-    return excitatory, excitatory + COLUMNS

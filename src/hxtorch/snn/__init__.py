@@ -1,15 +1,19 @@
 """Spiking neural networks on BrainScaleS-2: modules, experiments and parameters."""
 
+from hxtorch.snn import morphology
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle, TensorHandle
 from hxtorch.snn.modules import (
+    BatchDropout,
     HXBaseExperimentModule,
     HXModule,
+    HXModuleWrapper,
     InputNeuron,
     Neuron,
     ReadoutNeuron,
+    SparseSynapse,
     Synapse,
 )
 from hxtorch.snn.parameter import (
@@ -20,11 +24,13 @@ from hxtorch.snn.parameter import (
 )
 
 __all__ = [
+    "BatchDropout",
     "ExecutionInfo",
     "ExecutionInstance",
     "Experiment",
     "HXBaseExperimentModule",
     "HXModule",
+    "HXModuleWrapper",
     "HXParameter",
     "HXTransformedModelParameter",
     "Handle",
@@ -35,8 +41,10 @@ __all__ = [
     "NeuronHandle",
     "ReadoutNeuron",
     "ReadoutNeuronHandle",
+    "SparseSynapse",
     "Synapse",
     "SynapseHandle",
     "TensorHandle",
+    "morphology",
     "run",
 ]

@@ -2,72 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hxtorch.mapping import InputPopulation, MappingError, Network, NeuronPopulation, Projection
+from hxtorch.mapping import (
+    InputPopulation,
+    MappingError,
+    Network,
+    NeuronPopulation,
+    Projection,
+    Structure,
+)
 from hxtorch.snn.graph import Graph, Node
 from hxtorch.snn.handle import Handle
+from hxtorch.snn.modules.base import HXFunctionalModule
 from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.coordinates import MAX_WEIGHT, circuits_of
+from hxtorch.twin.kernels import kernel
+
+Source = Node | int
+"""Who fills a handle: a node, or the user; then the number of the handle among the user's."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChipNetwork:
     """A graph in the chip's terms.
 
-    `network` is what the mapping places; `populations` gives the node of every neuron population by key,
-    `inputs` the handle of every input population, `synapses` the module of every projection.
+    `network` is what the mapping places. By key: `populations` holds the module of every neuron population,
+    `inputs` the place of every input population's handle among the graph's open inputs, `synapses` the module
+    of every projection, `looped` the modules that want the recorded spikes of an input population.
     """
 
     network: Network
-    populations: dict[int, Node]
-    inputs: dict[int, Handle]
+    populations: dict[int, Population]
+    inputs: dict[int, int]
     synapses: dict[int, Synapse]
+    looped: dict[int, list[InputNeuron]] = field(default_factory=dict)
+
+
+def structure_key(graph: Graph) -> Hashable:
+    """Equal for graphs that the chip represents in the same way, whatever their weights and inputs."""
+    parts: list[object] = [graph.structure_key]
+    for node in graph.modules_in_order:
+        module = node.module
+        if isinstance(module, Population):
+            # the constraint and the structure by identity: the plan that is kept under this key keeps them too
+            parts.append(
+                (
+                    module.size,
+                    module.enable_spike_recording,
+                    module.enable_cadc_recording,
+                    module.enable_cadc_recording_placement_in_dram,
+                    _madc_neurons(module),
+                    id(module.placement_constraint),
+                    id(module.neuron_structure),
+                    module.execution_instance,
+                )
+            )
+        elif isinstance(module, Synapse):
+            parts.append((id(module.chip_connections), module.parallel_rows))
+        for handle in node.open_inputs:
+            spikes = getattr(handle, "spikes", None)
+            parts.append(None if spikes is None else spikes.shape[2])
+    return tuple(parts)
+
+
+def open_handles(graph: Graph) -> list[Handle]:
+    """The handles that the user gave, each once, in the order of the graph."""
+    handles: dict[int, Handle] = {}
+    for _, handle in graph.open_inputs:
+        handles.setdefault(id(handle), handle)
+    return list(handles.values())
 
 
 def chip_network(graph: Graph) -> ChipNetwork:
     """Translate a graph; `MappingError` for what a chip cannot represent."""
-    keys: dict[int, int] = {}  # of a node or of a user's handle, by id
-    inputs: dict[int, Handle] = {}
-    input_populations: list[InputPopulation] = []
-    populations: dict[int, Node] = {}
-    neuron_populations: list[NeuronPopulation] = []
+    place = {id(handle): i for i, handle in enumerate(open_handles(graph))}
+    nodes = [node for node in graph.modules_in_order if isinstance(node.module, Population)]
+    keys: dict[int, int] = {id(node): key for key, node in enumerate(nodes)}  # of a node or a user's handle
+    result = ChipNetwork(Network(), {}, {}, {})
+    inputs: list[InputPopulation] = []
     projections: list[Projection] = []
-    synapses: dict[int, Synapse] = {}
 
     def source_key(reader: Node, handle: Handle, source: Node | None) -> int:
         """Key of the population whose spikes a handle carries; a user's handle becomes an input."""
-        if source is not None and isinstance(source.module, InputNeuron):
-            return source_key(source, source.inputs[0], source.predecessors[0])
-        if source is not None:
-            return keys[id(source)]
-        if id(handle) not in keys:
-            key = keys[id(handle)] = len(keys)
-            size = int(handle.spikes.shape[2])  # type: ignore[attr-defined]
-            inputs[key] = handle
-            input_populations.append(InputPopulation(key, f"the input of {reader.module}", size))
-        return keys[id(handle)]
+        if source is None:
+            if id(handle) not in keys:
+                key = keys[id(handle)] = len(keys)
+                result.inputs[key] = place[id(handle)]
+                size = int(handle.spikes.shape[2])  # type: ignore[attr-defined]
+                inputs.append(InputPopulation(key, f"the input of {reader.module}", size))
+            return keys[id(handle)]
+        if isinstance(source.module, InputNeuron):
+            key = source_key(source, source.inputs[0], source.predecessors[0])
+            if key in result.inputs and getattr(source.module.execution_instance, "input_loopback", False):
+                looped = result.looped.setdefault(key, [])
+                if source.module not in looped:
+                    looped.append(source.module)
+            return key
+        if isinstance(source.module, HXFunctionalModule) and source.module.input_field == "spikes":
+            return source_key(source, source.inputs[0], source.predecessors[0])  # acts on the chip's event outputs
+        if id(source) not in keys:
+            raise MappingError(
+                f"{reader.module} reads the output of {source.module}, which has no counterpart on the chip. "
+                "Use Experiment(mock=True) for it."
+            )
+        return keys[id(source)]
 
     for node in graph.modules_in_order:
-        module = node.module
-        if isinstance(module, Synapse | InputNeuron):
-            continue  # become projections of, or inputs to, the populations that read them
-        if not isinstance(module, Population):
-            raise MappingError(
-                f"{type(module).__name__} has no counterpart on the chip. Use Experiment(mock=True) for it."
-            )
-        key = keys[id(node)] = len(keys)
-        populations[key] = node
-        neuron_populations.append(_neuron_population(key, module))
+        _check_represented(node)
+    for node in nodes:
+        module, key = node.module, keys[id(node)]
+        assert isinstance(module, Population)
+        result.populations[key] = module
         for synapse in node.predecessors:
             if synapse is None or not isinstance(synapse.module, Synapse):
                 raise MappingError(
@@ -75,10 +130,22 @@ def chip_network(graph: Graph) -> ChipNetwork:
                 )
             for handle, source in zip(synapse.inputs, synapse.predecessors, strict=True):
                 pre = source_key(synapse, handle, source)
-                synapses[len(projections)] = synapse.module
-                projections.append(Projection(len(projections), str(synapse.module), pre, key))
-    network = Network(tuple(input_populations), tuple(neuron_populations), tuple(projections))
-    return ChipNetwork(network, populations, inputs, synapses)
+                result.synapses[len(projections)] = synapse.module
+                projections.append(_projection(len(projections), synapse.module, pre, key))
+    neurons = tuple(_neuron_population(key, module) for key, module in result.populations.items())
+    network = Network(tuple(inputs), neurons, tuple(projections))
+    return ChipNetwork(network, result.populations, result.inputs, result.synapses, result.looped)
+
+
+def _check_represented(node: Node) -> None:
+    module = node.module
+    if isinstance(module, Population | Synapse | InputNeuron | HXFunctionalModule):
+        return
+    raise MappingError(f"{type(module).__name__} has no counterpart on the chip. Use Experiment(mock=True) for it.")
+
+
+def _projection(key: int, synapse: Synapse, pre: int, post: int) -> Projection:
+    return Projection(key, str(synapse), pre, post, synapse.chip_connections, synapse.parallel_rows)
 
 
 def _neuron_population(key: int, module: Population) -> NeuronPopulation:
@@ -92,7 +159,8 @@ def _neuron_population(key: int, module: Population) -> NeuronPopulation:
         record_cadc=module.enable_cadc_recording,
         cadc_in_dram=module.enable_cadc_recording_placement_in_dram,
         record_madc=_madc_neurons(module),
-        circuits=_constraint(module.placement_constraint),
+        circuits=_constraint(module),
+        structure=_structure(module.neuron_structure),
     )
 
 
@@ -103,16 +171,51 @@ def _madc_neurons(module: Population) -> tuple[int, ...]:
     return tuple(chosen) if isinstance(chosen, tuple | list) else (int(chosen),)
 
 
-def _constraint(places: Sequence[Any] | None) -> tuple[int, ...] | None:
-    return None if places is None else tuple(int(place) for place in places)
+def _structure(given: Any) -> Structure | None:
+    """Structure of a morphology; None leaves the number of circuits to the mapping."""
+    if given is None or isinstance(given, Structure):
+        return given
+    return Structure(int(given.size), bool(given.expand_horizontally))
+
+
+def _constraint(module: Population) -> tuple[tuple[int, ...], ...] | None:
+    """Circuits by neuron; a place that names one circuit is completed by the structure of the neurons."""
+    if module.placement_constraint is None:
+        return None
+    places = tuple(circuits_of(place) for place in module.placement_constraint)
+    structure = _structure(module.neuron_structure)
+    if structure is None or structure.size == 1 or any(len(place) > 1 for place in places):
+        return places
+    return tuple(_completed(place[0], structure) for place in places)
+
+
+def _completed(anchor: int, structure: Structure) -> tuple[int, ...]:
+    if structure.horizontal:
+        return tuple(range(anchor, anchor + structure.size))
+    return tuple((anchor + k // 2 + 256 * (k % 2)) % 512 for k in range(structure.size))
 
 
 def chip_weights(synapse: Synapse) -> NDArray[np.int64]:
-    """Weights (out, in) as the chip holds them: transformed, rounded half away from zero, within +-63."""
+    """Weights (out, in) as the chip holds them: transformed, rounded half away from zero, within the rows' range.
+
+    The range is +-63 for each of the parallel rows.
+    """
     with torch.no_grad():
-        weight = synapse.weight_transform(synapse.weight).detach().cpu().numpy()
-    if not np.isfinite(weight).all():
+        weight = synapse.weight_transform(synapse.weight).detach().cpu()
+    values = np.ascontiguousarray(weight.numpy())
+    rounded = np.empty(values.shape, dtype=np.int64)
+    if not _round(values.reshape(-1), MAX_WEIGHT * synapse.parallel_rows, rounded.reshape(-1)):
         raise ValueError(f"The transform of {synapse} gives NaN or infinite weights. Correct the transform.")
-    rounded = np.trunc(weight + np.copysign(0.5, weight))
-    clipped: NDArray[np.int64] = np.clip(rounded, -MAX_WEIGHT, MAX_WEIGHT).astype(np.int64)
-    return clipped
+    return rounded
+
+
+@kernel()
+def _round(values, limit, rounded):  # type: ignore[no-untyped-def]
+    """Round half away from zero and clip; returns whether all values are finite."""
+    for i in range(values.size):
+        value = values[i]
+        if not np.isfinite(value):
+            return False
+        magnitude = min(np.floor(abs(value) + 0.5), limit)
+        rounded[i] = -magnitude if value < 0 else magnitude
+    return True

@@ -1,8 +1,9 @@
-"""Running a graph on the connected chip: mapping, calibration, program, and the recorded data by module."""
+"""Running a graph on the connected chip: plan, calibration, programs, and the recorded data by module."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,22 +11,32 @@ import torch
 from numpy.typing import NDArray
 
 from hxtorch.connection import require_chip
-from hxtorch.mapping import Mapping, MappingError, NeuronPopulation, map_network, merge_events
+from hxtorch.mapping import Member, merge_events
 from hxtorch.snn.chip_calibration import calibration_for
-from hxtorch.snn.chip_network import ChipNetwork, chip_network, chip_weights
+from hxtorch.snn.chip_data import input_observables, observables
+from hxtorch.snn.chip_network import chip_weights, open_handles
+from hxtorch.snn.chip_plan import ChipPlan, ChipRun
 from hxtorch.snn.execution_info import ExecutionInfo
-from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule
 from hxtorch.snn.modules.population import Population
-from hxtorch.snn.observables import CADCHandle, HardwareObservables, MADCHandle, SpikeHandle
-from hxtorch.twin import ChipConfig, InputEvents, Program, Recording
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US
+from hxtorch.snn.observables import HardwareObservables
+from hxtorch.twin import Chip, ChipConfig, InputEvents, Program, Recording
+from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
     from hxtorch.snn.experiment import Experiment
+
+
+@dataclass(frozen=True, eq=False)
+class _Events:
+    """Spikes on the way to the chip, sorted by entry and time: `entry`, `time` (cycles), `channel`, each (n,)."""
+
+    entry: NDArray[np.int64]
+    time: NDArray[np.int64]
+    channel: NDArray[np.int64]
 
 
 def execute(
@@ -33,110 +44,107 @@ def execute(
 ) -> tuple[dict[HXBaseExperimentModule, HardwareObservables], ExecutionInfo]:
     """Run a graph for `runtime` steps on the connected chip.
 
-    Returns the raw data of every neuron module and the `ExecutionInfo`. Raises RuntimeError without a
-    connection and `MappingError` for networks that do not fit.
+    Returns the raw data of every neuron module, and of input modules with loop-back, and the
+    `ExecutionInfo`. Raises RuntimeError without a connection and `MappingError` for networks that do not fit.
     """
     begin = time.perf_counter()
     chip = require_chip()
-    described = chip_network(graph)
-    instance = _instance(experiment, described)
-    _check_recording(described)
-    mapping = map_network(described.network)
-    _check_madc(mapping)
-    placed = [(_population(described, key), circuits) for key, circuits in mapping.circuits.items()]
-    calibrated = calibration_for(instance, chip, placed)
-    program = _program(experiment, described, mapping, instance, calibrated, runtime)
-    prepared = time.perf_counter()
-
+    plan = experiment.plans.plan_for(experiment, graph)
+    calibrations = _calibrations(chip, plan)
+    handles = open_handles(graph)
+    inputs = {key: _events(handles[i], experiment.dt) for key, i in plan.described.inputs.items()}
+    batch_size = int(_spikes(handles[0]).shape[1]) if handles else 1
+    cycles = round(runtime * experiment.dt * 1e6 * CYCLES_PER_US)
+    weights = {id(synapse): chip_weights(synapse) for synapse in plan.described.synapses.values()}
+    matrices = {key: weights[id(synapse)] for key, synapse in plan.described.synapses.items()}
     seed = int(torch.randint(2**62, ()).item()) if trial_seed is None else trial_seed
-    recording = chip.run(program, seed)
-    finished = time.perf_counter()
+    on_chip = 0.0
+    recordings: list[Recording] = []
+    spikes: dict[Member, _Events] = {}
+    for number, (run, calibrated) in enumerate(zip(plan.runs, calibrations, strict=True)):
+        config = _config(plan, run, calibrated, matrices)
+        program = Program(config, batch_size, cycles, _run_events(run, inputs, spikes), run.record)
+        started = time.perf_counter()
+        recordings.append(chip.run(program, (seed + number * 0x9E3779B97F4A7C15) % 2**63 if number else seed))
+        on_chip += time.perf_counter() - started
+        if number + 1 < len(plan.runs):
+            for own, member in run.part.members.items():
+                spikes[member] = _recorded_spikes(run, own, recordings[-1])
+
     data: dict[HXBaseExperimentModule, HardwareObservables] = {
-        _population(described, key): _observables(mapping, key, recording, program.batch_size)
-        for key in mapping.circuits
+        module: observables(plan, key, recordings, batch_size) for key, module in plan.described.populations.items()
     }
+    for key, modules in plan.described.looped.items():
+        looped = input_observables(plan, key, recordings, batch_size)
+        data.update(dict.fromkeys(modules, looped))
     info = ExecutionInfo(
-        time={"preparation": prepared - begin, "chip": finished - prepared},
-        health={"lost_spikes": recording.lost_spikes},
+        time={"preparation": time.perf_counter() - begin - on_chip, "chip": on_chip},
+        health={"lost_spikes": sum(recording.lost_spikes for recording in recordings)},
     )
     return data, info
 
 
-def _population(described: ChipNetwork, key: int) -> Population:
-    module = described.populations[key].module
-    assert isinstance(module, Population)
-    return module
+def _calibrations(chip: Chip, plan: ChipPlan) -> list[CalibrationResult]:
+    """Calibration of every run. Without a loaded one, each is calibrated to what its neurons ask for."""
+    results: list[CalibrationResult | None] = [None] * len(plan.runs)
+    for number, run in enumerate(plan.runs):
+        if run.instance.calibration is not None:
+            # targets become parameters of the modules, which are whole even if their neurons run in turns
+            same = {m.key for r in plan.runs if r.instance.calibration is run.instance.calibration
+                    for m in r.part.members.values()}  # fmt: skip
+            placed = [(plan.described.populations[key], plan.circuits(key)[:, 0]) for key in same]
+        else:
+            placed = _placed_members(plan, run)
+        results[number] = calibration_for(run.instance, chip, placed)
+    return [result for result in results if result is not None]
 
 
-def _instance(experiment: Experiment, described: ChipNetwork) -> ExecutionInstance:
-    """Return the execution instance that all modules share."""
-    instances = {
-        id(instance): instance
-        for module in (
-            *(node.module for node in described.populations.values()),
-            *described.synapses.values(),
-        )
-        if (instance := getattr(module, "execution_instance", None)) is not None
-    }
-    if len(instances) > 1:
-        raise MappingError(
-            f"The modules of this network are spread over {len(instances)} execution instances, but a run uses "
-            "one. Give all modules the same execution_instance."
-        )
-    return next(iter(instances.values()), experiment.default_execution_instance)
+def _placed_members(plan: ChipPlan, run: ChipRun) -> list[tuple[Population, NDArray[np.int64]]]:
+    """Neurons of a run with their circuits: every circuit of a neuron gets the neuron's targets."""
+    placed = []
+    for own, member in run.part.members.items():
+        population = plan.described.populations[member.key]
+        asked = population if member.size == population.size else _MemberParameters(population, member)
+        for circuits in run.mapping.circuits[own].T:
+            placed.append((asked, circuits))
+    return placed  # type: ignore[return-value]  # a calibration reads nothing but `params`
 
 
-def _check_recording(described: ChipNetwork) -> None:
-    recorded = [p for p in described.network.neurons if p.record_cadc]
-    if len({p.cadc_in_dram for p in recorded}) > 1:
-        raise RuntimeError(
-            "Requesting CADC DRAM and SRAM recording simultaneously. Set "
-            "enable_cadc_recording_placement_in_dram to the same value in all modules."
-        )
+class _MemberParameters:
+    """Some neurons of a population as far as a calibration looks at them."""
+
+    def __init__(self, population: Population, member: Member) -> None:
+        self.params = {
+            name: _MemberParameter(parameter.hardware_value, member, population.size)
+            for name, parameter in population.params.items()
+        }
 
 
-def _check_madc(mapping: Mapping) -> None:
-    circuits = mapping.record.madc
-    if circuits.size > 2:
-        raise RuntimeError(
-            f"Another HXModule already registered MADC recording. {circuits.size} neurons are to be recorded, "
-            "but the MADC samples two at most, one in an even and one in an odd column."
-        )
-    if circuits.size == 2 and circuits[0] % 2 == circuits[1] % 2:
-        raise RuntimeError(
-            "The MADC samples two neurons at most, one in an even and one in an odd column, but both chosen "
-            f"neurons are in {'odd' if circuits[0] % 2 else 'even'} columns. Choose another record_neuron_id."
-        )
+class _MemberParameter:
+    def __init__(self, value: object, member: Member, size: int) -> None:
+        per_neuron = isinstance(value, torch.Tensor) and value.ndim > 0 and value.shape[-1] == size
+        self.hardware_value = value[..., member.start : member.stop] if per_neuron else value  # type: ignore[index]
 
 
-def _program(
-    experiment: Experiment,
-    described: ChipNetwork,
-    mapping: Mapping,
-    instance: ExecutionInstance,
-    calibrated: CalibrationResult,
-    runtime: int,
-) -> Program:
-    neurons = instance.neuron_config(mapping, calibrated)
-    weights: dict[int, NDArray[np.int64]] = {}
-    matrices = {id(synapse): synapse for synapse in described.synapses.values()}
-    rounded = {key: chip_weights(synapse) for key, synapse in matrices.items()}
-    for key, synapse in described.synapses.items():
-        weights[key] = rounded[id(synapse)]
-    config = ChipConfig(neurons, calibrated.common, mapping.routing.config, mapping.weights(weights))
-    return Program(
-        config=config,
-        batch_size=_batch_size(described),
-        runtime=round(runtime * experiment.dt * 1e6 * CYCLES_PER_US),
-        events=_events(described, mapping, experiment.dt),
-        record=mapping.record,
-    )
-
-
-def _batch_size(described: ChipNetwork) -> int:
-    for handle in described.inputs.values():
-        return int(_spikes(handle).shape[1])
-    return 1
+def _config(
+    plan: ChipPlan, run: ChipRun, calibrated: CalibrationResult, matrices: dict[int, NDArray[np.int64]]
+) -> ChipConfig:
+    own = {}
+    for key, cut in run.part.projections.items():
+        matrix = matrices[cut.key]
+        whole = (0, matrix.shape[0]) == cut.post and (0, matrix.shape[1]) == cut.pre
+        own[key] = matrix if whole else matrix[slice(*cut.post), slice(*cut.pre)]
+    neurons = run.instance.neuron_config(run.mapping, calibrated)
+    config = ChipConfig(neurons, calibrated.common, run.routing, run.mapping.weights(own))
+    masks = {own: plan.described.populations[member.key].mask for own, member in run.part.members.items()}
+    if all(mask is None for mask in masks.values()):
+        return config
+    enabled = np.ones(CIRCUITS, dtype=np.bool_)
+    for key, mask in masks.items():
+        member = run.part.members[key]
+        if mask is not None:
+            enabled[run.mapping.main_circuits(key)] = mask[member.start : member.stop].cpu().numpy()
+    return replace(config, enable_events=enabled)
 
 
 def _spikes(handle: Handle) -> torch.Tensor:
@@ -145,48 +153,30 @@ def _spikes(handle: Handle) -> torch.Tensor:
     return spikes
 
 
-def _events(described: ChipNetwork, mapping: Mapping, dt: float) -> InputEvents:
+def _events(handle: Handle, dt: float) -> _Events:
     """Every entry of an input that is not zero becomes one event at its time step."""
+    spikes = _spikes(handle).detach().cpu().numpy()
+    entry, step, channel = np.nonzero(spikes.transpose(1, 0, 2))
+    return _Events(entry, np.rint(step * (dt * 1e6 * CYCLES_PER_US)).astype(np.int64), channel)
+
+
+def _recorded_spikes(run: ChipRun, own: int, recording: Recording) -> _Events:
+    neuron_of = np.full(CIRCUITS, -1, dtype=np.int64)
+    circuits = run.mapping.main_circuits(own)
+    neuron_of[circuits] = np.arange(circuits.size)
+    if recording.spikes is None:
+        empty = np.empty(0, dtype=np.int64)
+        return _Events(empty, empty, empty)
+    neuron = neuron_of[recording.spikes.circuit]
+    kept = neuron >= 0
+    return _Events(recording.spikes.entry[kept], recording.spikes.time[kept], neuron[kept])
+
+
+def _run_events(run: ChipRun, inputs: dict[int, _Events], spikes: dict[Member, _Events]) -> InputEvents:
+    """Events that a run is sent: inputs of the user, and spikes of earlier runs at the times of their stamps."""
     parts = []
-    for key, handle in described.inputs.items():
-        spikes = _spikes(handle).detach().cpu().numpy()
-        entry, step, channel = np.nonzero(spikes.transpose(1, 0, 2))
-        cycles = np.rint(step * (dt * 1e6 * CYCLES_PER_US)).astype(np.int64)
-        parts.append(mapping.events(key, entry, cycles, channel))
-    return parts[0] if len(parts) == 1 else merge_events(parts, mapping.routing.addresses)
-
-
-def _observables(mapping: Mapping, key: int, recording: Recording, batch_size: int) -> HardwareObservables:
-    """Pick the data of one population from a recording."""
-    population = mapping.network.population(key)
-    assert isinstance(population, NeuronPopulation)
-    circuits = mapping.circuits[key]
-    spikes = cadc = madc = None
-    if population.record_spikes and recording.spikes is not None:
-        neuron_of = np.full(CIRCUITS, -1, dtype=np.int64)
-        neuron_of[circuits] = np.arange(circuits.size)
-        neuron = neuron_of[recording.spikes.circuit]
-        own = neuron >= 0
-        spikes = SpikeHandle(
-            recording.spikes.entry[own], recording.spikes.time[own], neuron[own], batch_size, population.size
-        )
-    if population.record_cadc and recording.cadc is not None:
-        first = _first_column(mapping, key, "record_cadc")
-        codes = np.ascontiguousarray(recording.cadc.value[:, :, first : first + population.size])
-        cadc = CADCHandle(codes, recording.cadc.time, recording.cadc.count, circuits // COLUMNS)
-    if population.record_madc and recording.madc is not None:
-        first = _first_column(mapping, key, "record_madc")
-        value = recording.madc.value[:, :, first : first + len(population.record_madc)]
-        madc = MADCHandle(recording.madc.time, value[:, :, 0] if value.shape[2] == 1 else value)
-    return HardwareObservables(spikes, cadc, madc, [int(circuit) for circuit in circuits])
-
-
-def _first_column(mapping: Mapping, key: int, flag: str) -> int:
-    """Column at which the data of a population begins: populations are recorded in the network's order."""
-    column = 0
-    for population in mapping.network.neurons:
-        if population.key == key:
-            return column
-        recorded = getattr(population, flag)
-        column += len(recorded) if isinstance(recorded, tuple) else population.size * recorded
-    raise KeyError(key)
+    sent = [(own, inputs[key]) for own, key in run.part.inputs.items()]
+    sent += [(own, spikes[member]) for own, member in run.part.forwarded.items()]
+    for own, events in sent:
+        parts.append(run.mapping.events(own, events.entry, events.time, events.channel))
+    return parts[0] if len(parts) == 1 else merge_events(parts, run.mapping.routing.addresses)

@@ -69,6 +69,10 @@ class ExecutionInstance:
         self.calib_path = Path(calib_path)
         return self.calibration
 
+    def sibling(self) -> ExecutionInstance:
+        """Another run on the same chip, with the calibration file of this one, for parts of a network."""
+        return _Sibling(self)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copy of a network runs in the same place as the original.
         return self
@@ -78,6 +82,22 @@ class ExecutionInstance:
 
     def __repr__(self) -> str:
         return str(self._id)
+
+
+class _Sibling(ExecutionInstance):
+    """Shares what was loaded, but keeps a calibration of its own if one has to be made."""
+
+    def __init__(self, original: ExecutionInstance) -> None:
+        self._original = original
+        super().__init__(None, original.calib_cache_dir, original.input_loopback)
+
+    @property
+    def calibration(self) -> CalibrationResult | None:
+        return self._original.calibration
+
+    @calibration.setter
+    def calibration(self, value: CalibrationResult | None) -> None:
+        """Set by the original alone."""
 
 
 @lru_cache(maxsize=8)

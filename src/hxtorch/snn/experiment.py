@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Self
 
 from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime
 from hxtorch.snn.execution_info import ExecutionInfo
@@ -12,6 +12,12 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, GraphBuilder
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
+from hxtorch.snn.steps import compute_step
+
+if TYPE_CHECKING:
+    from hxtorch.mapping import Mapping, Network
+    from hxtorch.snn.chip_plan import PlanCache
+    from hxtorch.snn.modules.wrapper import HXModuleWrapper
 
 
 class Experiment:
@@ -19,18 +25,30 @@ class Experiment:
 
     * `mock`: compute the model alone, without a chip.
     * `dt`: time step of inputs, model and observables, in seconds.
-    * `hw_routing_func`: how the network is placed and routed on the chip; None is the default way.
+    * `hw_routing_func`: how a network is placed and routed on the chip, a function of a
+      `hxtorch.mapping.Network` that returns a `hxtorch.mapping.Mapping`; None is `map_network`.
+    * `partition`: spread a network that exceeds the chip over several runs, one after another.
     """
 
     def __init__(
-        self, mock: bool = False, dt: float = 1e-6, hw_routing_func: Callable[..., Any] | None = None
+        self,
+        mock: bool = False,
+        dt: float = 1e-6,
+        hw_routing_func: Callable[[Network], Mapping] | None = None,
+        *,
+        partition: bool = False,
     ) -> None:
         if not (math.isfinite(dt) and dt > 0):
             raise ValueError(f"dt is {dt}, but must be a positive time step in seconds, for example 1e-6.")
         self.mock = mock
         self.dt = dt
         self.hw_routing_func = hw_routing_func
+        self.partition = partition
+        # Wait between batch entries, in cycles of 8 ns, on a real chip. A virtual chip starts each from rest.
+        self.inter_batch_entry_wait: int | None = None
+        self.inter_batch_entry_routing_disabled = True
         self._calls = GraphBuilder()
+        self._plans: PlanCache | None = None
         self._default_execution_instance: ExecutionInstance | None = None
 
     @property
@@ -44,9 +62,28 @@ class Experiment:
     def default_execution_instance(self, instance: ExecutionInstance) -> None:
         self._default_execution_instance = instance
 
-    def connect(self, module: HXBaseExperimentModule, inputs: tuple[Handle, ...]) -> Handle:
-        """Note that `module` reads `inputs`; returns its output handle in the current graph."""
-        return self._calls.connect(module, inputs)
+    @property
+    def plans(self) -> PlanCache:
+        """How the networks of this experiment run on the chip."""
+        if self._plans is None:
+            from hxtorch.snn.chip_plan import PlanCache  # imports the mapping, which mock mode never needs
+
+            self._plans = PlanCache()
+        return self._plans
+
+    def connect(
+        self, module: HXBaseExperimentModule, input_handles: Iterable[Handle], output_handle: Handle | None = None
+    ) -> Handle:
+        """Note that `module` reads handles; returns its output handle in the current graph."""
+        return self._calls.connect(module, input_handles, output_handle)
+
+    def connect_wrapper(self, wrapper: HXModuleWrapper) -> None:
+        """Note that `wrapper` computes its modules; ValueError if one of them is already in another wrapper."""
+        self._calls.connect_wrapper(wrapper)
+
+    def output_of(self, module: HXBaseExperimentModule) -> Handle:
+        """The handle that `module` fills in the current graph, whether it was called already or not."""
+        return self._calls.output_of(module)
 
     def build_graph(self) -> Graph:
         """The network as called since the last run. Nothing called: ValueError; a cycle: ValueError."""
@@ -62,9 +99,10 @@ class Experiment:
         self._calls.clear()
 
     def clear(self) -> None:
-        """Return to the state of a fresh experiment, without calls and execution instance."""
+        """Return to the state of a fresh experiment: without calls, mappings and execution instance."""
         self.clear_calls()
         self._default_execution_instance = None
+        self._plans = None
 
     def get_hw_results(
         self, runtime: int | None, *, trial_seed: int | None = None
@@ -74,6 +112,8 @@ class Experiment:
             return {}, None
         graph = self.build_graph()
         check_graph(graph)
+        for node in graph.modules_in_order:
+            node.module.prepare(node)
         return self._run_on_chip(graph, check_runtime(runtime, self.dt), trial_seed)
 
     def _run_on_chip(
@@ -107,6 +147,8 @@ def run(experiment: Experiment, runtime: int | None, *, trial_seed: int | None =
         steps = 0 if experiment.mock else check_runtime(runtime, experiment.dt)
         graph = experiment.build_graph()
         check_graph(graph)
+        for node in graph.modules_in_order:
+            node.module.prepare(node)
         hw_map: dict[HXBaseExperimentModule, Any] = {}
         info: ExecutionInfo | None = None
         if not experiment.mock:
@@ -121,8 +163,8 @@ def _fill_handles(graph: Graph, hw_map: dict[HXBaseExperimentModule, Any]) -> No
     """Compute all modules in order. If one fails, no handle of the graph stays filled."""
     done = False
     try:
-        for node in graph.modules_in_order:
-            node.module.exec_forward(node.inputs, node.output, hw_map)
+        for step in graph.steps:
+            compute_step(step, hw_map)
         done = True
     finally:
         if not done:

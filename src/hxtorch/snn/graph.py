@@ -1,8 +1,8 @@
-"""The network as it is built by calling modules: nodes, edges and their topological order."""
+"""The network as it is built by calling modules: nodes, edges, and the order in which they are computed."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from hxtorch.snn.handle import Handle
 
 if TYPE_CHECKING:
     from hxtorch.snn.modules.base import HXBaseExperimentModule
+    from hxtorch.snn.modules.wrapper import HXModuleWrapper
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Node:
     """A called module with everything that flows in and the handle that takes its result.
 
@@ -23,7 +24,7 @@ class Node:
     module: HXBaseExperimentModule
     inputs: tuple[Handle, ...]
     output: Handle
-    predecessors: tuple[Node | None, ...]
+    predecessors: tuple[Node | None, ...] = ()
 
     @property
     def open_inputs(self) -> tuple[Handle, ...]:
@@ -32,21 +33,53 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
+class Step:
+    """What is computed together: one node, the nodes of a `loop`, or those of a `wrapper`.
+
+    `inputs` are the handles that come from outside of the step, node by node.
+    """
+
+    nodes: tuple[Node, ...]
+    wrapper: HXModuleWrapper | None = None
+
+    @property
+    def loop(self) -> bool:
+        """Whether the nodes feed each other in a circle."""
+        return self.wrapper is None and (len(self.nodes) > 1 or self.nodes[0] in self.nodes[0].predecessors)
+
+    @property
+    def inputs(self) -> tuple[Handle, ...]:
+        """Handles from outside of the step."""
+        inside = {id(node) for node in self.nodes}
+        return tuple(
+            handle
+            for node in self.nodes
+            for handle, source in zip(node.inputs, node.predecessors, strict=True)
+            if source is None or id(source) not in inside
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """All calls of one run.
 
-    * `modules_in_order`: nodes, each after its predecessors; otherwise in the order of the calls.
+    * `steps`: what is computed, each after what it needs; otherwise in the order of the calls.
     * `structure_key`: equal for graphs in which the same module objects are connected in the same way
       (one user input feeding several modules included). Holding a key keeps its modules alive.
     """
 
-    modules_in_order: tuple[Node, ...]
+    steps: tuple[Step, ...]
     structure_key: Hashable
+
+    @property
+    def modules_in_order(self) -> tuple[Node, ...]:
+        """Nodes, each after its predecessors unless they form a circle."""
+        return tuple(node for step in self.steps for node in step.nodes)
 
     @property
     def open_inputs(self) -> tuple[tuple[Node, Handle], ...]:
         """Every handle given by the user, with the node that reads it."""
-        return tuple((node, handle) for node in self.modules_in_order for handle in node.open_inputs)
+        return tuple((node, handle) for step in self.steps for node in step.nodes for handle in node.open_inputs)
 
 
 @dataclass(eq=False)
@@ -61,56 +94,181 @@ class GraphBuilder:
 
     def __init__(self) -> None:
         self._calls: dict[int, _Call] = {}  # by id of the module, in the order of the first calls
+        self._outputs: dict[int, tuple[HXBaseExperimentModule, Handle]] = {}  # asked for before the call
+        self._wrappers: dict[int, HXModuleWrapper] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def connect(self, module: HXBaseExperimentModule, inputs: tuple[Handle, ...]) -> Handle:
+    def output_of(self, module: HXBaseExperimentModule) -> Handle:
+        """The handle that calls of `module` in this graph return, also before its first call."""
+        if id(module) in self._calls:
+            return self._calls[id(module)].output
+        return self._outputs.setdefault(id(module), (module, module.output_type()))[1]
+
+    def connect(
+        self, module: HXBaseExperimentModule, inputs: Iterable[Handle], output: Handle | None = None
+    ) -> Handle:
         """Note that `module` reads `inputs`; return its output handle, one per module and graph.
 
         The inputs of repeated calls are collected.
         """
         call = self._calls.get(id(module))
         if call is None:
-            call = self._calls[id(module)] = _Call(module, module.output_type())
+            handle = self.output_of(module) if output is None else output
+            call = self._calls[id(module)] = _Call(module, handle)
+        elif output is not None and output is not call.output:
+            raise ValueError(f"{module} was called before and has another output handle already.")
         call.inputs.extend(inputs)
         return call.output
+
+    def connect_wrapper(self, wrapper: HXModuleWrapper) -> None:
+        """Note that the modules of `wrapper` are computed by it; ValueError if another wrapper has one of them."""
+        for other in self._wrappers.values():
+            shared = [
+                name for name, module in wrapper.modules.items() if other is not wrapper and other.contains(module)
+            ]
+            if shared:
+                raise ValueError(
+                    f"Module {shared[0]!r} is already in another wrapper. A module belongs to one wrapper at most."
+                )
+        self._wrappers[id(wrapper)] = wrapper
 
     def clear(self) -> None:
         """Forget all calls."""
         self._calls.clear()
+        self._outputs.clear()
+        self._wrappers.clear()
 
     def build(self) -> Graph:
-        """Order the calls. Cycles: ValueError."""
+        """Order the calls. Circles without neurons, and handles of modules that were not called: ValueError."""
+        self._check_outputs()
+        nodes = {key: Node(call.module, tuple(call.inputs), call.output) for key, call in self._calls.items()}
         source_of = {id(call.output): key for key, call in self._calls.items()}
-        sorter: TopologicalSorter[int] = TopologicalSorter()
         for key, call in self._calls.items():
-            sorter.add(key, *(source_of[id(h)] for h in call.inputs if id(h) in source_of))
-        try:
-            order = tuple(sorter.static_order())
-        except CycleError as error:
-            names = " -> ".join(type(self._calls[key].module).__name__ for key in error.args[1])
-            raise ValueError(
-                "Encountered cyclic dependencies in the network. At the moment, cyclic dependencies are "
-                f"expected to be wrapped manually. The cycle is {names}."
-            ) from error
+            sources = [source_of.get(id(handle)) for handle in call.inputs]
+            nodes[key].predecessors = tuple(None if s is None else nodes[s] for s in sources)
+        steps = arrange(nodes.values(), self._wrappers.values())
+        return Graph(steps, _structure_key(steps))
 
-        nodes: dict[int, Node] = {}
-        place: dict[int, int] = {}  # of a node by id of its module
-        open_place: dict[int, int] = {}  # of a user's handle, by its id
-        key_parts: list[tuple[HXBaseExperimentModule, tuple[tuple[str, int], ...]]] = []
-        for key in order:
-            call = self._calls[key]
-            edges: list[tuple[str, int]] = []
-            predecessors: list[Node | None] = []
-            for handle in call.inputs:
-                source = source_of.get(id(handle))
-                predecessors.append(None if source is None else nodes[source])
-                if source is None:
-                    edges.append(("open", open_place.setdefault(id(handle), len(open_place))))
-                else:
-                    edges.append(("node", place[source]))
-            place[key] = len(place)
-            nodes[key] = Node(call.module, tuple(call.inputs), call.output, tuple(predecessors))
-            key_parts.append((call.module, tuple(edges)))
-        return Graph(tuple(nodes.values()), tuple(key_parts))
+    def _check_outputs(self) -> None:
+        for module, handle in self._outputs.values():
+            if id(module) not in self._calls and any(
+                item is handle for call in self._calls.values() for item in call.inputs
+            ):
+                raise ValueError(
+                    f"The output of {module} was given to another module, but {module} was not called. Call it."
+                )
+
+
+def arrange(nodes: Iterable[Node], wrappers: Iterable[HXModuleWrapper] = ()) -> tuple[Step, ...]:
+    """Order nodes in steps, each after those that it needs; inputs from other nodes do not matter.
+
+    Circles through neurons become one step, as do the modules of a wrapper. Other circles: ValueError.
+    """
+    by_key = {id(node.module): node for node in nodes}
+    before = {
+        key: [id(s.module) for s in node.predecessors if s is not None and by_key.get(id(s.module)) is s]
+        for key, node in by_key.items()
+    }
+    group = {key: key for key in by_key}  # of every node, named by one of its members
+    members: dict[int, list[int]] = {}
+    of_wrapper: dict[int, HXModuleWrapper] = {}
+    for wrapper in wrappers:
+        keys = [id(module) for module in wrapper.modules.values()]
+        missing = [name for name, module in wrapper.modules.items() if id(module) not in by_key]
+        if missing:
+            raise ValueError(f"Module {missing[0]!r} of {type(wrapper).__name__} was not called. Call it first.")
+        members[keys[0]], of_wrapper[keys[0]] = keys, wrapper
+        group.update(dict.fromkeys(keys, keys[0]))
+    try:
+        order = _sorted(group, before)
+        circular = any(key in sources and group[key] not in of_wrapper for key, sources in before.items())
+    except CycleError:
+        circular = True
+    if circular:
+        for keys in _circles(by_key, before, group):
+            if any(group[key] in of_wrapper for key in keys):
+                raise _cycle_error(by_key, keys)
+            _check_circle(by_key, keys, before)
+            members[keys[0]] = keys
+            group.update(dict.fromkeys(keys, keys[0]))
+        order = _sorted(group, before)
+    return tuple(
+        Step(tuple(by_key[key] for key in members.get(name, (name,))), of_wrapper.get(name)) for name in order
+    )
+
+
+def _structure_key(steps: tuple[Step, ...]) -> Hashable:
+    place: dict[int, int] = {}  # of an output handle, by its id
+    for step in steps:
+        for node in step.nodes:
+            place[id(node.output)] = len(place)
+    open_place: dict[int, int] = {}  # of a user's handle, by its id
+    parts = []
+    for step in steps:
+        for node in step.nodes:
+            edges = tuple(
+                place[id(handle)]
+                if id(handle) in place
+                else -1 - open_place.setdefault(id(handle), len(open_place))
+                for handle in node.inputs
+            )
+            parts.append((node.module, edges))
+    return tuple(parts)
+
+
+def _sorted(group: dict[int, int], before: dict[int, list[int]]) -> list[int]:
+    """Groups, each after those that it needs. A circle of groups: CycleError."""
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    for key, sources in before.items():
+        sorter.add(group[key], *(group[s] for s in sources if group[s] != group[key]))
+    return list(sorter.static_order())
+
+
+def _circles(nodes: dict[int, Node], before: dict[int, list[int]], group: dict[int, int]) -> list[list[int]]:
+    """Largest sets of nodes that reach each other (strongly connected components), in the order of the calls."""
+    after: dict[int, set[int]] = {key: set() for key in nodes}
+    for key, sources in before.items():
+        for source in sources:
+            after[source].add(key)
+    for key in nodes:  # a wrapper acts as one node
+        after[key] |= {other for other in nodes if group[other] == group[key] != other and other != key}
+
+    def reachable(start: int) -> set[int]:
+        seen: set[int] = set()
+        todo = [start]
+        while todo:
+            for key in after[todo.pop()] - seen:
+                seen.add(key)
+                todo.append(key)
+        return seen
+
+    reach = {key: reachable(key) for key in nodes}
+    circles: list[list[int]] = []
+    done: set[int] = set()
+    for key in nodes:
+        if key in done or key not in reach[key]:
+            continue
+        keys = [other for other in nodes if other in reach[key] and key in reach[other]]
+        done.update(keys)
+        if len({group[k] for k in keys}) > 1 or (len(keys) == 1 and key in before[key]):
+            circles.append(keys)
+    return circles
+
+
+def _check_circle(nodes: dict[int, Node], keys: list[int], before: dict[int, list[int]]) -> None:
+    """Spikes may run in a circle only through neurons, which see them one time step later."""
+    rest = {key for key in keys if not nodes[key].module.remembers}
+    try:
+        tuple(TopologicalSorter({key: [s for s in before[key] if s in rest] for key in rest}).static_order())
+    except CycleError:
+        raise _cycle_error(nodes, keys) from None
+
+
+def _cycle_error(nodes: dict[int, Node], keys: list[int]) -> ValueError:
+    names = " -> ".join(type(nodes[key].module).__name__ for key in keys)
+    return ValueError(
+        "Encountered cyclic dependencies in the network. At the moment, cyclic dependencies are expected to be "
+        f"wrapped manually, unless they run through neurons. The cycle is {names}."
+    )

@@ -7,16 +7,16 @@ raw data are in cycles of the 125 MHz clock (8 ns). CADC codes 0..255 become sig
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.coordinates import CYCLES_PER_US, LogicalNeuronOnDLS, Ranged, circuits_of
 from hxtorch.twin.kernels import kernel
 
 CYCLES_PER_SECOND = CYCLES_PER_US * 1e6
@@ -59,9 +59,9 @@ class CADCHandle:
     """CADC samples of a population.
 
     * `value`: codes 0..255, (B, S, N).
-    * `time`: cycles, (B, 2, S), per hemisphere.
-    * `count`: number of valid samples, (B, 2).
-    * `hemisphere`: 0 or 1 for every neuron, (N,).
+    * `time`: cycles, (B, hemispheres, S).
+    * `count`: number of valid samples, (B, hemispheres).
+    * `hemisphere`: 0 or 1 for every neuron, (N,); neurons of several runs count on, two for each run.
     """
 
     value: NDArray[np.uint8]
@@ -142,7 +142,7 @@ class HardwareObservables:
     spikes: SpikeHandle | None = None
     cadc: CADCHandle | None = None
     madc: MADCHandle | None = None
-    neurons: Sequence[Hashable] | None = None
+    neurons: Iterable[Any] | None = None
 
 
 class NeuronData(NamedTuple):
@@ -180,14 +180,32 @@ def postprocess_cadc(
     return (trace - (trace[0] if shift_to_first else offset)) * scale
 
 
-def by_neuron(value: Tensor | Mapping[Hashable, float], neurons: Sequence[Hashable] | None, name: str) -> Tensor:
-    """A tensor () or (N,), looked up at the places of the `neurons` if `value` is given by place."""
+def by_neuron(value: Tensor | Mapping[Hashable, float], neurons: Iterable[Any] | None, name: str) -> Tensor:
+    """A tensor () or (N,), looked up at the places of the `neurons` if `value` is given by place.
+
+    Places are circuit numbers, coordinates, or all circuits of a neuron.
+    """
     if isinstance(value, Tensor):
         return value
-    missing = [place for place in neurons or () if place not in value]
-    if neurons is None or missing:
-        raise ValueError(f"{name} has no value for {missing[0] if missing else 'unplaced neurons'}.")
-    return torch.tensor([value[place] for place in neurons], dtype=torch.float32)
+    if neurons is None:
+        raise ValueError(f"{name} has no value for unplaced neurons.")
+    by_place = {_place(key): number for key, number in value.items()}
+    found = []
+    for neuron in map(_place, neurons):
+        key = neuron if neuron in by_place or not isinstance(neuron, tuple) else neuron[:1]
+        if key not in by_place:
+            raise ValueError(f"{name} has no value for {neuron}.")
+        found.append(by_place[key])
+    return torch.tensor(found, dtype=torch.float32)
+
+
+def _place(given: Any) -> Hashable:
+    """Circuits of a place as a tuple; anything else as it is."""
+    if isinstance(given, np.ndarray):
+        return tuple(given.tolist())
+    if isinstance(given, int | np.integer | Ranged | LogicalNeuronOnDLS | tuple | list):
+        return circuits_of(given)
+    return given  # type: ignore[no-any-return]
 
 
 def check_mode(mode: str) -> None:
@@ -211,14 +229,15 @@ def _interpolate(
     Segment and fraction of a grid point are the same for all neurons of a hemisphere, so they are found once.
     """
     rows, batch, neurons = dense.shape
-    before = np.zeros(2, dtype=np.int64)  # last sample that is not later than the grid point
-    after = np.zeros(2, dtype=np.int64)
-    fraction = np.zeros(2, dtype=np.float32)
+    hemispheres = time.shape[1]
+    before = np.zeros(hemispheres, dtype=np.int64)  # last sample that is not later than the grid point
+    after = np.zeros(hemispheres, dtype=np.int64)
+    fraction = np.zeros(hemispheres, dtype=np.float32)
     for b in range(batch):
         before[:] = -1
         for r in range(rows):
             now = r * dt
-            for h in range(2):
+            for h in range(hemispheres):
                 n = count[b, h]
                 while before[h] + 1 < n and time[b, h, before[h] + 1] <= now:
                     before[h] += 1

@@ -10,7 +10,7 @@ from hxtorch.snn.functional.integration import (
     States,
     integrate,
 )
-from hxtorch.snn.functional.linear import linear
+from hxtorch.snn.functional.linear import batch_dropout, linear
 from hxtorch.snn.functional.surrogate import SuperSpike, check_method, threshold
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Membrane",
     "States",
     "SuperSpike",
+    "batch_dropout",
     "check_method",
     "fit_steps",
     "inject",

@@ -1,17 +1,24 @@
 """The modules that networks are written with."""
 
-from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
+from hxtorch.snn.modules.base import HXBaseExperimentModule, HXFunctionalModule, HXModule
+from hxtorch.snn.modules.batch_dropout import BatchDropout
 from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Population
+from hxtorch.snn.modules.sparse_synapse import SparseSynapse
 from hxtorch.snn.modules.synapse import Synapse
+from hxtorch.snn.modules.wrapper import HXModuleWrapper
 
 __all__ = [
+    "BatchDropout",
     "HXBaseExperimentModule",
+    "HXFunctionalModule",
     "HXModule",
+    "HXModuleWrapper",
     "InputNeuron",
     "Neuron",
     "Population",
     "ReadoutNeuron",
+    "SparseSynapse",
     "Synapse",
 ]

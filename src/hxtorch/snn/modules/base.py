@@ -15,6 +15,7 @@ from hxtorch.snn.observables import HardwareObservables
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
+    from hxtorch.snn.graph import Node
 
 
 def _identity(self: nn.Module, input: Handle, hw_data: Any = None) -> Handle:
@@ -31,6 +32,7 @@ class HXBaseExperimentModule(nn.Module):
 
     output_type: ClassVar[type[Handle]] = TensorHandle
     input_field: ClassVar[str | None] = None  # the tensor it reads from its input handles
+    remembers: ClassVar[bool] = False  # whether its output moves one time step after its input, as in neurons
     # As a variable, not a method: subclasses choose the handles that they take and return.
     forward_func: Callable[..., Handle] = _identity
 
@@ -63,6 +65,16 @@ class HXBaseExperimentModule(nn.Module):
         return self.experiment.connect(self, inputs)
 
     @property
+    def output_handle(self) -> Handle:
+        """The handle that calling this module returns before the next run, to close a loop with.
+
+        ``neuron(synapse_in(x), synapse_recurrent(neuron.output_handle))`` is a recurrent population.
+        """
+        if self.experiment is None:
+            raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
+        return self.experiment.output_of(self)
+
+    @property
     def func(self) -> Callable[..., Handle]:
         """`forward_func` as ``func(inputs, hw_data=None)``; hw_data is dropped if it has no such argument."""
         forward_func = self.forward_func
@@ -72,6 +84,9 @@ class HXBaseExperimentModule(nn.Module):
             return forward_func(*inputs, hw_data=hw_data) if takes_hw_data else forward_func(*inputs)
 
         return uniform
+
+    def prepare(self, node: Node) -> None:
+        """Called before each run with the module's node in the graph."""
 
     def exec_forward(
         self,
@@ -87,10 +102,17 @@ class HXModule(HXBaseExperimentModule):
     """A module with a counterpart on the chip.
 
     `execution_instance` says where it runs: None is the experiment's default instance (nowhere in mock mode).
+    `chip_coordinate` names the chip in set-ups of several; there is one here, so it is only kept.
     """
 
-    def __init__(self, experiment: Experiment | None, execution_instance: ExecutionInstance | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment | None,
+        execution_instance: ExecutionInstance | None = None,
+        chip_coordinate: Any = None,
+    ) -> None:
         super().__init__(experiment)
+        self.chip_coordinate = chip_coordinate
         if execution_instance is None and experiment is not None and not experiment.mock:
             execution_instance = experiment.default_execution_instance
         self.execution_instance = execution_instance
@@ -98,6 +120,10 @@ class HXModule(HXBaseExperimentModule):
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> Any:
         """Turn raw data of the chip into the `hw_data` of `forward_func`. `runtime` is in seconds."""
         return hw_data
+
+
+class HXFunctionalModule(HXBaseExperimentModule):
+    """A module without a counterpart on the chip: it works on what other modules return."""
 
 
 @lru_cache(maxsize=256)

@@ -107,8 +107,8 @@ class Neuron(Population):
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
         x = self.summed_input(input)
         spikes, cadc, madc = hw_data or NeuronData()
-        firing = F.Firing(self.model("threshold", x), self.model("reset", x), self.method, self.alpha)
-        states = F.integrate(x, self._membrane(x), firing, measured=F.Measured(cadc, spikes), dt=self._dt)
+        membrane, firing = self.equations(x)
+        states = F.integrate(x, membrane, firing, measured=F.Measured(cadc, spikes), dt=self.dt)
         return NeuronHandle(states.spikes, states.membrane, states.current, madc)
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> NeuronData | ReadoutData:
@@ -118,6 +118,11 @@ class Neuron(Population):
             self.process_cadc(hw_data, runtime),
             self.process_madc(hw_data),
         )
+
+    def equations(self, x: Tensor) -> tuple[F.Membrane, F.Firing]:
+        """Parameters of the model as operands for `x`."""
+        firing = F.Firing(self.model("threshold", x), self.model("reset", x), self.method, self.alpha)
+        return self._membrane(x), firing
 
     def _membrane(self, x: Tensor) -> F.Membrane:
         return F.Membrane(leak=self.model("leak", x), tau_syn=self.model("tau_syn", x), c=self.model("tau_mem", x))
@@ -194,7 +199,7 @@ class ReadoutNeuron(Neuron):
         """Integrate the sum of all inputs (T, B, size), with the chip's membrane if there is one."""
         x = self.summed_input(input)
         cadc, madc = hw_data or ReadoutData()
-        states = F.integrate(x, self._membrane(x), measured=F.Measured(cadc), dt=self._dt)
+        states = F.integrate(x, self._membrane(x), measured=F.Measured(cadc), dt=self.dt)
         return ReadoutNeuronHandle(states.membrane, states.current, madc)
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> ReadoutData:

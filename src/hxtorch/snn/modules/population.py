@@ -15,8 +15,8 @@ from torch import Tensor
 
 from hxtorch.snn.checks import positive_int
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import SynapseHandle
-from hxtorch.snn.modules.base import HXModule
+from hxtorch.snn.handle import Handle, SynapseHandle
+from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.neuron_parameters import PARAMETERS, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
 from hxtorch.snn.parameter import HXBaseParameter, Value, as_parameter, show
@@ -37,6 +37,7 @@ class Population(HXModule):
     """
 
     input_field = "graded_spikes"
+    remembers = True
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Population(HXModule):
         check_mode(interpolation_mode)
         self.interpolation_mode = interpolation_mode
         self.neuron_structure = neuron_structure
+        self._mask: Tensor | None = None
         self.calibration_read: CalibrationResult | None = None  # whose targets the parameters have taken over
         self._warn_outside_chip_range()
 
@@ -92,6 +94,30 @@ class Population(HXModule):
             value = as_parameter(value)
             check_parameter(name, value, self.size)
         super().__setattr__(name, value)
+
+    @property
+    def mask(self) -> Tensor | None:
+        """Which neurons (size,) pass their spikes on, as bool; None: all. Others fire, but nobody hears of it."""
+        return self._mask
+
+    @mask.setter
+    def mask(self, value: Tensor | None) -> None:
+        if value is None:
+            self._mask = None
+            return
+        mask = torch.as_tensor(value).detach().to(torch.bool)
+        if mask.shape != (self.size,):
+            raise ValueError(f"mask has shape {tuple(mask.shape)}, expected ({self.size},).")
+        self._mask = mask
+
+    def exec_forward(
+        self, inputs: tuple[Handle, ...], output: Handle, hw_map: Mapping[HXBaseExperimentModule, Any]
+    ) -> None:
+        """Compute the module and fill `output`; spikes that the `mask` holds back are zero."""
+        super().exec_forward(inputs, output, hw_map)
+        if self._mask is not None and output.holds("spikes"):
+            spikes: Tensor = output.spikes  # type: ignore[attr-defined]  # it holds them
+            output.put(spikes=spikes * self._mask.to(spikes))
 
     @property
     def params(self) -> dict[str, HXBaseParameter]:
@@ -135,7 +161,7 @@ class Population(HXModule):
         if hw_data.cadc is None:
             return None
         return postprocess_cadc(
-            hw_data.cadc.to_dense(runtime, self._dt, self.interpolation_mode),
+            hw_data.cadc.to_dense(runtime, self.dt, self.interpolation_mode),
             self.cadc_time_shift,
             self.shift_cadc_to_first,
             0.0 if self.shift_cadc_to_first else by_neuron(self.trace_offset, hw_data.neurons, "trace_offset"),
@@ -144,14 +170,15 @@ class Population(HXModule):
 
     def process_spikes(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
         """The spikes on the time grid; None if there are none."""
-        return None if hw_data.spikes is None else hw_data.spikes.to_dense(runtime, self._dt)
+        return None if hw_data.spikes is None else hw_data.spikes.to_dense(runtime, self.dt)
 
     def process_madc(self, hw_data: HardwareObservables) -> Tensor | None:
         """The MADC samples (2, samples, B); None if there are none."""
         return None if hw_data.madc is None else hw_data.madc.to_raw()
 
     @property
-    def _dt(self) -> float:
+    def dt(self) -> float:
+        """Time step of the experiment, in seconds."""
         if self.experiment is None:
             raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
         return self.experiment.dt

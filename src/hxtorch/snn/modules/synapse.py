@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -15,8 +16,10 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
+from hxtorch.twin.coordinates import MAX_WEIGHT
 
 if TYPE_CHECKING:
+    from hxtorch.mapping import Connections
     from hxtorch.snn.experiment import Experiment
 
 
@@ -26,6 +29,9 @@ class Synapse(HXModule):
     `weight` has shape (out_features, in_features) and starts uniform in +-1/sqrt(in_features). On the chip
     the weights are ``transform(weight)``, rounded to integers -63..63; the model uses `weight` itself. The
     transform is kept as `weight_transform` and may be exchanged between runs.
+
+    Weights beyond 63 need several synapses: with `parallel_rows` p, every connection has p of them, and the
+    chip's weights reach to +-63 p. Each counts as an input of its neuron.
     """
 
     output_type: ClassVar[type[Handle]] = SynapseHandle
@@ -40,8 +46,14 @@ class Synapse(HXModule):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         transform: Callable[[Tensor], Tensor] = linear_saturating,
+        *,
+        parallel_rows: int = 1,
     ) -> None:
         super().__init__(experiment, execution_instance)
+        self.parallel_rows = positive_int("parallel_rows", parallel_rows)
+        if transform is linear_saturating and self.parallel_rows > 1:
+            limit = MAX_WEIGHT * self.parallel_rows
+            transform = partial(linear_saturating, min_weight=-limit, max_weight=limit)
         self.in_features = positive_int("in_features", in_features)
         self.out_features = positive_int("out_features", out_features)
         self.weight = nn.Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
@@ -57,6 +69,11 @@ class Synapse(HXModule):
     def output_size(self) -> int:
         """`out_features`."""
         return self.out_features
+
+    @property
+    def chip_connections(self) -> Connections | None:
+        """The synapses that exist, as the mapping wants them; None: all."""
+        return None
 
     def reset_parameters(self) -> None:
         """Draw new weights, uniform in +-1/sqrt(in_features)."""

@@ -1,0 +1,280 @@
+"""Search for the class of every source such that no neuron needs more synapses of a class than it has.
+
+The unknowns are the classes of the sources. Every listener (a neuron, or a population whose neurons all hear
+the same) has a capacity per class, every class has a number of labels. A greedy pass in the manner of
+conditional expectations takes the class that adds least to an exponential cost of filled cells; exchanges
+between sources then mend what it left overfull.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin.kernels import kernel
+
+
+class Demand(NamedTuple):
+    """What listeners need, as a sparse matrix (listeners, sources) in both directions.
+
+    Entry e asks for `amount[e]` synapses of `source[e]` at `listener[e]`; the entries of source s are
+    ``by_source[source_first[s]:source_first[s + 1]]``, those of a listener likewise. `capacity` (listeners,)
+    is the number of synapses per class.
+    """
+
+    listener: NDArray[np.int64]
+    source: NDArray[np.int64]
+    amount: NDArray[np.int64]
+    by_source: NDArray[np.int64]
+    source_first: NDArray[np.int64]
+    by_listener: NDArray[np.int64]
+    listener_first: NDArray[np.int64]
+    capacity: NDArray[np.int64]
+
+
+def demand_of(
+    listener: NDArray[np.int64],
+    source: NDArray[np.int64],
+    amount: NDArray[np.int64],
+    sources: int,
+    capacity: NDArray[np.int64],
+) -> Demand:
+    """Sort entries by source and by listener."""
+    return Demand(
+        listener, source, amount,
+        np.argsort(source, kind="stable"), np.searchsorted(np.sort(source), np.arange(sources + 1)),
+        np.argsort(listener, kind="stable"), np.searchsorted(np.sort(listener), np.arange(capacity.size + 1)),
+        capacity,
+    )  # fmt: skip
+
+
+@kernel()
+def _draw(state, below):  # type: ignore[no-untyped-def]
+    """A random number ``0..below-1`` of a linear congruential generator, the same on every machine."""
+    state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    return np.int64(state[0] >> np.uint64(33)) % below
+
+
+@kernel()
+def fill_cost(load, capacity):  # type: ignore[no-untyped-def]
+    """Cost of a cell: grows exponentially up to 1 at its capacity, then steeply."""
+    if load > capacity:
+        return 1.0 + 20.0 * (load - capacity)
+    return np.exp((load - capacity) * min(1.0, 12.0 / capacity))
+
+
+@kernel()
+def _cost_of_adding(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
+    """Change of the cost if source s joins (+1) or leaves (-1) class k."""
+    total = 0.0
+    for i in range(demand.source_first[s], demand.source_first[s + 1]):
+        e = demand.by_source[i]
+        r, d = demand.listener[e], sign * demand.amount[e]
+        total += fill_cost(load[r, k] + d, demand.capacity[r]) - fill_cost(load[r, k], demand.capacity[r])
+    return total
+
+
+@kernel()
+def _add(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
+    for i in range(demand.source_first[s], demand.source_first[s + 1]):
+        e = demand.by_source[i]
+        load[demand.listener[e], k] += sign * demand.amount[e]
+
+
+@kernel()
+def greedy(demand, allowed, order, labels, load, used, chosen):  # type: ignore[no-untyped-def]
+    """Choose a class for every source in turn; returns the first source that finds no label, or -1."""
+    classes = used.size
+    for s in order:
+        best, best_cost = -1, 0.0
+        for k in range(classes):
+            if not allowed[s, k] or used[k] >= labels:
+                continue
+            cost = _cost_of_adding(demand, load, s, k, 1) + 1e-9 * used[k]
+            if best < 0 or cost < best_cost:
+                best, best_cost = k, cost
+        if best < 0:
+            return s
+        chosen[s] = best
+        used[best] += 1
+        _add(demand, load, s, best, 1)
+    return -1
+
+
+@kernel()
+def overfull(demand, load):  # type: ignore[no-untyped-def]
+    """Synapses beyond the capacity, summed over all cells."""
+    total = 0
+    for r in range(load.shape[0]):
+        for k in range(load.shape[1]):
+            total += max(0, load[r, k] - demand.capacity[r])
+    return total
+
+
+@kernel()
+def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed):  # type: ignore[no-untyped-def]
+    """Move and swap sources out of overfull cells, for some `rounds`; returns what remains overfull.
+
+    Each round visits all overfull cells and, for each, takes the best of all single moves and of `samples`
+    random swaps per source. A worse one is taken now and then to leave a dead end. Rounds that bring next to
+    nothing end the search.
+    """
+    state = np.array([seed], dtype=np.uint64)
+    sources, classes = chosen.size, used.size
+    best_left, stalled = overfull(demand, load), 0
+    for _ in range(rounds):
+        for r in range(load.shape[0]):
+            for k in range(classes):
+                if load[r, k] <= demand.capacity[r]:
+                    continue
+                best_s, best_k, best_t, best_cost = -1, -1, -1, 1e300
+                for i in range(demand.listener_first[r], demand.listener_first[r + 1]):
+                    s = demand.source[demand.by_listener[i]]
+                    if chosen[s] != k:
+                        continue
+                    leaving = _cost_of_adding(demand, load, s, k, -1)
+                    for other in range(classes):
+                        if other == k or not allowed[s, other] or used[other] >= labels:
+                            continue
+                        cost = leaving + _cost_of_adding(demand, load, s, other, 1)
+                        if cost < best_cost:
+                            best_s, best_k, best_t, best_cost = s, other, -1, cost
+                    for _ in range(samples):
+                        t = _draw(state, sources)
+                        other = chosen[t]
+                        if other == k or other < 0 or not allowed[s, other] or not allowed[t, k]:
+                            continue
+                        cost = leaving + _cost_of_adding(demand, load, s, other, 1)
+                        if cost > best_cost + 25.0:
+                            continue
+                        cost += _cost_of_adding(demand, load, t, other, -1)
+                        cost += _cost_of_adding(demand, load, t, k, 1)
+                        if cost < best_cost:
+                            best_s, best_k, best_t, best_cost = s, other, t, cost
+                if best_s < 0 or (best_cost >= 0 and _draw(state, 100) >= 5):
+                    continue
+                _add(demand, load, best_s, k, -1)
+                _add(demand, load, best_s, best_k, 1)
+                chosen[best_s] = best_k
+                if best_t >= 0:
+                    _add(demand, load, best_t, best_k, -1)
+                    _add(demand, load, best_t, k, 1)
+                    chosen[best_t] = k
+                else:
+                    used[k] -= 1
+                    used[best_k] += 1
+        left = overfull(demand, load)
+        if left == 0:
+            return 0
+        stalled = 0 if left < 0.95 * best_left else stalled + 1
+        best_left = min(best_left, left)
+        if stalled >= 8:
+            break
+    return overfull(demand, load)
+
+
+@kernel()
+def match_listener(demand, r, choices, load, taken, kicks, state):  # type: ignore[no-untyped-def]
+    """Give every entry of listener r one of the classes that its source has; returns -1 or the entry left over.
+
+    `choices` (sources, copies) holds -1 where there are fewer; `load` (classes,) and `taken` (entries,) are
+    filled. An entry without room displaces another one at random, which then looks for a new place.
+    """
+    capacity = demand.capacity[r]
+    load[:] = 0
+    begin, end = demand.listener_first[r], demand.listener_first[r + 1]
+    for i in range(begin, end):
+        taken[demand.by_listener[i]] = -1
+    copies = choices.shape[1]
+    for i in range(begin, end):
+        e = demand.by_listener[i]
+        for attempt in range(kicks):
+            s, amount = demand.source[e], demand.amount[e]
+            best, lightest = -1, capacity + 1
+            for c in range(copies):
+                k = choices[s, c]
+                if k >= 0 and load[k] + amount <= capacity and load[k] < lightest:
+                    best, lightest = k, load[k]
+            if best >= 0:
+                taken[e] = best
+                load[best] += amount
+                break
+            if attempt == kicks - 1:
+                return e
+            many = 0
+            while many < copies and choices[s, many] >= 0:
+                many += 1
+            k = choices[s, _draw(state, many)]
+            victim, seen = -1, 0
+            for j in range(begin, end):
+                other = demand.by_listener[j]
+                if taken[other] == k and demand.amount[other] >= amount:
+                    seen += 1
+                    if _draw(state, seen) == 0:
+                        victim = other
+            if victim < 0:
+                return e
+            taken[victim] = -1
+            load[k] += amount - demand.amount[victim]
+            taken[e] = k
+            e = victim
+    return -1
+
+
+@kernel()
+def match_all(demand, choices, used, labels, taken, repairs, seed):  # type: ignore[no-untyped-def]
+    """Match every listener (see `match_listener`); where that fails, move a copy of the source left over.
+
+    Returns the number of listeners that remain unmatched after so many `repairs`.
+    """
+    state = np.array([seed], dtype=np.uint64)
+    listeners, classes = demand.capacity.size, used.size
+    waiting = np.arange(listeners)
+    queued = np.ones(listeners, dtype=np.bool_)
+    count = listeners
+    load = np.zeros(classes, dtype=np.int64)
+    loads = np.zeros((listeners, classes), dtype=np.int64)
+    while count > 0:
+        count -= 1
+        r = waiting[count]
+        queued[r] = False
+        left = match_listener(demand, r, choices, load, taken, 400, state)
+        loads[r] = load
+        if left < 0:
+            continue
+        if repairs == 0:
+            return count + 1
+        repairs -= 1
+        # any source of this listener whose copy moves to an emptier class makes room
+        best, best_cost, best_copy, best_source = -1, 1e300, -1, -1
+        for _ in range(16):
+            i = demand.listener_first[r] + _draw(state, demand.listener_first[r + 1] - demand.listener_first[r])
+            s = demand.source[demand.by_listener[i]]
+            copy = _draw(state, choices.shape[1])
+            if choices[s, copy] < 0 or choices.shape[1] == 1 or choices[s, 1] < 0:
+                continue
+            for k in range(classes):
+                if used[k] >= labels:
+                    continue
+                new = True
+                for c in range(choices.shape[1]):
+                    new = new and choices[s, c] != k
+                cost = load[k] - load[choices[s, copy]] + _draw(state, 1000) / 1000
+                if new and cost < best_cost:
+                    best, best_cost, best_copy, best_source = k, cost, copy, s
+        if best < 0:
+            return count + 1
+        old = choices[best_source, best_copy]
+        choices[best_source, best_copy] = best
+        used[old] -= 1
+        used[best] += 1
+        for i in range(demand.source_first[best_source], demand.source_first[best_source + 1]):
+            e = demand.by_source[i]
+            other = demand.listener[e]
+            if (taken[e] == old or other == r) and not queued[other]:
+                queued[other] = True
+                waiting[count] = other
+                count += 1
+    return 0

@@ -1,0 +1,165 @@
+"""The plan of a graph: which runs of the chip emulate it, mapped once and kept as long as the structure stays."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.mapping import Mapping, MappingError, Part, by_group, map_network, partition
+from hxtorch.snn.chip_network import ChipNetwork, chip_network, structure_key
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.graph import Graph
+from hxtorch.snn.modules.population import Population
+from hxtorch.twin import Record, RoutingConfig
+from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+KEPT = 16  # plans per experiment
+
+
+@dataclass(frozen=True, eq=False)
+class ChipRun:
+    """One run: its part of the network, mapped, and the execution instance on which it runs.
+
+    `cadc_first`, `madc_first`: where the data of a neuron population begins in what the run records.
+    `record` and `routing` are those of the mapping, and input loop-back if it is wanted.
+    """
+
+    part: Part
+    mapping: Mapping
+    instance: ExecutionInstance
+    record: Record
+    routing: RoutingConfig
+    cadc_first: dict[int, int]
+    madc_first: dict[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ChipPlan:
+    """How a graph runs on the chip.
+
+    * `described`: the whole network.
+    * `runs`: in their order.
+    * `where`: population key -> (run, key within the run) of its members, in the order of its neurons.
+    """
+
+    described: ChipNetwork
+    runs: tuple[ChipRun, ...]
+    where: dict[int, tuple[tuple[int, int], ...]]
+
+    def circuits(self, key: int) -> NDArray[np.int64]:
+        """Circuits (size, per neuron) of a population, members of all runs one behind the other."""
+        return np.concatenate([self.runs[run].mapping.circuits[own] for run, own in self.where[key]])
+
+
+class PlanCache:
+    """The last plans of an experiment, by the structure of the graph."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[Hashable, ChipPlan] = OrderedDict()
+        self.last: ChipPlan | None = None
+
+    def plan_for(self, experiment: Experiment, graph: Graph) -> ChipPlan:
+        """Plan of a graph; `MappingError` if it does not fit the chip."""
+        key = (structure_key(graph), experiment.partition, experiment.hw_routing_func)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = make_plan(experiment, graph)
+            if len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(key)
+        self.last = plan
+        return plan
+
+
+def make_plan(experiment: Experiment, graph: Graph) -> ChipPlan:
+    """Divide the network into runs by execution instance, or automatically, and map every run."""
+    described = chip_network(graph)
+    network = described.network
+    instances = {key: _instance(experiment, module) for key, module in described.populations.items()}
+    for key in described.populations:
+        _check_recording(network, [k for k in instances if instances[k] is instances[key]])
+    single = len({id(instance) for instance in instances.values()}) <= 1
+    route = experiment.hw_routing_func or map_network
+    if not instances:
+        raise MappingError("The network has no neurons. On the chip, something has to be recorded: add neurons.")
+    if experiment.partition:
+        if not single:
+            raise MappingError(
+                "Experiment(partition=True) divides a network whose modules are all on one execution instance, but "
+                "here they are on several. Give none of them an execution_instance, or switch partition off."
+            )
+        parts = partition(network)
+        first = next(iter(instances.values()))
+        owners = [first] + [first.sibling() for _ in parts[1:]]
+    else:
+        parts = by_group(network, {key: id(instance) for key, instance in instances.items()})
+        owners = [instances[next(iter(part.members.values())).key] for part in parts]
+    runs = tuple(
+        _run(part, route(part.network), owner, described) for part, owner in zip(parts, owners, strict=True)
+    )
+    where: dict[int, list[tuple[int, int]]] = {key: [] for key in described.populations}
+    for number, part in enumerate(parts):
+        for own, member in part.members.items():
+            where[member.key].append((number, own))
+    return ChipPlan(described, runs, {key: tuple(places) for key, places in where.items()})
+
+
+def _run(part: Part, mapping: Mapping, instance: ExecutionInstance, described: ChipNetwork) -> ChipRun:
+    _check_madc(mapping)
+    cadc, madc = {}, {}
+    cadc_count = madc_count = 0
+    for population in part.network.neurons:
+        cadc[population.key], madc[population.key] = cadc_count, madc_count
+        cadc_count += population.size * population.record_cadc
+        madc_count += len(population.record_madc)
+    record, routing = mapping.record, mapping.routing.config
+    if any(key in described.looped for key in part.inputs.values()):
+        record, routing = replace(record, loopback=True), _with_loop_back(routing)
+    return ChipRun(part, mapping, instance, record, routing, cadc, madc)
+
+
+def _with_loop_back(routing: RoutingConfig) -> RoutingConfig:
+    """Open the crossbar nodes over which input events leave the chip again."""
+    mask, target = routing.crossbar_mask.copy(), routing.crossbar_target.copy()
+    channels = np.arange(CHANNELS)
+    mask[FIRST_CHANNEL + channels, FIRST_OFF_CHIP + channels] = 0
+    target[FIRST_CHANNEL + channels, FIRST_OFF_CHIP + channels] = 0
+    return replace(routing, crossbar_mask=mask, crossbar_target=target)
+
+
+def _instance(experiment: Experiment, module: Population) -> ExecutionInstance:
+    instance = module.execution_instance
+    return experiment.default_execution_instance if instance is None else instance
+
+
+def _check_recording(network: object, keys: list[int]) -> None:
+    """One execution instance has one CADC buffer."""
+    populations = [p for p in network.neurons if p.key in keys and p.record_cadc]  # type: ignore[attr-defined]
+    if len({p.cadc_in_dram for p in populations}) > 1:
+        raise RuntimeError(
+            "Requesting CADC DRAM and SRAM recording simultaneously. Set "
+            "enable_cadc_recording_placement_in_dram to the same value in all modules."
+        )
+
+
+def _check_madc(mapping: Mapping) -> None:
+    circuits = mapping.record.madc
+    if circuits.size > 2:
+        raise RuntimeError(
+            f"Another HXModule already registered MADC recording. {circuits.size} neurons are to be recorded, "
+            "but the MADC samples two at most, one in an even and one in an odd column."
+        )
+    if circuits.size == 2 and circuits[0] % 2 == circuits[1] % 2:
+        raise RuntimeError(
+            "The MADC samples two neurons at most, one in an even and one in an odd column, but both chosen "
+            f"neurons are in {'odd' if circuits[0] % 2 else 'even'} columns. Choose another record_neuron_id."
+        )

@@ -1,0 +1,102 @@
+"""Synapses of which only some exist."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.handle import NeuronHandle, SynapseHandle
+from hxtorch.snn.modules.synapse import Synapse
+from hxtorch.snn.transforms.weight_transforms import linear_saturating
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+
+class SparseSynapse(Synapse):
+    """Synapses where `connections` (in, out), dense or sparse, is not zero.
+
+    `weight` is dense (out, in) and zero where there is no synapse; it is set to zero there again before every
+    run, and its gradient is zero there. `mask` (out, in) tells which exist, `connections` lists their indices
+    [post, pre]. On the chip, synapses of many sources share rows, so that the number of sources may exceed the
+    inputs of a neuron many times.
+    """
+
+    def __init__(
+        self,
+        connections: Tensor | NDArray[Any],
+        experiment: Experiment | None,
+        execution_instance: ExecutionInstance | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        transform: Callable[[Tensor], Tensor] = linear_saturating,
+        *,
+        parallel_rows: int = 1,
+    ) -> None:
+        given = torch.as_tensor(connections)
+        if given.layout != torch.strided:
+            given = given.to_dense()
+        if given.ndim != 2:
+            raise ValueError(
+                f"connections have shape {tuple(given.shape)}, expected (in, out): not zero where a synapse exists."
+            )
+        exists = (given != 0).T.contiguous()
+        if not bool(exists.any()):
+            raise ValueError("connections are all zero. Give at least one synapse.")
+        super().__init__(
+            given.shape[0],
+            given.shape[1],
+            experiment,
+            execution_instance,
+            device,
+            dtype,
+            transform,
+            parallel_rows=parallel_rows,
+        )
+        self.register_buffer("mask", exists.to(self.weight.device), persistent=False)
+        self.mask: Tensor
+        self._listed = _connections(exists.cpu().numpy())
+        self.reset_parameters()
+
+    @property
+    def connections(self) -> list[list[int]]:
+        """Indices of the synapses: those of the neurons behind, and those of the neurons in front."""
+        return [self._listed.post.tolist(), self._listed.pre.tolist()]
+
+    @property
+    def chip_connections(self) -> Any:
+        """The synapses as the mapping wants them."""
+        return self._listed
+
+    def reset_parameters(self) -> None:
+        """Draw new weights, uniform in +-1/sqrt(inputs), with as many inputs as a neuron has on average."""
+        if not hasattr(self, "mask"):  # the constructor of the base
+            return
+        inputs = max(1.0, float(self.mask.sum()) / self.out_features)
+        bound = 1 / math.sqrt(inputs)
+        nn.init.uniform_(self.weight, -bound, bound)
+        self._silence()
+
+    def _silence(self) -> None:
+        with torch.no_grad():
+            self.weight.mul_(self.mask)
+
+    def forward_func(self, input: NeuronHandle) -> SynapseHandle:
+        """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
+        assert input.spikes is not None
+        self._silence()
+        return SynapseHandle(F.linear(input.spikes.to(self.weight), self.weight * self.mask))
+
+
+def _connections(exists: NDArray[np.bool_]) -> Any:
+    from hxtorch.mapping import Connections  # not needed without a chip
+
+    return Connections.of(exists)

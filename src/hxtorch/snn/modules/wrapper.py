@@ -1,0 +1,89 @@
+"""Several modules behind one function of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import nn
+
+from hxtorch.snn.handle import Handle
+from hxtorch.snn.modules.base import HXBaseExperimentModule, HXFunctionalModule
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+    from hxtorch.snn.graph import Step
+
+
+class HXModuleWrapper(HXFunctionalModule):
+    """Groups modules that one `forward_func` computes together.
+
+    The modules are called as usual and build the network that runs on the chip; calling the wrapper itself,
+    without arguments, then hands their computation over to
+    ``forward_func(self, *inputs, hw_data=None)``. `inputs` are the handles that come from outside, module by
+    module in the order of the wrapper; `hw_data` is a tuple with the chip's data of each module (None in mock
+    mode). It returns a tuple with one handle per module. Without a `forward_func` of its own, the wrapper
+    computes its modules as if they were not wrapped.
+    """
+
+    def __init__(self, experiment: Experiment | None, **modules: HXBaseExperimentModule) -> None:
+        super().__init__(experiment)
+        self._wrapped = nn.ModuleDict()
+        self.update(**modules)
+
+    @property
+    def modules(self) -> dict[str, HXBaseExperimentModule]:  # type: ignore[override]  # name of the interface
+        """The wrapped modules by name (torch's own method of this name is not available here)."""
+        return {name: cast(HXBaseExperimentModule, item) for name, item in self._wrapped._modules.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        wrapped = self.__dict__.get("_modules", {}).get("_wrapped")
+        if wrapped is not None and name in wrapped._modules:
+            return wrapped._modules[name]
+        return super().__getattr__(name)
+
+    def update(self, **modules: HXBaseExperimentModule) -> None:
+        """Add or replace modules."""
+        for name, module in modules.items():
+            if not isinstance(module, HXBaseExperimentModule):
+                raise TypeError(f"{type(self).__name__} wraps modules, got {type(module).__name__} as {name!r}.")
+            self._wrapped._modules[name] = module
+
+    def contains(self, modules: HXBaseExperimentModule | Iterable[HXBaseExperimentModule]) -> bool:
+        """Whether a module, or all modules of a list, are wrapped here."""
+        asked = [modules] if isinstance(modules, nn.Module) else list(modules)
+        own = {id(module) for module in self.modules.values()}
+        return all(id(module) in own for module in asked)
+
+    def forward(self, *inputs: Handle) -> Any:
+        """Note that this wrapper computes its modules; returns their output handles."""
+        if inputs:
+            raise TypeError(
+                f"{type(self).__name__} is called without arguments: its inputs are those of its modules, which "
+                "are called before."
+            )
+        if self.experiment is None:
+            raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
+        if not self.modules:
+            raise ValueError(f"{type(self).__name__} wraps no modules. Give it some at construction.")
+        self.experiment.connect_wrapper(self)
+        return tuple(self.experiment.output_of(module) for module in self.modules.values())
+
+    @property
+    def has_own_function(self) -> bool:
+        """Whether `forward_func` was given."""
+        function = getattr(self.forward_func, "__func__", self.forward_func)
+        return function is not HXBaseExperimentModule.forward_func
+
+    def exec_step(self, step: Step, hw_map: Mapping[HXBaseExperimentModule, Any]) -> None:
+        """Compute the wrapped nodes of a step and fill their handles."""
+        data = tuple(hw_map.get(node.module) for node in step.nodes) if hw_map else None
+        results: Any = self.func(step.inputs, hw_data=data)
+        count = len(results) if isinstance(results, tuple | list) else 1
+        if not isinstance(results, tuple | list) or count != len(step.nodes):
+            raise AssertionError(
+                f"forward_func of {type(self).__name__} returns {count} handle{'s' if count != 1 else ''}, but it "
+                f"wraps {len(step.nodes)} modules. Return a tuple with one handle for each."
+            )
+        for node, result in zip(step.nodes, results, strict=True):
+            node.output.clone(result)

@@ -1,0 +1,254 @@
+"""Neurons of several circuits, sparse projections, parallel rows, partitions: all read back from registers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from decode import check_routing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hxtorch.mapping import (
+    Connections,
+    InputPopulation,
+    MappingError,
+    Network,
+    NeuronPopulation,
+    Projection,
+    Structure,
+    by_group,
+    map_network,
+    partition,
+)
+
+AUTO = {"structure": None}
+
+
+def layered(inputs: int, sizes: list[int], recurrent: tuple[int, ...] = (), **options: object) -> Network:
+    """Input 0, layers 1, 2, ..., each fed by the one before; those of `recurrent` also by themselves."""
+    neurons = tuple(NeuronPopulation(i + 1, f"layer{i + 1}", n, **{**AUTO, **options}) for i, n in enumerate(sizes))
+    pairs = [(i, i + 1) for i in range(len(sizes))] + [(i, i) for i in recurrent]
+    return Network(
+        (InputPopulation(0, "input", inputs),),
+        neurons,
+        tuple(Projection(k, f"p{k}", pre, post) for k, (pre, post) in enumerate(pairs)),
+    )
+
+
+def sparse(inputs: int, neurons: int, fan_in: int, seed: int = 0, recurrent: int = 0) -> Network:
+    """Every neuron hears `fan_in` random inputs, and `recurrent` random neurons."""
+    rng = np.random.default_rng(seed)
+    projections = []
+    for key, (pre, count, size) in enumerate(((0, fan_in, inputs), (1, recurrent, neurons))):
+        if count:
+            exists = np.zeros((neurons, size), dtype=bool)
+            for row in exists:
+                row[rng.choice(size, count, replace=False)] = True
+            projections.append(Projection(key, f"p{key}", pre, 1, Connections.of(exists)))
+    return Network(
+        (InputPopulation(0, "input", inputs),), (NeuronPopulation(1, "cells", neurons),), tuple(projections)
+    )
+
+
+# --- Several circuits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("network", "circuits"),
+    [
+        (layered(256, [246, 10]), (2, 2)),
+        (layered(70, [186, 20], recurrent=(1,)), (2, 2)),
+        (layered(784, [64]), (7,)),
+        (layered(512, [128]), (4,)),
+        (layered(64, [64, 64, 64, 10], recurrent=(1, 2, 3)), (1, 1, 1, 1)),
+        (layered(5, [120, 3]), (1, 1)),
+        (layered(1024, [60, 10]), (8, 1)),
+    ],
+    ids=["256-246-10", "70-186-20 recurrent", "784-64", "512-128 full", "deep recurrent", "yin-yang", "wide"],
+)
+def test_canonical_networks_route_by_themselves(network: Network, circuits: tuple[int, ...]) -> None:
+    mapping = check_routing(network)
+    assert tuple(mapping.circuits[p.key].shape[1] for p in network.neurons) == circuits
+
+
+@pytest.mark.parametrize(
+    ("structure", "places"),
+    [
+        (Structure(1), [[0], [1]]),
+        (Structure(2), [[0, 256], [1, 257]]),
+        (Structure(3), [[0, 256, 1], [257, 2, 258]]),
+        (Structure(4), [[0, 256, 1, 257], [2, 258, 3, 259]]),
+        (Structure(4, horizontal=True), [[0, 1, 2, 3], [4, 5, 6, 7]]),
+    ],
+)
+def test_circuits_of_a_neuron(structure: Structure, places: list[list[int]]) -> None:
+    mapping = check_routing(layered(100, [2], structure=structure))
+    assert mapping.circuits[1].tolist() == places
+
+
+@st.composite
+def _networks(draw: st.DrawFn) -> Network:
+    """Layers of 1 to 8 circuits per neuron that fit by count."""
+    layers = draw(st.integers(1, 4))
+    budget, sizes, structures = 512, [], []
+    for i in range(layers):
+        circuits = draw(st.integers(1, min(8, budget // (layers - i))))
+        horizontal = circuits > 1 and draw(st.booleans())
+        # some room is left for neurons that need neighbours
+        most = max(1, min(budget // (layers - i) // circuits - 8, 128 * circuits))
+        sizes.append(draw(st.integers(1, most)))
+        structures.append(Structure(circuits, horizontal))
+        budget -= sizes[-1] * circuits
+    fan_in = [128 * s.size for s in structures]
+    inputs = draw(st.integers(1, min(400, fan_in[0])))
+    sources = [inputs, *sizes]
+    pairs = [(i, i + 1) for i in range(layers) if sources[i] <= fan_in[i]]
+    recurrent = [
+        (i + 1, i + 1) for i in range(layers) if sources[i] + sizes[i] <= 0.7 * fan_in[i] and draw(st.booleans())
+    ]
+    neurons = tuple(
+        NeuronPopulation(i + 1, f"layer{i + 1}", n, structure=s, spiking=i + 1 < layers or bool(recurrent))
+        for i, (n, s) in enumerate(zip(sizes, structures, strict=True))
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    projections = []
+    for key, (pre, post) in enumerate([*pairs, *recurrent]):
+        exists = None
+        if draw(st.booleans()):
+            exists = Connections.of(rng.random((sources[post], sources[pre])) < 0.2)
+        projections.append(Projection(key, f"p{key}", pre, post, exists))
+    return Network((InputPopulation(0, "input", inputs),), neurons, tuple(projections))
+
+
+@settings(max_examples=12, deadline=None)
+@given(network=_networks(), seed=st.integers(0, 1000))
+def test_random_networks(network: Network, seed: int) -> None:
+    check_routing(network, seed)
+
+
+def test_large_neurons_get_room_though_small_ones_come_first() -> None:
+    """First fit would fill the top row with single circuits and leave no column for pairs."""
+    network = layered(10, [200, 100])
+    mapping = check_routing(network)
+    assert mapping.circuits[2].shape == (100, 2)
+    with pytest.raises(MappingError, match=r"600 neuron circuits, but the chip has 512 .*2 execution"):
+        map_network(layered(10, [600]))
+
+
+def test_recurrence_that_fits_only_if_neurons_are_spread_over_the_buses() -> None:
+    """Two populations of 64 hear each other's half: in first fit, each of them sits on two buses only."""
+    cells = tuple(NeuronPopulation(i, f"cells{i}", 64) for i in range(1, 5))
+    projections = tuple(
+        Projection(k, f"p{k}", pre, post) for k, (pre, post) in enumerate([(1, 3), (3, 4), (2, 4), (4, 1)])
+    )
+    network = Network((InputPopulation(0, "input", 60),), cells, (*projections, Projection(9, "in", 0, 1)))
+    check_routing(network)
+
+
+def test_joined_circuits_must_be_neighbours() -> None:
+    for circuits in ((0, 2), (0, 257), (255, 256, 511)):
+        population = NeuronPopulation(1, "cells", 1, circuits=(circuits,))
+        network = Network((InputPopulation(0, "i", 3),), (population,), (Projection(0, "p", 0, 1),))
+        if circuits == (255, 256, 511):
+            with pytest.raises(MappingError, match="only neighbours"):
+                map_network(network)
+            continue
+        with pytest.raises(MappingError, match=rf"cells asks for a neuron on the circuits \[0, {circuits[1]}\]"):
+            map_network(network)
+
+
+# --- Sparse and parallel ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("inputs", "fan_in", "addresses"), [(1000, 32, 1), (500, 90, 1), (1000, 110, 2)])
+def test_sparse_projections_share_rows(inputs: int, fan_in: int, addresses: int) -> None:
+    mapping = check_routing(sparse(inputs, 512, fan_in))
+    assert mapping.routing.input_sources[0].shape == (inputs, addresses)
+
+
+def test_sparse_recurrence_of_the_whole_chip() -> None:
+    check_routing(sparse(300, 512, 16, recurrent=16))
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    inputs=st.integers(2, 600), neurons=st.integers(1, 300), density=st.floats(0.01, 0.1), seed=st.integers(0, 99)
+)
+def test_random_sparse_networks(inputs: int, neurons: int, density: float, seed: int) -> None:
+    check_routing(sparse(inputs, neurons, min(128, max(1, int(density * inputs))), seed))
+
+
+def test_parallel_rows_carry_large_weights() -> None:
+    network = layered(20, [30])
+    network = replace(network, projections=(replace(network.projections[0], parallel=3),))
+    mapping = check_routing(network)
+    with pytest.raises(ValueError, match=r"beyond \+-189, the range of a synapse of 3 parallel rows"):
+        mapping.weights({0: np.full((30, 20), 190)})
+    with pytest.raises(MappingError, match=r"150 signed inputs.*p0: 50 x 3.*22 inputs fewer, or 2 circuits"):
+        wide = layered(50, [30], structure=Structure(1))
+        map_network(replace(wide, projections=(replace(wide.projections[0], parallel=3),)))
+
+
+def test_what_no_routing_can_serve_is_refused() -> None:
+    with pytest.raises(MappingError, match="129 signed inputs"):
+        map_network(sparse(1000, 512, 129))
+
+
+# --- Partitions ---------------------------------------------------------------------------------------------
+
+
+def covered(parts, key: int) -> list[int]:
+    return [n for part in parts for m in part.members.values() if m.key == key for n in range(m.start, m.stop)]
+
+
+def test_a_network_that_fits_is_one_part() -> None:
+    (part,) = partition(layered(256, [246, 10]))
+    assert part.network.neurons[0].size == 246
+
+
+@pytest.mark.parametrize(
+    ("network", "runs"),
+    [
+        (layered(784, [256, 10]), 4),  # the formula gives 4 for the hidden layer and 1 for the output
+        (layered(784, [256, 10], structure=Structure(8)), 5),
+        (layered(256, [500, 400, 10]), 6),
+        (layered(100, [2000]), 4),
+    ],
+    ids=["784-256-10", "784-256-10 with 8 circuits", "deep", "wide"],
+)
+def test_partition(network: Network, runs: int) -> None:
+    parts = partition(network)
+    assert len(parts) == runs
+    for population in network.neurons:
+        assert covered(parts, population.key) == list(range(population.size))
+    for number, part in enumerate(parts):
+        check_routing(part.network)
+        for member in part.forwarded.values():  # spikes come from runs before
+            assert any(member == other for earlier in parts[:number] for other in earlier.members.values())
+    for projection in network.projections:  # every synapse once
+        pre, post = (network.population(k).size for k in (projection.pre, projection.post))
+        count = np.zeros((post, pre), dtype=int)
+        for part in parts:
+            for cut in part.projections.values():
+                if cut.key == projection.key:
+                    count[slice(*cut.post), slice(*cut.pre)] += 1
+        assert (count == 1).all()
+
+
+def test_circles_are_not_divided() -> None:
+    parts = partition(layered(784, [60, 150, 10], recurrent=(2,)))
+    assert next(iter(parts[1].members.values())).key == 2
+    with pytest.raises(MappingError, match=r"layer1 feeds back and must run at once, which needs 1600 circuits"):
+        partition(layered(50, [400], recurrent=(1,)))
+
+
+def test_groups_by_hand() -> None:
+    network = layered(10, [20, 30, 5])
+    first, second = by_group(network, {1: 7, 2: 5, 3: 5})
+    assert [m.key for m in first.members.values()] == [1]
+    assert [(m.key, m.size) for m in second.forwarded.values()] == [(1, 20)]
+    # layers 1 and 3 on one instance, 2 between them on another
+    with pytest.raises(MappingError, match=r"layer1, layer2, layer3 need each other's spikes"):
+        by_group(network, {1: 7, 2: 5, 3: 7})
