@@ -16,6 +16,7 @@ from hxtorch.twin import (
     InputEvents,
     NeuronConfig,
     Noise,
+    PlasticityConfig,
     Program,
     ProgramError,
     Record,
@@ -44,7 +45,7 @@ def test_capmem_codes(name: str) -> None:
         ("membrane_capacitance", 63),
         ("refractory_counter", 255),
         ("refractory_clock", 1),
-        ("readout_source", 2),
+        ("readout_source", 3),
         ("label", 255),
     ],
 )
@@ -146,3 +147,26 @@ def test_input_events(change: dict[str, np.ndarray], message: str) -> None:
     VirtualChip(Die.ideal(), Noise.off()).run(task)
     with pytest.raises(ProgramError, match=message):
         VirtualChip(Die.ideal(), Noise.off()).run(replace(task, events=replace(events, **change)))
+
+
+def test_joined_circuits() -> None:
+    """Joined circuits stay within their row and have one spike output."""
+    off, one = np.zeros(512, dtype=np.bool_), np.zeros(512, dtype=np.bool_)
+    one[255] = True
+    with pytest.raises(ConfigError, match=r"connect_right\[255\] is on.*no neighbour"):
+        NeuronConfig(connect_right=one)
+    right, vertical, spiking = off.copy(), off.copy(), off.copy()
+    right[[3, 4]] = vertical[260] = True
+    spiking[[5, 260, 100]] = True
+    with pytest.raises(ConfigError, match=r"circuits \[5, 260\], whose membranes are joined"):
+        NeuronConfig(connect_right=right, connect_vertical=vertical, enable_threshold=spiking)
+    apart = spiking.copy()
+    apart[260] = False
+    NeuronConfig(connect_right=right, connect_vertical=vertical, enable_threshold=apart)
+
+
+def test_plasticity_registers() -> None:
+    with pytest.raises(ConfigError, match=r"utilization\[0, 0\] is 16"):
+        PlasticityConfig(utilization=np.full((2, 128), 16, dtype=np.uint8))
+    with pytest.raises(ConfigError, match="v_charge"):
+        PlasticityConfig(v_charge=(0.0, 1023.0))

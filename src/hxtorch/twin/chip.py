@@ -116,6 +116,7 @@ class VirtualChip:
         """Emulate `program` and return what it asked to record."""
         config, record = program.config, program.record
         circuits = _circuits_in_use(program)
+        _refuse_what_is_not_modelled(config)
         if circuits.size == 0:
             raise ProgramError("The program records nothing and no neuron may spike: there is nothing to run.")
         h = process.MADC_PERIOD.value if record.madc.size else self.step
@@ -262,6 +263,18 @@ class VirtualChip:
         loss = np.asarray(uniform(seed, "loopback loss", events.entry, events.source, stamp))
         kept &= loss >= self.noise.spike_loss
         return SentEvents(events.entry[kept], stamp[kept], events.source[kept])
+
+
+def _refuse_what_is_not_modelled(config: ChipConfig) -> None:
+    """Registers that exist, but whose circuits the engine does not know yet."""
+    for name in (
+        "connect_right", "connect_vertical", "connect_soma", "enable_icc", "enable_coba_exc", "enable_coba_inh",
+        "enable_exponential", "enable_adaptation", "enable_pause",
+    ):  # fmt: skip
+        if np.any(getattr(config.neurons, name)):
+            raise ProgramError(f"{name} is on, but this version of the twin does not model it. Switch it off.")
+    if np.any(config.plasticity.enable):
+        raise ProgramError("plasticity.enable is on, but this version of the twin does not model it.")
 
 
 def _circuits_in_use(program: Program) -> NDArray[np.int64]:
