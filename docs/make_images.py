@@ -42,7 +42,7 @@ def published() -> dict[str, Curve]:
 def draw_published(axes: Axes, curve: Curve, label: str = "real chip, published") -> None:
     """Lay published points over a panel."""
     axes.plot(
-        *curve, "o", color=style.TARGET, markersize=2.6, markerfacecolor="none", markeredgewidth=0.7, label=label
+        *curve, "o", color=style.ink(), markersize=2.6, markerfacecolor="none", markeredgewidth=0.7, label=label
     )
 
 
@@ -82,7 +82,7 @@ def draw_psp(axes: Axes, alignment: intro.Alignment, curves: dict[str, Curve]) -
     axes.plot(times, alignment.model, color=style.MODEL, linestyle="--", label="model")
     draw_published(axes, curves["psp_chip"], "real chip, mean")
     for name in ("psp_chip_lowest", "psp_chip_highest"):
-        axes.plot(*curves[name], color=style.TARGET, linewidth=0.5, linestyle=":")
+        axes.plot(*curves[name], color=style.ink(), linewidth=0.5, linestyle=":")
     axes.set_ylim(traces.ALIGNED_LIMITS)
     axes.set_ylabel("membrane / (threshold − leak)")
 

@@ -11,6 +11,7 @@ import hxtorch
 ROOT = Path(hxtorch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = {
+    "_html": -1,
     "twin": 0,
     "calibration": 1,
     "mapping": 1,
@@ -25,7 +26,7 @@ FLOORS = {
     "demo": 6,
     "cli": 7,
 }
-WITHOUT_TORCH = ("twin", "calibration", "mapping", "connection", "logger", "spikes", "_alias", "")
+WITHOUT_TORCH = ("_html", "twin", "calibration", "mapping", "connection", "logger", "spikes", "_alias", "")
 
 
 def module_name(path):

@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 
 import hxtorch.snn as hxsnn
 from hxtorch import plots
-from hxtorch.plots import live, traces
+from hxtorch.calibration import calibrate
+from hxtorch.plots import live, style, traces
+from hxtorch.twin import Die, VirtualChip
 
 INPUTS = torch.zeros(50, 1, 1)
 INPUTS[[10, 15, 20, 30]] = 1
@@ -37,6 +39,14 @@ def emulated():
     time = torch.arange(1470) * 4.25
     madc = torch.stack([time, 305 + torch.randn(1470, generator=generator)])[:, :, None]
     return hxsnn.NeuronHandle(spikes, cadc, None, madc)
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(live, "_in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    return shown
 
 
 def labels(figure):
@@ -132,19 +142,123 @@ def test_functions_leave_pyplot_alone(emulated):
     assert not plt.get_fignums()
 
 
+# --- All figures ---------------------------------------------------------------------------------------------
+
+
+def test_traces_show_what_was_recorded(emulated):
+    figure = plots.plot_traces(emulated, inputs=INPUTS, model=torch.zeros(50, 1, 1))
+    raster, cadc, madc = figure.axes
+    assert labels(figure)[1:] == ["membrane / LSB", "MADC / LSB"]
+    assert [text.get_text() for text in raster.get_yticklabels()] == ["input", "output"]
+    assert [line.get_linestyle() for line in cadc.lines] == ["-", "--"]
+    assert madc.get_xlabel() == "time / µs"
+    emulated.membrane_madc = emulated.membrane_cadc = None
+    assert len(plots.plot_traces(emulated).axes) == 1
+    with pytest.raises(ValueError, match="neither"):
+        plots.plot_traces(hxsnn.NeuronHandle())
+
+
+def test_traces_of_several_neurons():
+    handle = hxsnn.NeuronHandle(torch.ones(20, 2, 4), torch.rand(20, 2, 4))
+    model = hxsnn.NeuronHandle(membrane_cadc=torch.zeros(20, 2, 4))
+    figure = plots.plot_traces(handle, model=model, neurons=[1, 3], batch=1, unit="threshold")
+    _, cadc = figure.axes
+    assert [line.get_label() for line in cadc.lines[::2]] == ["neuron 1", "neuron 3"]
+    np.testing.assert_allclose(cadc.lines[2].get_ydata(), handle.membrane_cadc[:, 1, 3])
+    assert cadc.get_ylabel() == "membrane / threshold"
+
+
+def test_two_neurons_on_the_madc():
+    madc = torch.rand(2, 100, 2, 1)
+    figure = plots.plot_traces(hxsnn.NeuronHandle(torch.zeros(9, 1, 2), None, None, madc))
+    assert len(figure.axes[1].lines) == 2
+
+
+def test_raster_and_rate():
+    spikes = torch.zeros(10, 2, 4)
+    spikes[3, 1, :2] = 1
+    figure = plots.plot_raster(spikes, batch=1, dt=2e-6)
+    top, bottom = figure.axes
+    np.testing.assert_allclose(top.lines[0].get_xydata(), [[6, 0], [6, 1]])
+    assert bottom.get_ylim()[1] == pytest.approx(0.5 / 2e-6 / 1e3 * 1.1)
+    with pytest.raises(ValueError, match="expected"):
+        plots.plot_raster(torch.zeros(3, 3))
+
+
+def test_weights_are_those_of_the_chip():
+    synapse = hxsnn.Synapse(3, 2, hxsnn.Experiment(mock=True))
+    synapse.weight.data = torch.tensor([[1.4, -200.0, 63.0], [0.0, 2.6, -1.0]])
+    matrix, histogram, _ = plots.plot_weights(synapse).axes
+    assert matrix.images[0].get_array().tolist() == [[1, -63, 63], [0, 3, -1]]
+    assert histogram.get_title(loc="left") == "33.3% at ±63"
+    with pytest.raises(ValueError, match="expected"):
+        plots.plot_weights(torch.zeros(3))
+
+
+def test_die_and_calibration():
+    die = Die.from_seed(3)
+    figure = plots.plot_die(die)
+    assert any(
+        axes.images and np.allclose(axes.images[0].get_array(), die.leak_code.reshape(2, 256))
+        for axes in figure.axes
+    )
+    result = calibrate(VirtualChip(Die.ideal()))
+    result.success["leak"][[5, 300]] = False
+    figure = plots.plot_calibration(result)
+    assert figure.axes[-1].lines[0].get_xydata().tolist() == [[5, 0], [44, 1]]
+    assert any(axes.get_title(loc="left") == "leak: 2 off" for axes in figure.axes)
+
+
+def test_curves(displayed):
+    curves = plots.TrainingCurves({"train_loss": [1.0]})
+    curves.update(train_loss=0.1, test_loss=0.5, accuracy=0.9)
+    loss, accuracy = curves.figure.axes
+    assert loss.get_yscale() == "log" and accuracy.get_yscale() == "linear"
+    assert [line.get_label() for line in loss.lines] == ["train", "test"]
+    assert loss.lines[0].get_ydata().tolist() == [1.0, 0.1]
+    assert len(displayed) == 1
+    curves.show()
+    assert len(displayed) == 2
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.plot_curves({})
+
+
+def contrast(colour, background):
+    """Contrast of two colours as defined by WCAG 2."""
+
+    def luminance(colour):
+        parts = np.array(mpl.colors.to_rgb(colour))
+        linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    dark, light = sorted((luminance(colour), luminance(background)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("background", [style.LIGHT, style.DARK])
+def test_lines_are_readable_on_both_backgrounds(background):
+    for colour in (style.CHIP, style.CHIP_FAST, style.MODEL, style.INPUT, style.SPIKE, *style.SERIES):
+        assert contrast(colour, background) >= 3, (colour, background)
+
+
+def test_themes(emulated):
+    with plots.theme("dark"):
+        dark = plots.plot_traces(emulated)
+    light = plots.plot_traces(emulated)
+    for figure, background in ((dark, style.DARK), (light, style.LIGHT)):
+        axes = figure.axes[1]
+        assert mpl.colors.same_color(figure.get_facecolor(), background)
+        assert contrast(axes.yaxis.label.get_color(), background) > 7
+        assert contrast(axes.get_yticklabels()[0].get_color(), background) > 7
+    with pytest.raises(ValueError, match="no theme"), plots.theme("pink"):
+        pass
+
+
 # --- Live figures -------------------------------------------------------------------------------------------
 
 
 def test_live_shows_nothing_outside_of_a_notebook():
     assert not plots.LiveFigure(Figure()).show(force=True)
-
-
-@pytest.fixture
-def displayed(monkeypatch):
-    shown = []
-    monkeypatch.setattr(live, "_in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    return shown
 
 
 def test_live_draws_a_small_part_of_the_time(displayed, monkeypatch):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._html import details, facts, note, strip, table
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
 
 VERSION = 2
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
@@ -43,6 +44,28 @@ class CalibrationResult:
         for passed in self.success.values():
             good &= passed
         return np.flatnonzero(~good)
+
+    def _repr_html_(self) -> str:
+        """The target, and what remained by quantity, for notebooks."""
+        rows = []
+        for name, residual in self.residuals.items():
+            finite = residual[np.isfinite(residual)]
+            missed = int((~self.success[name]).sum()) if name in self.success else 0
+            rows.append((name, f"{finite.std():.3g}" if finite.size else "none", missed))
+        target = {
+            name: f"{np.mean(value):g}" + (" (mean)" if np.ndim(value) else "")
+            for name, value in vars(self.target).items()
+        }
+        met = f"{CIRCUITS - self.failed.size} of {CIRCUITS}"
+        places = np.isin(np.arange(CIRCUITS), self.failed).astype(np.float64).reshape(-1, COLUMNS)
+        return facts(
+            f"Calibration of {self.chip_identifier}",
+            {"made": self.date, "circuits that met the target": met},
+            details("target", table(target.items()))
+            + table(rows, ("quantity", "standard deviation of the residual", "missed"))
+            + note("Circuits that missed the target: 2 hemispheres × 256 columns")
+            + strip(places),
+        )
 
     def __repr__(self) -> str:
         return (

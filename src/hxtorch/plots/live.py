@@ -23,13 +23,22 @@ class LiveFigure:
         self._next = 0.0
         self._in_notebook = _in_notebook()
 
-    def show(self, force: bool = False) -> bool:
-        """Show the figure if it is time to, or in any case with `force`; returns whether it was shown."""
-        begin = time.perf_counter()
-        if not self._in_notebook or (begin < self._next and not force):
-            return False
-        from IPython.display import Image, display
+    def due(self, force: bool = False) -> bool:
+        """Whether `show` would show it now."""
+        return self._in_notebook and (force or time.perf_counter() >= self._next)
 
+    def show(self, force: bool = False, *, replace: bool = False) -> bool:
+        """Show the figure if it is time to, or in any case with `force`; returns whether it was shown.
+
+        With `replace` it takes the place of what the cell has shown before.
+        """
+        begin = time.perf_counter()
+        if not self.due(force):
+            return False
+        from IPython.display import Image, clear_output, display
+
+        if replace:
+            clear_output(wait=True)  # type: ignore[no-untyped-call]
         display(Image(data=png(self.figure)))  # type: ignore[no-untyped-call]
         # The arrangement of the panels stays as it is now: finding it again is half of the drawing time.
         self.figure.set_layout_engine("none")

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-# Okabe and Ito's palette: told apart with any colour vision, and in grey print by its lightness.
+# After Okabe and Ito's palette: told apart with any colour vision, and in grey print by lightness. Every
+# colour has a contrast of at least 3 with the white and with the dark background, so lines need no theme.
 CHIP = "#0072B2"  # what was measured with the CADC
-CHIP_FAST = "#56B4E9"  # what was measured with the MADC
+CHIP_FAST = "#2B93D1"  # what was measured with the MADC
 MODEL = "#D55E00"
-TARGET = "#000000"
 INPUT = "#7F7F7F"
-SPIKE = "#CC3311"
-SERIES = ("#0072B2", "#E69F00", "#009E73")
+SPIKE = "#D5402B"
+SERIES = ("#0072B2", "#B97A00", "#009E73", "#B5608F")
+
+LIGHT, DARK = "#FFFFFF", "#17191C"
+"""Backgrounds of the themes."""
+
+_theme: ContextVar[str] = ContextVar("hxtorch_plots_theme", default="light")
 
 _SETTINGS: Any = {  # matplotlib types the keys one by one
     "font.family": "sans-serif",
@@ -47,11 +54,42 @@ _SETTINGS: Any = {  # matplotlib types the keys one by one
 }
 
 
+_DARK: Any = {
+    **dict.fromkeys(("figure.facecolor", "savefig.facecolor", "axes.facecolor"), DARK),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color"), "#E8E8E8"),
+    "axes.edgecolor": "#9A9A9A",
+    "grid.color": "#33363B",
+}
+
+
+@contextmanager
+def theme(name: str) -> Iterator[None]:
+    """Draw the figures made inside for a white page (``"light"``) or for a dark screen (``"dark"``)."""
+    if name not in ("light", "dark"):
+        raise ValueError(f"There is no theme {name!r}. Choose 'light' or 'dark'.")
+    token = _theme.set(name)
+    try:
+        yield
+    finally:
+        _theme.reset(token)
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Use the package's look for everything drawn inside; afterwards the user's settings hold again."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS | (_DARK if _theme.get() == "dark" else {})):
         yield
+
+
+def ink() -> str:
+    """Colour of text and of lines that shall look like text: black, or almost white on a dark screen."""
+    return "#000000" if _theme.get() == "light" else "#E8E8E8"
+
+
+def diverging() -> Colormap:
+    """Colours of signed values: blue below, red above, the background's colour at zero."""
+    middle = LIGHT if _theme.get() == "light" else DARK
+    return LinearSegmentedColormap.from_list("hxtorch", [CHIP, middle, SPIKE])
 
 
 def new_figure(width: float, height: float, figure: Figure | None = None) -> Figure:
@@ -62,6 +100,7 @@ def new_figure(width: float, height: float, figure: Figure | None = None) -> Fig
     if figure is None:
         return Figure(figsize=(width, height), layout="constrained")
     figure.clear()
+    figure.set_facecolor(mpl.rcParams["figure.facecolor"])
     figure.set_size_inches(width, height)
     figure.set_layout_engine("constrained")
     return figure

@@ -45,7 +45,7 @@ def plot_emulation(
         panels = figure.subplots(rows, 1, sharex=True, height_ratios=(0.42, *[1.0] * (rows - 1)))
         _spike_rows(panels[0], inputs, z, batch, neuron, dt)
         cadc = _column(z.membrane_cadc, batch, neuron)
-        panels[1].plot(_times(cadc.size, dt), cadc, color=style.CHIP, marker=".", markersize=4)
+        panels[1].plot(times_of(cadc.size, dt), cadc, color=style.CHIP, marker=".", markersize=4)
         panels[1].set_ylim(CADC_LIMITS)
         panels[1].set_ylabel("CADC / LSB")
         if z.membrane_madc is not None:
@@ -82,7 +82,7 @@ def plot_simulation(
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(0.42, 1.0))
         _spike_rows(top, inputs, z, batch, neuron, dt)
         membrane = _column(z.membrane_cadc, batch, neuron)
-        bottom.plot(_times(membrane.size, dt), membrane, color=style.MODEL)
+        bottom.plot(times_of(membrane.size, dt), membrane, color=style.MODEL)
         bottom.set_ylim(MODEL_LIMITS)
         bottom.set_ylabel("model membrane")
         style.time_axis(top, end, label=False)
@@ -105,14 +105,14 @@ def plot_alignment(
     """
     chip = np.asarray([np.asarray(trace, dtype=np.float64).reshape(-1) for trace in chip_traces])
     model = np.asarray(model_trace, dtype=np.float64).reshape(-1)
-    times = _times(model.size, dt)
+    times = times_of(model.size, dt)
     with style.house_style():
         figure = style.new_figure(WIDTH, 3.0, figure)
         axes = figure.subplots()
-        for event in np.unique(_event_times(inputs[:, batch], dt)):
+        for event in np.unique(event_times(inputs[:, batch], dt)):
             axes.axvline(event, color=style.INPUT, linewidth=1.0, linestyle=":")
         for trace in chip:
-            axes.plot(_times(trace.size, dt), trace, color=style.CHIP, alpha=0.25, linewidth=0.8)
+            axes.plot(times_of(trace.size, dt), trace, color=style.CHIP, alpha=0.25, linewidth=0.8)
         axes.plot(times, chip.mean(0), color=style.CHIP, label=f"chip, mean of {len(chip)} runs")
         axes.plot(times, model, color=style.MODEL, linestyle="--", label="model")
         axes.plot([], [], color=style.INPUT, linewidth=1.0, linestyle=":", label="input")
@@ -126,12 +126,14 @@ def plot_alignment(
 def plot_targets(targets: Tensor, *, dt: float = 1e-6, figure: Figure | None = None) -> Figure:
     """Target traces (T, B, N) of the first batch entry against time."""
     values = targets.detach().cpu().numpy()[:, 0]
-    times = _times(values.shape[0], dt)
+    times = times_of(values.shape[0], dt)
     with style.house_style():
         figure = style.new_figure(WIDTH, 2.6, figure)
         axes = figure.subplots()
         for index in range(values.shape[1]):
-            axes.plot(times, values[:, index], color=style.SERIES[index % 3], label=f"readout {index}")
+            axes.plot(
+                times, values[:, index], color=style.SERIES[index % len(style.SERIES)], label=f"readout {index}"
+            )
         axes.set_ylim(-1.15, 1.15)
         axes.set_ylabel("target / (threshold − leak)")
         figure.legend(loc="outside upper right", ncols=values.shape[1])
@@ -139,7 +141,8 @@ def plot_targets(targets: Tensor, *, dt: float = 1e-6, figure: Figure | None = N
     return figure
 
 
-def _times(rows: int, dt: float) -> NDArray[np.floating[Any]]:
+def times_of(rows: int, dt: float) -> NDArray[np.floating[Any]]:
+    """Times of the time steps in µs."""
     return np.arange(rows) * dt * 1e6
 
 
@@ -148,13 +151,13 @@ def _column(trace: Tensor, batch: int, neuron: int) -> NDArray[np.float32]:
     return values
 
 
-def _event_times(spikes: Tensor, dt: float) -> NDArray[np.floating[Any]]:
+def event_times(spikes: Tensor, dt: float) -> NDArray[np.floating[Any]]:
     """Times in µs of all events in `spikes` (T, ...)."""
     return np.nonzero(spikes.detach().cpu().numpy())[0] * dt * 1e6
 
 
 def _spike_rows(axes: Axes, inputs: Tensor, z: NeuronHandle, batch: int, neuron: int, dt: float) -> None:
-    rows: list[NDArray[Any]] = [_event_times(inputs[:, batch], dt)]
+    rows: list[NDArray[Any]] = [event_times(inputs[:, batch], dt)]
     if z.spikes is not None:
-        rows.append(_event_times(z.spikes[:, batch, neuron], dt))
+        rows.append(event_times(z.spikes[:, batch, neuron], dt))
     style.raster(axes, rows, (style.INPUT, style.SPIKE)[: len(rows)], ("input", "output")[: len(rows)])

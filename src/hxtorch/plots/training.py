@@ -55,8 +55,8 @@ class TrainingPlot:
             panels = np.atleast_1d(right.subplots(outputs, 1, sharex=True, sharey=True))
             self._trace_lines = []
             for index, panel in enumerate(panels):
-                (line,) = panel.plot([], [], color=style.SERIES[index % 3])
-                panel.plot(times, wanted[:, index], color=style.TARGET, linewidth=0.8, linestyle="--")
+                (line,) = panel.plot([], [], color=style.SERIES[index % len(style.SERIES)])
+                panel.plot(times, wanted[:, index], color=style.ink(), linewidth=0.8, linestyle="--")
                 self._trace_lines.append(line)
                 panel.set_ylim(-1.5, 1.5)
                 panel.set_ylabel(f"readout {index}")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from hxtorch.snn.display import handle_html
+
 
 @dataclass(eq=False)
 class Handle:
@@ -43,6 +45,10 @@ class Handle:
     def clear(self) -> None:
         """Empty all fields."""
         self.put(**dict.fromkeys(self.names()))
+
+    def _repr_html_(self) -> str:
+        """Shapes and a first look at every tensor, for notebooks."""
+        return handle_html(type(self).__name__, {name: getattr(self, name) for name in self.names()})
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._html import facts, note, strip, table
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
 
@@ -103,6 +104,23 @@ class Die:
 
     def __repr__(self) -> str:
         return f"Die({self.identifier!r})"
+
+    def _repr_html_(self) -> str:
+        """Spread of every effect, and the threshold's deviation of every circuit in place, for notebooks."""
+        rows = [
+            (name, f"{np.mean(value):.4g}", f"{np.std(value):.3g}", "×".join(map(str, np.shape(value))))
+            for name in EFFECTS
+            for value in (getattr(self, name),)
+            if np.ndim(value)
+        ]
+        places = self.threshold_code.reshape(HEMISPHERES, COLUMNS)
+        return facts(
+            f"Die {self.identifier}",
+            {"CapMem errors": f"{self.capmem_error:g}", "MADC offset": f"{self.madc_offset:.1f} LSB"},
+            table(rows, ("effect", "mean", "standard deviation", "shape"))
+            + note("Threshold deviation of every circuit: 2 hemispheres × 256 columns")
+            + strip(places),
+        )
 
 
 EFFECTS = tuple(

@@ -1,0 +1,9 @@
+"""Small pieces of HTML and SVG, for notebooks and for the report of an experiment.
+
+Colours follow the page, so that everything is readable on white and on dark.
+"""
+
+from hxtorch._html.parts import details, escape, facts, note, table
+from hxtorch._html.svg import Series, lines, raster, strip
+
+__all__ = ["Series", "details", "escape", "facts", "lines", "note", "raster", "strip", "table"]
