@@ -34,7 +34,8 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
 
 def details(summary: str, content: str, open: bool = False) -> str:
     """Ready-made HTML that unfolds below a line of text."""
-    return f"<details{' open=""' if open else ''}><summary>{escape(summary)}</summary>{content}</details>"
+    start = '<details open="">' if open else "<details>"
+    return f"{start}<summary>{escape(summary)}</summary>{content}</details>"
 
 
 def note(text: str) -> str:
