@@ -27,7 +27,7 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     head = f"<thead><tr>{head}</tr></thead>" if head else ""
     return (
-        '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:0;margin:0.3em 0">'
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:0;color:inherit;font-size:inherit;margin:0.3em 0">'
         f"{head}<tbody>{body}</tbody></table></div>"
     )
 

@@ -21,7 +21,7 @@ def handle_html(name: str, tensors: Mapping[str, Tensor | None]) -> str:
     rows = [
         (key, "empty", "", "")
         if value is None
-        else (key, " × ".join(map(str, value.shape)), str(value.dtype).removeprefix("torch."), _range(value))
+        else (key, " × ".join(map(str, value.shape)), str(value.dtype).removeprefix("torch."), _range(key, value))
         for key, value in tensors.items()
     ]
     below = table(rows, ("tensor", "shape", "type", "values"))
@@ -58,7 +58,9 @@ def tensor_html(name: str, value: Tensor, dt: float | None = None) -> str:
     return lines([Series(steps, y, f"neuron {i}") for i, y in enumerate(shown)], label, name.replace("_", " "))
 
 
-def _range(value: Tensor) -> str:
+def _range(name: str, value: Tensor) -> str:
+    if name.endswith("_madc") and value.shape[0] == 2:
+        value = value[1]  # the codes, without their times
     if not value.numel():
         return "none"
     low, high = value.detach().aminmax()
