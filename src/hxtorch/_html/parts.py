@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
+_TABLE = "border-collapse:collapse;border:0;color:inherit;font-size:inherit;margin:0.3em 0"
 _CELL = "padding:0.15em 0.9em 0.15em 0;text-align:left;vertical-align:top;border:0"
 
 
@@ -26,10 +27,7 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str] = ()) -> str:
     )
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     head = f"<thead><tr>{head}</tr></thead>" if head else ""
-    return (
-        '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:0;color:inherit;font-size:inherit;margin:0.3em 0">'
-        f"{head}<tbody>{body}</tbody></table></div>"
-    )
+    return f'<div style="overflow-x:auto"><table style="{_TABLE}">{head}<tbody>{body}</tbody></table></div>'
 
 
 def details(summary: str, content: str, open: bool = False) -> str:
