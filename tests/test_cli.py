@@ -31,7 +31,7 @@ def test_the_list_of_commands(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert f"\n    {name} " in text
+        assert f"\n    {name}" in text
         assert " ".join(command.help.split()) in " ".join(text.split())
 
 

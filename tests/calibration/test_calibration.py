@@ -92,7 +92,7 @@ def test_cadc_reads_the_same_on_all_channels(case: Calibrated) -> None:
 
 def test_more_than_95_percent_succeed(case: Calibrated) -> None:
     assert case.result.failed.size < 0.05 * 512
-    assert set(case.result.success) == set(case.result.residuals)
+    assert set(case.result.residuals) - set(case.result.success) == {"rate"}
     assert all(values.shape == (512,) for values in case.result.residuals.values())
 
 

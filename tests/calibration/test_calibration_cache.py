@@ -9,6 +9,7 @@ from hxtorch.calibration import (
     SPIKING,
     SPIKING2,
     CalibrationError,
+    CalibrationOptions,
     CalibrationResult,
     CalibrationTarget,
     cached,
@@ -26,9 +27,10 @@ def calibrations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
     """Targets that were calibrated, with the nominal codes in place of a search."""
     made: list[tuple[str, CalibrationTarget]] = []
 
-    def instant(chip: Door, target: CalibrationTarget) -> CalibrationResult:
+    def instant(chip: Door, target: CalibrationTarget, options: CalibrationOptions) -> CalibrationResult:
         made.append((chip.identifier, target))
-        return replace(calibrate(VirtualChip(Die.ideal()), target), chip_identifier=chip.identifier)
+        result = calibrate(VirtualChip(Die.ideal()), target, options=options)
+        return replace(result, chip_identifier=chip.identifier)
 
     monkeypatch.setattr(sys.modules["hxtorch.calibration.cache"], "calibrate", instant)
     monkeypatch.setenv("HXTORCH_CACHE_DIR", str(tmp_path / "cache"))
@@ -47,6 +49,9 @@ def test_calibrates_once_per_chip_and_target(calibrations: list[object]) -> None
     cached(door(1), CalibrationTarget(leak=np.linspace(70, 90, 512)))
     cached(door(1), CalibrationTarget(leak=np.linspace(70, 90, 512)))
     assert len(calibrations) == 4
+    for _ in range(2):
+        cached(door(1), SPIKING, options=CalibrationOptions(refine=False))
+    assert len(calibrations) == 5
     assert cached(door(2), SPIKING).chip_identifier == "twin:2"
     assert cached(door(1), SPIKING2).target == SPIKING2
 

@@ -37,6 +37,8 @@ def same(a: CalibrationResult, b: CalibrationResult) -> bool:
         and equal(a.neurons, b.neurons)
         and a.common.refractory_clock_scale == b.common.refractory_clock_scale
         and np.array_equal(a.common.cadc_offset, b.common.cadc_offset)
+        and a.options == b.options
+        and all(np.array_equal(a.before[k], b.before[k]) for k in a.before | b.before)
         and all(np.array_equal(a.success[k], b.success[k]) for k in a.success | b.success)
         and all(np.array_equal(a.residuals[k], b.residuals[k]) for k in a.residuals | b.residuals)
     )
@@ -185,6 +187,10 @@ BAD_HEADERS = [
     ({"refractory_clock_scale": [3.0, [1]]}, "clock_scale"),
     ({"target": {"leak": 80}}, "target"),
     ({"target": None}, "target"),
+    ({"options": None}, "options"),
+    ({"options": {"gain": "matched"}}, "options"),
+    ({"options": {"gain": "loud", "equalize_dac": True, "refine": True}}, "gain is 'loud'"),
+    ({"options": {"gain": "raw", "equalize_dac": 1, "refine": True}}, "equalize_dac is 1"),
 ]
 
 

@@ -4,6 +4,7 @@ from hxtorch.calibration.cache import cached, nightly
 from hxtorch.calibration.calibrate import calibrate
 from hxtorch.calibration.errors import CalibrationError
 from hxtorch.calibration.files import load, save
+from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.result import CalibrationResult
 from hxtorch.calibration.targets import SPIKING, SPIKING2, CalibrationTarget
 
@@ -11,6 +12,7 @@ __all__ = [
     "SPIKING",
     "SPIKING2",
     "CalibrationError",
+    "CalibrationOptions",
     "CalibrationResult",
     "CalibrationTarget",
     "cached",

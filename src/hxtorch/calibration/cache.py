@@ -11,6 +11,7 @@ import platformdirs
 from hxtorch.calibration.calibrate import calibrate
 from hxtorch.calibration.errors import CalibrationError
 from hxtorch.calibration.files import load, save
+from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.result import VERSION, CalibrationResult
 from hxtorch.calibration.targets import SPIKING, SPIKING2, CalibrationTarget
 from hxtorch.twin import Chip, process
@@ -25,23 +26,29 @@ def cache_folder() -> Path:
     return (Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hxtorch"))) / "calibration"
 
 
-def cached(chip: Chip, target: CalibrationTarget = SPIKING, folder: str | Path | None = None) -> CalibrationResult:
-    """Calibration of `chip` for `target`, from the cache or made now and cached.
+def cached(
+    chip: Chip,
+    target: CalibrationTarget = SPIKING,
+    folder: str | Path | None = None,
+    options: CalibrationOptions = CalibrationOptions(),  # noqa: B008  # frozen
+) -> CalibrationResult:
+    """Calibration of `chip` for `target` with `options`, from the cache or made now and cached.
 
     An entry that cannot be read is made again; without a writable `folder` (default: `cache_folder()`) the
     calibration is made every time.
     """
     if chip.nominal:
-        return calibrate(chip, target)  # takes no search
-    path = (cache_folder() if folder is None else Path(folder)) / f"{_key(chip, target)}.calibration"
+        return calibrate(chip, target, options=options)  # takes no search
+    path = (cache_folder() if folder is None else Path(folder)) / f"{_key(chip, target, options)}.calibration"
     try:
         result = load(path)
     except CalibrationError:
         pass  # missing or damaged: calibrate
     else:
-        if (result.target, result.chip_identifier, result.version) == (target, chip.identifier, VERSION):
+        wanted = (target, options, chip.identifier, VERSION)
+        if (result.target, result.options, result.chip_identifier, result.version) == wanted:
             return result
-    result = calibrate(chip, target)
+    result = calibrate(chip, target, options=options)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(result, path)
@@ -60,10 +67,10 @@ def nightly(name: str, chip: Chip) -> CalibrationResult:
     return cached(chip, NIGHTLY[name])
 
 
-def _key(chip: Chip, target: CalibrationTarget) -> str:
+def _key(chip: Chip, target: CalibrationTarget, options: CalibrationOptions) -> str:
     # the facts hold the nominal codes a calibration starts from: with others it is another calibration
     facts = repr(sorted(process.facts().items())).encode()
-    parts = (target.key(), chip.identifier.encode(), str(VERSION).encode(), facts)
+    parts = (target.key(), repr(options).encode(), chip.identifier.encode(), str(VERSION).encode(), facts)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)

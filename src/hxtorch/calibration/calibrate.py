@@ -7,24 +7,31 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hxtorch.calibration.dac_steps import calibrate_synapse_dac
 from hxtorch.calibration.measure import Bench
 from hxtorch.calibration.membrane_steps import (
+    POTENTIAL_TOLERANCE,
+    THRESHOLD_TOLERANCE,
+    TIME_TOLERANCE,
     calibrate_leak,
     calibrate_reset,
     calibrate_tau_mem,
     calibrate_threshold,
 )
-from hxtorch.calibration.readout_steps import calibrate_channels, calibrate_ramps
+from hxtorch.calibration.options import CalibrationOptions
+from hxtorch.calibration.readout_steps import CHANNEL_TOLERANCE, calibrate_channels, calibrate_ramps
 from hxtorch.calibration.result import CalibrationResult
 from hxtorch.calibration.state import State, initial_state, nominal_codes
-from hxtorch.calibration.synapse_steps import calibrate_gain, calibrate_shift, calibrate_tau_syn
+from hxtorch.calibration.survey import survey
+from hxtorch.calibration.synapse_steps import GAIN_TOLERANCE, calibrate_gain, calibrate_shift, calibrate_tau_syn
 from hxtorch.calibration.targets import SPIKING, CalibrationTarget
 from hxtorch.twin import Chip
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
+Array = NDArray[np.float64]
 Step = Callable[[Bench, State], State]
 
 # The order of the vendor's calibration (chip.md 6.2), as far as this chip has the circuits.
@@ -46,10 +53,22 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("reset", calibrate_reset),
     ("threshold", calibrate_threshold),
 )
+# Once more, when all other cells have their values: CapMem cells disturb each other.
+REFINEMENT: tuple[tuple[str, Step], ...] = (
+    ("refine CADC", lambda bench, state: calibrate_channels(bench, calibrate_ramps(bench, state))),
+    ("refine leak", calibrate_leak),
+    ("refine reset", calibrate_reset),
+    ("refine threshold", calibrate_threshold),
+)
 
 
 def calibrate(
-    chip: Chip, target: CalibrationTarget = SPIKING, *, trial_seed: int = 0, progress: bool | None = None
+    chip: Chip,
+    target: CalibrationTarget = SPIKING,
+    *,
+    options: CalibrationOptions = CalibrationOptions(),  # noqa: B008  # frozen
+    trial_seed: int = 0,
+    progress: bool | None = None,
 ) -> CalibrationResult:
     """Search the registers with which every circuit of `chip` meets `target`.
 
@@ -57,7 +76,11 @@ def calibrate(
     it gets its nominal codes. `trial_seed` selects the noise of the measurements; `progress` shows a bar
     with the current step (None: if standard error is a terminal).
     """
-    state = _nominal(target) if chip.nominal else _searched(chip, target, trial_seed, progress)
+    before: dict[str, Array] = {}
+    if chip.nominal:
+        state = _nominal(target)
+    else:
+        state, before = _searched(chip, target, options, trial_seed, progress)
     return CalibrationResult(
         target=target,
         chip_identifier=chip.identifier,
@@ -66,20 +89,75 @@ def calibrate(
         success=state.success,
         residuals=state.residuals,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        options=options,
+        before=before,
     )
 
 
-def _searched(chip: Chip, target: CalibrationTarget, trial_seed: int, progress: bool | None) -> State:
-    bench, state = Bench(chip, trial_seed), initial_state(target)
-    with tqdm(STEPS, disable=None if progress is None else not progress, leave=False) as bar:
+def steps(options: CalibrationOptions) -> list[tuple[str, Step]]:
+    """Return names and functions of the steps that a calibration with these options takes."""
+    chosen = [*STEPS, *(REFINEMENT if options.refine else ())]
+    left_out = {"gain"} if options.gain == "raw" else set()
+    left_out |= set() if options.equalize_dac else {"synapse DAC"}
+    return [step for step in chosen if step[0] not in left_out]
+
+
+def _searched(
+    chip: Chip, target: CalibrationTarget, options: CalibrationOptions, trial_seed: int, progress: bool | None
+) -> tuple[State, dict[str, Array]]:
+    """Run all steps, then measure what remains and what there was before."""
+    bench, start = Bench(chip, trial_seed), initial_state(target)
+    state = start
+    if options.gain == "raw":
+        codes = np.clip(np.rint(target.per_circuit("i_synin_gm")), 0, MAX_CAPMEM_CODE)
+        state = state.with_neurons(i_bias_gm_exc=codes, i_bias_gm_inh=codes)
+    with tqdm(
+        [*steps(options), ("check", None)], disable=None if progress is None else not progress, leave=False
+    ) as bar:
         for name, step in bar:
             bar.set_description(f"Calibrating {chip.identifier}: {name}")
-            state = step(bench, state)
-    # what only some of the steps use is left as a new configuration has it
-    off = np.zeros(CIRCUITS, dtype=np.bool_)
-    neurons = replace(state.neurons, enable_threshold=off, enable_offset=off, i_offset=np.zeros(CIRCUITS))
-    return replace(state, neurons=neurons)
+            if step is not None:
+                state = step(bench, state)
+                continue
+            # what only some of the steps use is left as a new configuration has it
+            off = np.zeros(CIRCUITS, dtype=np.bool_)
+            idle = replace(state.neurons, enable_threshold=off, enable_offset=off, i_offset=np.zeros(CIRCUITS))
+            state = replace(state, neurons=idle)
+            dac = replace(state.common, synapse_dac_bias=start.common.synapse_dac_bias)
+            before = _measured(survey(bench, replace(start, common=dac), cadc=start.common, inputs=False))
+            state = _checked(state, _measured(survey(bench, state)))
+    return state, before
 
+
+def _measured(deviations: dict[str, Array]) -> dict[str, Array]:
+    """Deviations with inf for what could not be measured."""
+    return {name: np.where(np.isfinite(value), value, np.inf) for name, value in deviations.items()}
+
+
+def _checked(state: State, residuals: dict[str, Array]) -> State:
+    """Take over the measured residuals; a circuit beyond a tolerance did not succeed."""
+    for name, residual in residuals.items():
+        success = state.success.get(name)
+        if success is not None and name in TOLERANCES:
+            success = success & (np.abs(residual) <= TOLERANCES[name])
+            state = state.judged(name, residual, success)
+        else:  # says something about several quantities at a time, or was not calibrated
+            state = replace(state, residuals={**state.residuals, name: residual})
+    return state
+
+
+TOLERANCES = {
+    "cadc": CHANNEL_TOLERANCE,
+    "leak": POTENTIAL_TOLERANCE,
+    "reset": POTENTIAL_TOLERANCE,
+    "threshold": THRESHOLD_TOLERANCE,
+    "tau_mem": TIME_TOLERANCE,
+    "tau_syn_exc": TIME_TOLERANCE,
+    "tau_syn_inh": TIME_TOLERANCE,
+    "gain_exc": GAIN_TOLERANCE,
+    "gain_inh": GAIN_TOLERANCE,
+}
+"""Residuals up to which a circuit succeeds, LSB or relative."""
 
 _QUANTITY = {
     "v_leak": "leak",

@@ -16,7 +16,7 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.calibration.errors import CalibrationError
+from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.pickled import UnreadablePickleError
 from hxtorch.calibration.result import CalibrationResult
 from hxtorch.calibration.targets import RANGES, CalibrationTarget
@@ -32,7 +33,7 @@ from hxtorch.twin import CommonConfig, ConfigError, NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
 
 FORMAT = "hxtorch calibration"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _HEADER = "header.json"
 _HEADER_LIMIT = 65_536  # bytes
@@ -106,6 +107,7 @@ def _pack(result: CalibrationResult) -> bytes:
     arrays |= {f"common/{name}": getattr(result.common, name) for name in _COMMON_ARRAYS}
     arrays |= {f"success/{name}": value for name, value in result.success.items()}
     arrays |= {f"residuals/{name}": value for name, value in result.residuals.items()}
+    arrays |= {f"before/{name}": value for name, value in result.before.items()}
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -113,6 +115,7 @@ def _pack(result: CalibrationResult) -> bytes:
         "chip_identifier": result.chip_identifier,
         "date": result.date,
         "target": target,
+        "options": asdict(result.options),
         "refractory_clock_scale": list(result.common.refractory_clock_scale),
     }
     buffer = io.BytesIO()
@@ -252,6 +255,19 @@ def _take(
     return array
 
 
+def _group(arrays: dict[str, NDArray[Any]], group: str, kind: np.dtype[Any]) -> dict[str, NDArray[Any]]:
+    """Remove all arrays of a group, by the name of their quantity."""
+    names = [name.removeprefix(f"{group}/") for name in arrays if name.startswith(f"{group}/")]
+    return {name: _take(arrays, f"{group}/{name}", kind, finite=False) for name in names}
+
+
+def _options(header: dict[str, Any]) -> CalibrationOptions:
+    given = header.get("options")
+    if not isinstance(given, dict) or set(given) != {item.name for item in fields(CalibrationOptions)}:
+        raise _UnfitError("its header has no complete options.")
+    return CalibrationOptions(**given)
+
+
 def _text(header: dict[str, Any], name: str) -> str:
     value = header.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= 1000:
@@ -273,10 +289,8 @@ def _result(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Calibrat
         for item in fields(NeuronConfig)
     }
     common: dict[str, Any] = {name: _take(arrays, f"common/{name}", *kind) for name, kind in _COMMON_ARRAYS.items()}
-    quantities = [name.removeprefix("success/") for name in arrays if name.startswith("success/")]
-    success = {name: _take(arrays, f"success/{name}", _BOOL) for name in quantities}
-    measured = [name for name in quantities if f"residuals/{name}" in arrays or name != "vendor"]
-    residuals = {name: _take(arrays, f"residuals/{name}", _FLOAT, finite=False) for name in measured}
+    success = _group(arrays, "success", _BOOL)
+    residuals, before = _group(arrays, "residuals", _FLOAT), _group(arrays, "before", _FLOAT)
     if arrays:
         raise _UnfitError(f"it holds unknown arrays, for example {next(iter(arrays))!r}.")
     return CalibrationResult(
@@ -288,6 +302,8 @@ def _result(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Calibrat
         residuals=residuals,
         date=_text(header, "date"),
         version=version,
+        options=_options(header),
+        before=before,
     )
 
 

@@ -148,6 +148,13 @@ def spiking(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> BoolAr
     return np.asarray(2 * np.count_nonzero(fired, axis=0) >= entries)
 
 
+def peak_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:
+    """Level that one sample in two hundred exceeds: where firing neurons turn round."""
+    recording = bench.run(neurons, common, entries=16, runtime=SRAM_RUNTIME)
+    halves = [np.sort(value, axis=0) for _, value in _halves(recording)]
+    return np.concatenate([half[-(1 + len(half) // 200)] for half in halves]).astype(np.float64)
+
+
 def mean_response(
     bench: Bench, neurons: NeuronConfig, common: CommonConfig, stimulus: Stimulus, settling: float
 ) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ Array = NDArray[np.float64]
 
 TIME_TOLERANCE = 0.15  # relative; CapMem cells alone move a time constant by 3 % from run to run
 POTENTIAL_TOLERANCE = 5.0  # LSB; a single run knows a potential to about 1.3 LSB
+THRESHOLD_TOLERANCE = 8.0  # LSB, CALIX-T; the peak of a quick rise is a little above the threshold
 TAU_THRESHOLD = 10.0  # µs, membrane time constant while the threshold is searched
 RECOVERY = 20.0  # LSB
 PUSHED_CODES = 60.0  # codes of v_leak that a constant current replaces where v_leak does not reach
@@ -48,8 +50,11 @@ def _moved(v_reset: Array, by: Array) -> Array:
     return np.clip(np.rint(v_reset + by / facts.RESET_SLOPE.value), 0, MAX_CAPMEM_CODE)
 
 
-def calibrate_tau_mem(bench: Bench, state: State) -> State:
-    """Search i_bias_leak: the membrane decays back to a high leak after commanded resets to a low one."""
+def tau_mem_meter(bench: Bench, state: State) -> Callable[[Array], Array]:
+    """Return a function that measures membrane time constants (µs) for i_bias_leak codes.
+
+    The membrane decays back to a high leak after commanded resets to a low one.
+    """
     counter, clock, scales = refractory_registers(np.full(CIRCUITS, 2.0))
     held = float(2.0 ** (scales[0] + 1) * counter[0] / facts.CHIP_CLOCK.value)
     common = replace(state.common, refractory_clock_scale=scales)
@@ -72,8 +77,14 @@ def calibrate_tau_mem(bench: Bench, state: State) -> State:
 
         return decay_times(run, target)
 
+    return measure
+
+
+def calibrate_tau_mem(bench: Bench, state: State) -> State:
+    """Search i_bias_leak for the time constant of the membrane."""
     result = predict(
-        measure, state.neurons.i_bias_leak, target, Response(-1.0, logarithmic=True, significant=0.15),
+        tau_mem_meter(bench, state), state.neurons.i_bias_leak, state.target.per_circuit("tau_mem"),
+        Response(-1.0, logarithmic=True, significant=0.15),
         runs=5, average=3, tolerance=TIME_TOLERANCE, low=1,
     )  # fmt: skip
     return state.found("tau_mem", "i_bias_leak", result)
@@ -92,14 +103,22 @@ def calibrate_leak(bench: Bench, state: State) -> State:
     return state.found("leak", "v_leak", result)
 
 
-def calibrate_reset(bench: Bench, state: State) -> State:
-    """Search v_reset for the plateau that the membrane holds during a long refractory time."""
+def reset_meter(bench: Bench, state: State) -> Callable[[Array], Array]:
+    """Return a function that measures reset potentials (LSB) for v_reset codes.
+
+    They are the plateau that the membrane holds during a long refractory time.
+    """
     counter, clock, scales = refractory_registers(np.full(CIRCUITS, 100.0))
     common = replace(state.common, refractory_clock_scale=scales)
     neurons = replace(quiet(state), refractory_counter=counter, refractory_clock=clock)
+    return lambda codes: reset_level(bench, replace(neurons, v_reset=codes), common)
+
+
+def calibrate_reset(bench: Bench, state: State) -> State:
+    """Search v_reset for the reset potential."""
     result = predict(
-        lambda codes: reset_level(bench, replace(neurons, v_reset=codes), common),
-        state.neurons.v_reset, state.target.per_circuit("reset"), Response(facts.RESET_SLOPE.value),
+        reset_meter(bench, state), state.neurons.v_reset, state.target.per_circuit("reset"),
+        Response(facts.RESET_SLOPE.value),
         runs=6, average=4, tolerance=POTENTIAL_TOLERANCE,
     )  # fmt: skip
     return state.found("reset", "v_reset", result)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hxtorch.calibration.measure import Bench, rest_level
 from hxtorch.calibration.state import State
+from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin import process as facts
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
 
@@ -25,6 +26,12 @@ def _test_levels(bench: Bench, state: State) -> tuple[Array, Array]:
         rest_level(bench, state.neurons, replace(state.common, cadc_test_voltage=code)) for code in TEST_CODES
     )
     return low, high
+
+
+def middle_level(bench: Bench, common: CommonConfig) -> Array:
+    """Deviation (LSB) of the readings of a voltage in the middle from what it should read."""
+    connected = replace(common, cadc_test_voltage=sum(TEST_CODES) / 2)
+    return rest_level(bench, NeuronConfig(), connected) - MIDDLE
 
 
 def _per_quadrant(values: Array) -> Array:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch._html import details, facts, note, strip, table
+from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
@@ -16,15 +17,19 @@ VERSION = 2
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
 
 
+TRIM = 0.05  # of the circuits at each end, which do not count for spreads (CALIX-T)
+
+
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:
     """Registers of a calibrated chip, and how well its circuits met the target.
 
     * `neurons`, `common`: registers of all 512 circuits and of the chip; thresholds are not enabled.
     * `success`: quantity -> (512,), whether a circuit met the target.
-    * `residuals`: quantity -> (512,), what remained: CADC LSB for potentials and `cadc`, codes for
-      `i_shift_exc` and `i_shift_inh`, relative for all others. A measured value with its noise; inf for
-      circuits that could not be measured.
+    * `residuals`: quantity -> (512,), how far circuits are from the target: CADC LSB for potentials and
+      `cadc`, codes for `i_shift_exc` and `i_shift_inh`, relative for all others. Measured values with their
+      noise; inf for circuits that could not be measured.
+    * `before`: the same with nominal codes, as far as it was measured; the leak without synaptic inputs.
     * `chip_identifier`: the chip; `date`: when (ISO 8601, UTC); `version`: of the calibration's steps.
     """
 
@@ -36,6 +41,8 @@ class CalibrationResult:
     residuals: dict[str, NDArray[np.float64]]
     date: str
     version: int = VERSION
+    options: CalibrationOptions = field(default_factory=CalibrationOptions)
+    before: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def failed(self) -> NDArray[np.int64]:
@@ -67,8 +74,20 @@ class CalibrationResult:
             + strip(places),
         )
 
+    @property
+    def spread_ratio(self) -> dict[str, float]:
+        """Per quantity: spread of the residuals after over that before, without 5 % at each end (chip.md 4.3)."""
+        return {name: spread(self.residuals[name]) / spread(values) for name, values in self.before.items()}
+
     def __repr__(self) -> str:
         return (
             f"CalibrationResult(chip={self.chip_identifier!r}, date={self.date!r}, "
             f"{CIRCUITS - self.failed.size} of {CIRCUITS} circuits met the target)"
         )
+
+
+def spread(values: NDArray[np.float64]) -> float:
+    """Return the standard deviation of the finite values without `TRIM` at each end; nan for less than ten."""
+    finite = np.sort(values[np.isfinite(values)])
+    cut = int(TRIM * finite.size)
+    return float(finite[cut : finite.size - cut].std()) if finite.size >= 10 else float("nan")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -55,10 +55,11 @@ def _register(name: str, codes: Array) -> dict[str, Any]:
 # --- Time constants -----------------------------------------------------------------------------------------
 
 
-def calibrate_tau_syn(bench: Bench, state: State, sign: Sign) -> State:
-    """Search i_bias_tau: the synaptic line itself is read while it decays after events.
+def tau_syn_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], Array]:
+    """Return a function that measures synaptic time constants (µs) for i_bias_tau codes.
 
-    Gain, DAC bias and capacitance are set to their defaults meanwhile, which gives a good signal.
+    The synaptic line itself is read while it decays after events. Gain, DAC bias and capacitance are set to
+    their defaults meanwhile, which gives a good signal.
     """
     gm, dac = np.full(CIRCUITS, facts.GM_REFERENCE.value), facts.DAC_REFERENCE.value
     full = np.full(CIRCUITS, MAX_CAPACITANCE_CODE, dtype=np.int64)
@@ -84,8 +85,15 @@ def calibrate_tau_syn(bench: Bench, state: State, sign: Sign) -> State:
 
         return decay_times(run, target)
 
+    return measure
+
+
+def calibrate_tau_syn(bench: Bench, state: State, sign: Sign) -> State:
+    """Search i_bias_tau for the time constant of one of the synaptic inputs."""
+    register = f"i_bias_tau_{sign}"
     result = predict(
-        measure, getattr(state.neurons, register), target, Response(-1.0, logarithmic=True, significant=0.15),
+        tau_syn_meter(bench, state, sign), getattr(state.neurons, register),
+        state.target.per_circuit(f"tau_syn_{sign}"), Response(-1.0, logarithmic=True, significant=0.15),
         runs=5, average=3, tolerance=TIME_TOLERANCE, low=1,
     )  # fmt: skip
     return state.found(f"tau_syn_{sign}", register, result)
@@ -129,32 +137,36 @@ def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> St
 # --- Gains --------------------------------------------------------------------------------------------------
 
 
-def calibrate_gain(bench: Bench, state: State) -> State:
-    """Search i_bias_gm of both inputs for the response of the median excitatory input at the target's code.
+def gain_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], Array]:
+    """Return a function that measures the response of an input for i_bias_gm codes.
 
-    The response is the area of a PSP; weights of several synapses share in it, so that their own deviations
-    average out.
+    The response is the area of a PSP, in terms of the drive (LSB/µs) of weight 1; weights of several synapses
+    share in it, so that their own deviations average out.
     """
-    requested = state.target.per_circuit("i_synin_gm")
-    trains = {sign: _train(state, sign) for sign in SIGNS}
+    neurons, events, scale, settling = _train(state, sign)
 
-    def response(sign: Sign, codes: Array) -> Array:
-        neurons, events, scale, settling = trains[sign]
+    def response(codes: Array) -> Array:
         configured = replace(neurons, **_register(f"i_bias_gm_{sign}", codes))
         deflection = mean_response(bench, configured, state.common, events, settling)
         return np.asarray(deflection * scale * (1 if sign == "exc" else -1))
 
-    at_request = np.stack([response(sign, np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)) for sign in SIGNS])
-    per_code = np.median(at_request[0] / requested)
-    goal = per_code * requested
-    for sign, seen in zip(SIGNS, at_request, strict=True):
-        register = f"i_bias_gm_{sign}"
+    return response
+
+
+def calibrate_gain(bench: Bench, state: State) -> State:
+    """Search i_bias_gm of both inputs for the response of the median excitatory input at the target's code."""
+    requested = state.target.per_circuit("i_synin_gm")
+    meters = {sign: gain_meter(bench, state, sign) for sign in SIGNS}
+    codes = np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)
+    at_request = {sign: meter(codes) for sign, meter in meters.items()}
+    goal = np.median(at_request["exc"] / requested) * requested
+    for sign, meter in meters.items():
         result = predict(
-            partial(response, sign), requested * goal / np.maximum(seen, 1e-3), goal,
+            meter, requested * goal / np.maximum(at_request[sign], 1e-3), goal,
             Response(1.0, logarithmic=True, significant=0.15),
             runs=6, average=5, tolerance=GAIN_TOLERANCE, low=1,
         )  # fmt: skip
-        state = state.found(f"gain_{sign}", register, result)
+        state = state.found(f"gain_{sign}", f"i_bias_gm_{sign}", result)
     return state
 
 

@@ -59,7 +59,10 @@ def plot_die(die: Die, *, figure: Figure | None = None) -> Figure:
 
 
 def plot_calibration(result: CalibrationResult, *, figure: Figure | None = None) -> Figure:
-    """What remained after a calibration: residuals by quantity, and the circuits that missed the target."""
+    """What remained after a calibration: residuals by quantity, and the circuits that missed the target.
+
+    Grey outlines are the residuals before, with nominal codes; values beyond their outer percent are not shown.
+    """
     names = list(result.residuals)
     columns = 3
     rows = -(-len(names) // columns)
@@ -72,8 +75,16 @@ def plot_calibration(result: CalibrationResult, *, figure: Figure | None = None)
             values = result.residuals[name] * factor
             passed = result.success.get(name, np.ones(CIRCUITS, dtype=bool))
             finite = np.isfinite(values)
-            edges = np.histogram_bin_edges(values[finite], bins=40) if finite.any() else np.linspace(-1, 1, 41)
+            before = result.before.get(name, np.empty(0)) * factor
+            before = before[np.isfinite(before)]
+            shown = np.concatenate(
+                [values[finite], np.clip(before, *np.percentile(before, [1, 99]))]
+                if before.size
+                else [values[finite]]
+            )
+            edges = np.histogram_bin_edges(shown, bins=40) if shown.size else np.linspace(-1, 1, 41)
             bins = [float(edge) for edge in edges]
+            axes.hist(before, bins=bins, histtype="step", color=style.INPUT)
             axes.hist(values[finite & passed], bins=bins, color=style.CHIP)
             axes.hist(values[finite & ~passed], bins=bins, color=style.SPIKE)
             axes.set_title(f"{name}: {int((~passed).sum())} off")

@@ -1,0 +1,146 @@
+"""What a calibration reached, quantity by quantity, next to the limits that the vendor's tests accept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hxtorch.calibration.result import CalibrationResult, spread
+
+UNITS = {
+    "cadc": "LSB",
+    "leak": "LSB",
+    "reset": "LSB",
+    "threshold": "LSB",
+    "i_shift_exc": "code",
+    "i_shift_inh": "code",
+}
+RATIO_LIMITS = {  # chip.md 4.3: spread after over before
+    "leak": 0.3,
+    "reset": 0.2,
+    "threshold": 0.35,
+    "tau_mem": 0.45,
+    "tau_syn_exc": 0.2,
+    "tau_syn_inh": 0.2,
+}
+CADC_LIMIT = 3.0  # LSB, largest spread
+RATE_BAND = (-0.10, 0.15)  # of leak-over-threshold rates, relative
+RATE_LIMIT = 0.9  # part of the circuits inside of the band
+SUCCESS_LIMIT = 0.95  # part of the circuits
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity: spread of the residuals `before` and `after` and their `ratio` (nan where not measured).
+
+    `unit` is "LSB", "code" or "" for relative values, `mean` the mean residual after, `failed` the number of
+    circuits that missed the target, `limit` the largest ratio that is accepted (nan: none).
+    """
+
+    quantity: str
+    unit: str
+    before: float
+    after: float
+    ratio: float
+    mean: float
+    failed: int
+    limit: float
+
+
+def rows(result: CalibrationResult) -> list[Row]:
+    """One row per quantity with residuals, in the order of their measurement."""
+    found = []
+    for name, residual in result.residuals.items():
+        before = spread(result.before[name]) if name in result.before else float("nan")
+        finite = residual[np.isfinite(residual)]
+        failed = int(np.count_nonzero(~result.success[name])) if name in result.success else 0
+        after = spread(residual)
+        found.append(
+            Row(
+                quantity=name,
+                unit=UNITS.get(name, ""),
+                before=before,
+                after=after,
+                ratio=after / before if before else float("nan"),
+                mean=float(finite.mean()) if finite.size else float("nan"),
+                failed=failed,
+                limit=RATIO_LIMITS.get(name, float("nan")),
+            )
+        )
+    return found
+
+
+def rates_in_band(result: CalibrationResult) -> float:
+    """Part of the circuits whose leak-over-threshold rate is within -10/+15 %; nan where none was measured."""
+    rate = result.residuals.get("rate")
+    if rate is None or not np.any(np.isfinite(rate)):
+        return float("nan")
+    measured = rate[np.isfinite(rate)]
+    return float(np.mean((measured > RATE_BAND[0]) & (measured < RATE_BAND[1])))
+
+
+def shortcomings(result: CalibrationResult) -> list[str]:
+    """Limits of chip.md 4.3 that a calibration misses, in words; empty if it meets all."""
+    missed = [
+        f"{row.quantity}: spread ratio {row.ratio:.2f}, accepted below {row.limit:g}"
+        for row in rows(result)
+        if row.ratio >= row.limit
+    ]
+    cadc = next((row.after for row in rows(result) if row.quantity == "cadc"), 0.0)
+    if cadc >= CADC_LIMIT:
+        missed.append(f"cadc: spread {cadc:.1f} LSB, accepted below {CADC_LIMIT:g}")
+    rates = rates_in_band(result)
+    if rates < RATE_LIMIT:
+        missed.append(f"rate: {rates:.0%} of the circuits in the band, accepted from {RATE_LIMIT:.0%}")
+    succeeded = 1 - result.failed.size / 512
+    if succeeded <= SUCCESS_LIMIT:
+        missed.append(f"success: {succeeded:.1%} of the circuits, accepted above {SUCCESS_LIMIT:.0%}")
+    return missed
+
+
+def table(result: CalibrationResult) -> str:
+    """Lay out `rows` for people."""
+    head = (
+        f"{'quantity':<16}{'unit':>5}{'before':>10}{'after':>10}{'ratio':>8}{'limit':>7}{'mean':>10}{'failed':>8}"
+    )
+    lines = [head]
+    for row in rows(result):
+        limit = f"{row.limit:g}" if np.isfinite(row.limit) else ""
+        ratio = f"{row.ratio:.3f}" if np.isfinite(row.ratio) else ""
+        lines.append(
+            f"{row.quantity:<16}{row.unit:>5}{_number(row.before, row.unit):>10}{_number(row.after, row.unit):>10}"
+            f"{ratio:>8}{limit:>7}{_number(row.mean, row.unit):>10}{row.failed:>8}"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float, unit: str) -> str:
+    if not np.isfinite(value):
+        return ""
+    return f"{value:.2f}" if unit else f"{value:.1%}"
+
+
+def as_data(result: CalibrationResult) -> dict[str, Any]:
+    """Return everything that a script may want to know, as plain values (JSON-ready but for nan)."""
+    listed = rows(result)
+    return {
+        "chip": result.chip_identifier,
+        "date": result.date,
+        "version": result.version,
+        "circuits": 512,
+        "failed": result.failed.tolist(),
+        "residuals": {
+            row.quantity: {
+                "unit": row.unit or "relative",
+                "mean": row.mean,
+                "spread": row.after,
+                "failed": row.failed,
+            }
+            for row in listed
+        },
+        "spread_ratio": {row.quantity: row.ratio for row in listed if row.quantity in result.before},
+        "rates_in_band": rates_in_band(result),
+        "shortcomings": shortcomings(result),
+    }
