@@ -1,0 +1,47 @@
+"""Where the kernels find parameters, options and states: names for the rows of their arrays.
+
+A lane is one neuron of one batch entry; (T, B, N) arrays are seen as (T, B*N).
+"""
+
+from __future__ import annotations
+
+# Rows of the parameters (PARAMETERS, period): lane m reads column m modulo the period.
+LEAK = 0
+DECAY = 1  # of the synaptic current per step, 1 - dt/tau_syn
+GAIN = 2  # dt/c
+CONDUCTANCE = 3  # g
+THRESHOLD = 4
+RESET = 5
+EXP_GAIN = 6  # g D
+EXP_SLOPE = 7  # D
+EXP_THRESHOLD = 8  # v_T
+ADAPT_DECAY = 9  # 1 - dt/tau_w
+ADAPT_PULL = 10  # dt/tau_w a
+ADAPT_STEP = 11  # b
+REFRACTORY = 12  # steps
+PARAMETERS = 13
+
+# Entries of the options, 0 or 1.
+LEAKY = 0
+FIRE = 1
+EXPONENTIAL = 2
+ADAPTATION = 3
+REFRACTORY_PERIOD = 4
+METHOD = 5  # number of the surrogate gradient
+REST_IS_LEAK = 6
+OPTIONS = 7
+
+# Rows of the state between two steps (STATES, lanes).
+V = 0
+I = 1  # noqa: E741
+W = 2
+WAIT = 3
+Z = 4
+STATES = 5
+
+# Bits of the marks that the forward pass leaves for the backward pass.
+SPIKED = 1  # above threshold, or spiked on the chip
+CLAMPED = 2  # within the refractory period
+
+BLOCK = 512  # lanes that are integrated together: their states stay in the first-level cache
+BATCH_BLOCK = 8  # batch entries that share one pass over recurrent weights

@@ -1,0 +1,55 @@
+"""Derivatives of the surrogate gradients, as `hxtorch.snn.functional.surrogate` lists them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin.kernels import kernel
+
+F32 = NDArray[np.float32]
+
+SUPERSPIKE = 0
+SIGMOID = 1
+ARCTAN = 2
+TRIANGULAR = 3
+MULTI_GAUSSIAN = 4
+STRAIGHT_THROUGH = 5
+
+# Constants of the multi-Gaussian (Yin, Corradi & Bohte 2021).
+HEIGHT, WIDENING, DAMPING = np.float32(0.15), np.float32(6.0), np.float32(0.5)
+ONE, HALF, ZERO = np.float32(1), np.float32(0.5), np.float32(0)
+HALF_PI = np.float32(np.pi / 2)
+INV_SQRT_2PI = np.float32(1 / np.sqrt(2 * np.pi))
+
+
+@kernel(fastmath={"contract", "arcp", "nsz"})
+def derivative(method: int, alpha: np.float32, v: F32, threshold: F32, out: F32) -> None:
+    """Write the surrogate derivative at ``v - threshold`` into `out`, each (n,)."""
+    n = out.shape[0]
+    if method == SUPERSPIKE:
+        for k in range(n):
+            root = ONE / (alpha * abs(v[k] - threshold[k]) + ONE)
+            out[k] = root * root
+    elif method == SIGMOID:
+        for k in range(n):
+            # with the negative argument, exp cannot overflow
+            e = np.exp(-abs(alpha * (v[k] - threshold[k])))
+            out[k] = alpha * e / ((ONE + e) * (ONE + e))
+    elif method == ARCTAN:
+        for k in range(n):
+            u = HALF_PI * alpha * (v[k] - threshold[k])
+            out[k] = HALF * alpha / (ONE + u * u)
+    elif method == TRIANGULAR:
+        for k in range(n):
+            out[k] = max(ONE - alpha * abs(v[k] - threshold[k]), ZERO)
+    elif method == MULTI_GAUSSIAN:
+        for k in range(n):
+            u = alpha * (v[k] - threshold[k])
+            left, right = (u + ONE) / WIDENING, (u - ONE) / WIDENING
+            sides = np.exp(-HALF * left * left) + np.exp(-HALF * right * right)
+            centre = (ONE + HEIGHT) * np.exp(-HALF * u * u)
+            out[k] = DAMPING * alpha * INV_SQRT_2PI * (centre - HEIGHT / WIDENING * sides)
+    else:
+        for k in range(n):
+            out[k] = ONE

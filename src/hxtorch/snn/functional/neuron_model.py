@@ -1,0 +1,94 @@
+r"""What the integrators compute, as data: the parts of the neuron model, measured values, and states.
+
+Current-based leaky integrate-and-fire neurons with optional refractory period, exponential term, adaptation
+and recurrent synapses. Forward Euler with step ``dt``; x is the sum of the weighted input spikes, Theta the
+Heaviside function:
+
+    dv = dt/c (i + g (leak - v) + g D exp((v - v_T)/D) - w)
+    i <- i (1 - dt/tau_syn) + x + R z
+    v <- v + dv
+    z  = Theta(v - threshold)
+    w <- w (1 - dt/tau_w) + dt/tau_w a (v - leak) + b z
+    v <- reset where z = 1
+
+The membrane sees the current of the step before: an input at step t moves the membrane first at t + 1, and
+so does a spike of the step before through the recurrent weights R. The reset carries no gradient. Within the
+refractory period the membrane stays at reset and no spike leaves. Values measured on the chip take the place
+of v and z as soon as these are computed (`inject`), while gradients pass through the equations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hxtorch.snn.parameter import Value
+
+# All values are numbers or tensors that broadcast against (B, N); times are in seconds.
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """Leak and synaptic current. `g` is the leak conductance c/tau_mem; without `leaky` there is none."""
+
+    leak: Value
+    tau_syn: Value
+    c: Value
+    g: Value = 1.0
+    leaky: bool = True
+
+
+@dataclass(frozen=True)
+class Firing:
+    """Threshold, reset and surrogate gradient; it clamps `refractory_steps` after a spike.
+
+    `method` is a name in `surrogate.SURROGATES`, `alpha` its steepness.
+    """
+
+    threshold: Value
+    reset: Value
+    method: str = "superspike"
+    alpha: float = 50.0
+    refractory_steps: Value | None = None
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Spike initiation of the adaptive exponential neuron: `slope` D and `threshold` v_T."""
+
+    slope: Value
+    threshold: Value
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Adaptation current: time constant `tau`, subthreshold strength a, spike-triggered increment b."""
+
+    tau: Value
+    subthreshold: Value = 0.0
+    increment: Value = 0.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Values from the chip, each (T', B, N) or None."""
+
+    membrane: Tensor | None = None
+    spikes: Tensor | None = None
+    adaptation: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class States:
+    """State at the end of every step, each (T, B, N). `spikes` and `adaptation` may be None.
+
+    `last` is what `integrate` takes as `state` to go on from here: (5, B, N) with membrane, current,
+    adaptation, remaining refractory steps and spikes of the last step.
+    """
+
+    membrane: Tensor
+    current: Tensor
+    spikes: Tensor | None = None
+    adaptation: Tensor | None = None
+    last: Tensor | None = None

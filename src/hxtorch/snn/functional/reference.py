@@ -1,0 +1,121 @@
+"""The neuron equations of `neuron_model`, step by step in plain torch: any device and dtype, any derivative."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hxtorch.snn.functional.injection import fit_steps, inject
+from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
+from hxtorch.snn.functional.surrogate import threshold as spike_function
+from hxtorch.snn.parameter import Value
+
+
+def integrate_reference(
+    input: Tensor,
+    membrane: Membrane,
+    firing: Firing | None = None,
+    exponential: Exponential | None = None,
+    adaptation: Adaptation | None = None,
+    measured: Measured | None = None,
+    dt: float = 1e-6,
+    *,
+    recurrent: Tensor | None = None,
+    state: Tensor | None = None,
+) -> States:
+    """Integrate neurons over `input` (T, B, N); arguments as in `integrate`."""
+    measured = measured or Measured()
+    v_chip = steps_of(measured.membrane, input)
+    z_chip = steps_of(measured.spikes, input, repeat_last=False)
+    w_chip = steps_of(measured.adaptation, input)
+
+    decay_syn = 1 - dt / membrane.tau_syn
+    dt_c = dt / membrane.c
+    if state is None:
+        rest = membrane.leak if membrane.leaky or adaptation else 0.0
+        v = torch.zeros_like(input[0]) + rest
+        i = w = refractory = z = torch.zeros_like(v)
+    else:
+        v, i, w, refractory, z = state.unbind(0)
+    reset = torch.as_tensor(firing.reset).to(v) if firing else v
+
+    membranes, currents, spikes, adaptations = [], [], [], []
+    # Indexing input[t] in the loop would make the backward pass quadratic in the number of steps.
+    for t, x in enumerate(input.unbind(0)):
+        if recurrent is not None:
+            x = x + torch.nn.functional.linear(z, recurrent)
+        drive = i
+        if membrane.leaky:
+            drive = drive + _times(membrane.g, membrane.leak - v)
+        if exponential:
+            slope = exponential.slope
+            drive = drive + membrane.g * slope * torch.exp((v - exponential.threshold) / slope)
+        if adaptation:
+            drive = drive - w
+        dv = dt_c * drive
+
+        i = i * decay_syn + x
+        v = v + dv
+        if v_chip:
+            v = inject(v, v_chip[t])
+
+        if firing:
+            z = spike_function(v - firing.threshold, firing.method, firing.alpha)
+            if z_chip:
+                z = inject(z, z_chip[t])
+        if adaptation:
+            decay = dt / adaptation.tau
+            w = w * (1 - decay) + decay * adaptation.subthreshold * (v - membrane.leak)
+            if firing:
+                w = w + adaptation.increment * z
+            if w_chip:
+                w = inject(w, w_chip[t])
+        if firing:
+            if not v_chip:
+                v = torch.where(z.bool(), reset, v)
+            if firing.refractory_steps is not None:
+                clamped = refractory > 0
+                v = torch.where(clamped, reset, v)
+                if v_chip:
+                    v = inject(v, v_chip[t])
+                z = torch.where(clamped, 0.0, z)
+                if z_chip:
+                    z = inject(z, z_chip[t])
+                fired = z.detach()
+                waiting = torch.relu(refractory - clamped.to(v.dtype))
+                refractory = (1 - fired) * waiting + fired * firing.refractory_steps
+            spikes.append(z)
+
+        membranes.append(v)
+        currents.append(i)
+        adaptations.append(w)
+
+    return States(
+        membrane=torch.stack(membranes),
+        current=torch.stack(currents),
+        spikes=torch.stack(spikes) if firing else None,
+        adaptation=torch.stack(adaptations) if adaptation else None,
+        last=torch.stack([v, i, w, refractory, z]),
+    )
+
+
+def steps_of(measured: Tensor | None, input: Tensor, repeat_last: bool = True) -> tuple[Tensor, ...]:
+    """Rows of a measured trace, one per time step of the input; nothing if there is no trace."""
+    fitted = fit_measured(measured, input, repeat_last)
+    return () if fitted is None else fitted.unbind(0)
+
+
+def fit_measured(measured: Tensor | None, input: Tensor, repeat_last: bool = True) -> Tensor | None:
+    """A measured trace with the time steps of the input. Another batch or size: ValueError."""
+    if measured is None:
+        return None
+    if measured.shape[1:] != input.shape[1:]:
+        raise ValueError(
+            f"The data of the chip has shape {tuple(measured.shape)}, "
+            f"but the input has {tuple(input.shape)} (time, batch, neuron)."
+        )
+    return fit_steps(measured, input, repeat_last)
+
+
+def _times(factor: Value, value: Tensor) -> Tensor:
+    return value if isinstance(factor, (int, float)) and factor == 1 else factor * value
