@@ -238,7 +238,7 @@ def test_synapse_initialisation():
         ({"trace_scale": float("nan")}, ValueError, "NaN"),
         ({"interpolation_mode": "cubic"}, RuntimeError, "Mode 'cubic' is not supported yet"),
         ({"cadc_time_shift": 0.5}, TypeError, "whole number"),
-        ({"method": "sigmoid"}, ValueError, "Threshold function 'sigmoid'"),
+        ({"method": "heaviside"}, ValueError, "Threshold function 'heaviside'"),
     ],
 )
 def test_bad_settings_are_refused_at_construction(settings, error, message):

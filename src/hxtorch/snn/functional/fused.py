@@ -36,7 +36,7 @@ Options = tuple[int, ...]
 
 
 class Forward(NamedTuple):
-    """What the forward pass computes: states (T, B, N), `last` (5, B, N), and what backward needs."""
+    """What the forward pass computes: states (T, B, N), `last` (4, B, N), and what backward needs."""
 
     membrane: Tensor
     current: Tensor
@@ -71,7 +71,7 @@ def integrate_fused(
         int(state is None and (membrane.leaky or adaptation is not None)),
     )
     alpha = firing.alpha if firing else 0.0
-    chip = (None, None, None)
+    chip: tuple[Tensor | None, ...] = (None, None, None)
     if measured is not None:
         chip = (
             fit_measured(measured.membrane, input),
@@ -79,10 +79,11 @@ def integrate_fused(
             fit_measured(measured.adaptation, input) if adaptation else None,
         )
     if torch.compiler.is_compiling():
-        arguments = (input, parameters, recurrent, state, *chip, list(options), float(alpha))
-        v, i, z, w, last = torch.ops.hxtorch.integrate(*arguments)[:5]
+        operator = torch.ops.hxtorch.integrate
+        v, i, z, w, last = operator(input, parameters, recurrent, state, *chip, list(options), float(alpha))[:5]
     else:
-        v, i, z, w, last = _Integrate.apply(input, parameters, recurrent, state, chip, options, alpha)
+        arguments = (input, parameters, recurrent, state, chip, options, alpha)
+        v, i, z, w, last = _Integrate.apply(*arguments)  # type: ignore[no-untyped-call]
     return States(v, i, z if firing else None, w if adaptation else None, last)
 
 
@@ -121,7 +122,9 @@ def pack(values: tuple[Value, ...], input: Tensor) -> Tensor:
     if not tensors:
         return _pack_numbers(values)
     _, entries, size = input.shape
-    shape: tuple[int, ...] = torch.broadcast_shapes((1,), *(tensor.shape for tensor in tensors))
+    shape: tuple[int, ...] = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+        (1,), *(tensor.shape for tensor in tensors)
+    )
     if len(shape) > 2 or any(have not in (1, need) for have, need in zip(shape[::-1], (size, entries))):
         raise ValueError(f"Parameters of shape {shape} do not fit neurons (batch, neuron) of {(entries, size)}.")
     if len(shape) == 2 and shape[0] == 1:
@@ -298,9 +301,7 @@ def run_backward(
     of_recurrent = None
     if needs[2]:
         assert spikes is not None
-        first = torch.from_numpy(start[at.Z]).reshape(1, entries, size)
-        sources = torch.cat([first, spikes[:-1]]).reshape(-1, size)
-        of_recurrent = grad_x.reshape(-1, size).T @ sources
+        of_recurrent = grad_x.reshape(-1, size).T @ spikes.reshape(-1, size)
     return grad_x, of_parameters, of_recurrent, grad_state if needs[3] else None
 
 
@@ -319,4 +320,4 @@ def _lanes(tensor: Tensor | None, lanes: int) -> NDArray[np.float32]:
     """A tensor (K, B, N) as an array (K, B*N)."""
     if tensor is None:
         return NOTHING
-    return tensor.detach().contiguous().numpy().reshape(-1, lanes)  # type: ignore[no-any-return]
+    return tensor.detach().contiguous().numpy().reshape(-1, lanes)

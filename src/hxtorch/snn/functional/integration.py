@@ -56,8 +56,8 @@ def integrate(
     """Integrate neurons over the weighted input spikes `input` (T, B, N); equations in `neuron_model`.
 
     Without `firing` the neurons do not spike. Values of `measured` replace those of the model; a measured
-    membrane has been reset on the chip, so it is not reset again. `recurrent` (N, N) are the weights from the
-    spikes of one step to the inputs of the next, [to, from]. `state` (5, B, N) continues from
+    membrane has been reset on the chip, so it is not reset again. `recurrent` (N, N) are the weights of synapses
+    among the neurons, [to, from]; they add to the input of the step of the spike. `state` (4, B, N) continues from
     `States.last`; without it neurons start at rest.
 
     float32 on the CPU is computed by fused kernels, forward and backward; everything else, and everything
@@ -80,7 +80,7 @@ def _check(input: Tensor, firing: Firing | None, recurrent: Tensor | None, state
         raise ValueError(f"The recurrent weights have shape {tuple(recurrent.shape)}, expected ({size}, {size}).")
     if recurrent is not None and firing is None:
         raise ValueError("Recurrent weights need neurons that fire: give `firing`.")
-    if state is not None and state.shape != (5, *input.shape[1:]):
+    if state is not None and state.shape != (4, *input.shape[1:]):
         raise ValueError(
-            f"The state has shape {tuple(state.shape)}, expected {(5, *input.shape[1:])}, as `States.last` has."
+            f"The state has shape {tuple(state.shape)}, expected {(4, *input.shape[1:])}, as `States.last` has."
         )

@@ -5,15 +5,14 @@ and recurrent synapses. Forward Euler with step ``dt``; x is the sum of the weig
 Heaviside function:
 
     dv = dt/c (i + g (leak - v) + g D exp((v - v_T)/D) - w)
-    i <- i (1 - dt/tau_syn) + x + R z
     v <- v + dv
     z  = Theta(v - threshold)
     w <- w (1 - dt/tau_w) + dt/tau_w a (v - leak) + b z
     v <- reset where z = 1
+    i <- i (1 - dt/tau_syn) + x + R z
 
 The membrane sees the current of the step before: an input at step t moves the membrane first at t + 1, and
-so does a spike of the step before through the recurrent weights R. The reset carries no gradient. Within the
-refractory period the membrane stays at reset and no spike leaves. Values measured on the chip take the place
+so does a spike at step t through the recurrent weights R. The reset carries no gradient. Within the refractory period the membrane stays at reset and no spike leaves. Values measured on the chip take the place
 of v and z as soon as these are computed (`inject`), while gradients pass through the equations.
 """
 
@@ -83,8 +82,8 @@ class Measured:
 class States:
     """State at the end of every step, each (T, B, N). `spikes` and `adaptation` may be None.
 
-    `last` is what `integrate` takes as `state` to go on from here: (5, B, N) with membrane, current,
-    adaptation, remaining refractory steps and spikes of the last step.
+    `last` is what `integrate` takes as `state` to go on from here: (4, B, N) with membrane, current,
+    adaptation and remaining refractory steps.
     """
 
     membrane: Tensor

@@ -34,16 +34,14 @@ def integrate_reference(
     if state is None:
         rest = membrane.leak if membrane.leaky or adaptation else 0.0
         v = torch.zeros_like(input[0]) + rest
-        i = w = refractory = z = torch.zeros_like(v)
+        i = w = refractory = torch.zeros_like(v)
     else:
-        v, i, w, refractory, z = state.unbind(0)
+        v, i, w, refractory = state.unbind(0)
     reset = torch.as_tensor(firing.reset).to(v) if firing else v
 
     membranes, currents, spikes, adaptations = [], [], [], []
     # Indexing input[t] in the loop would make the backward pass quadratic in the number of steps.
     for t, x in enumerate(input.unbind(0)):
-        if recurrent is not None:
-            x = x + torch.nn.functional.linear(z, recurrent)
         drive = i
         if membrane.leaky:
             drive = drive + _times(membrane.g, membrane.leak - v)
@@ -54,7 +52,6 @@ def integrate_reference(
             drive = drive - w
         dv = dt_c * drive
 
-        i = i * decay_syn + x
         v = v + dv
         if v_chip:
             v = inject(v, v_chip[t])
@@ -85,6 +82,9 @@ def integrate_reference(
                 waiting = torch.relu(refractory - clamped.to(v.dtype))
                 refractory = (1 - fired) * waiting + fired * firing.refractory_steps
             spikes.append(z)
+            if recurrent is not None:
+                x = x + torch.nn.functional.linear(z, recurrent)
+        i = i * decay_syn + x
 
         membranes.append(v)
         currents.append(i)
@@ -95,7 +95,7 @@ def integrate_reference(
         current=torch.stack(currents),
         spikes=torch.stack(spikes) if firing else None,
         adaptation=torch.stack(adaptations) if adaptation else None,
-        last=torch.stack([v, i, w, refractory, z]),
+        last=torch.stack([v, i, w, refractory]),
     )
 
 

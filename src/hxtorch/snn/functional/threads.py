@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -71,7 +72,7 @@ def _share_in_pool(work: Work, bounds: list[int]) -> None:
         if _pool is None or _pool[:2] != (os.getpid(), len(bounds) - 2):
             _pool = (os.getpid(), len(bounds) - 2, ThreadPoolExecutor(len(bounds) - 2, "hxtorch"))
         pool = _pool[2]
-    futures = [pool.submit(work, begin, end) for begin, end in zip(bounds[1:-1], bounds[2:])]
+    futures = [pool.submit(work, begin, end) for begin, end in pairwise(bounds[1:])]
     work(bounds[0], bounds[1])
     for future in futures:
         future.result()

@@ -18,7 +18,7 @@ ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY, at.ADAPT_PULL, at.ADAPT_ST
 PARAMETERS = at.PARAMETERS
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD, METHOD = at.REFRACTORY_PERIOD, at.METHOD
-V, I, W, Z = at.V, at.I, at.W, at.Z
+V, CURRENT, W = at.V, at.CURRENT, at.W
 SPIKED, CLAMPED = at.SPIKED, at.CLAMPED
 BLOCK, BATCH_BLOCK = at.BLOCK, at.BATCH_BLOCK
 ZERO = np.float32(0)
@@ -87,7 +87,7 @@ def propagate_lanes(
     width = min(block, end - begin)
     p_all = np.empty((PARAMETERS, width), np.float32)
     g_all = np.empty((PARAMETERS, width), np.float32)
-    s_all = np.empty((8, width), np.float32)
+    s_all = np.empty((7, width), np.float32)
     mark_all = np.empty(width, np.uint8)
 
     for m0 in range(begin, end, block):
@@ -102,18 +102,16 @@ def propagate_lanes(
             for j in range(PARAMETERS):
                 gp[j, :] = ZERO
         gv, gi, gw, gz = s_all[0, :n], s_all[1, :n], s_all[2, :n], s_all[3, :n]
-        s, d, e, back = s_all[4, :n], s_all[5, :n], s_all[6, :n], s_all[7, :n]
+        s, d, e = s_all[4, :n], s_all[5, :n], s_all[6, :n]
         mark = mark_all[:n]
         if grad_last.shape[0] > 0:
             gv[:] = grad_last[V, m0:m1]
-            gi[:] = grad_last[I, m0:m1]
+            gi[:] = grad_last[CURRENT, m0:m1]
             gw[:] = grad_last[W, m0:m1]
-            back[:] = grad_last[Z, m0:m1]
         else:
             gv[:] = ZERO
             gi[:] = ZERO
             gw[:] = ZERO
-            back[:] = ZERO
 
         for t in range(steps - 1, -1, -1):
             if grad_v.shape[0] > 0:
@@ -126,12 +124,14 @@ def propagate_lanes(
                     gi[k] += r[k]
             if fire:
                 before = pre[t, m0:m1]
+                if size > 0:
+                    multiply_dense(gi, recurrent, gz)
+                else:
+                    gz[:] = ZERO
                 if grad_z.shape[0] > 0:
                     r = grad_z[t, m0:m1]
                     for k in range(n):
-                        gz[k] = back[k] + r[k]
-                else:
-                    gz[:] = back
+                        gz[k] += r[k]
                 if marks.shape[0] > 0:
                     mark[:] = marks[t, m0:m1]
                 else:
@@ -193,8 +193,6 @@ def propagate_lanes(
             out = grad_x[t, m0:m1]
             for k in range(n):
                 out[k] = gi[k]
-            if size > 0:
-                multiply_dense(gi, recurrent, back)
             # the membrane moved by gain * drive
             for k in range(n):
                 d[k] = gv[k] * gain[k]
@@ -205,7 +203,7 @@ def propagate_lanes(
                     for k in range(n):
                         e[k] = np.exp((v_old[k] - start[k]) / slope[k])
                 if trained:
-                    i_old = out_i[t - 1, m0:m1] if t > 0 else state[I, m0:m1]
+                    i_old = out_i[t - 1, m0:m1] if t > 0 else state[CURRENT, m0:m1]
                     r = gp[DECAY]
                     for k in range(n):
                         r[k] += gi[k] * i_old[k]
@@ -252,12 +250,9 @@ def propagate_lanes(
                 keep = p[ADAPT_DECAY]
                 for k in range(n):
                     gw[k] = gw[k] * keep[k] - d[k]
-            if size == 0 and t == steps - 1:
-                back[:] = ZERO
 
         grad_state[V, m0:m1] = gv
-        grad_state[I, m0:m1] = gi
+        grad_state[CURRENT, m0:m1] = gi
         grad_state[W, m0:m1] = gw
-        grad_state[Z, m0:m1] = back
         if trained:
             grad_parameters[:, m0:m1] = gp

@@ -21,7 +21,7 @@ ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY, at.ADAPT_PULL, at.ADAPT_ST
 REFRACTORY, PARAMETERS = at.REFRACTORY, at.PARAMETERS
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD = at.REFRACTORY_PERIOD
-V, I, W, WAIT, Z = at.V, at.I, at.W, at.WAIT, at.Z
+V, CURRENT, W, WAIT = at.V, at.CURRENT, at.W, at.WAIT
 SPIKED, CLAMPED = at.SPIKED, at.CLAMPED
 BLOCK, BATCH_BLOCK = at.BLOCK, at.BATCH_BLOCK
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -106,24 +106,14 @@ def integrate_lanes(
         leak, decay, gain, g = p[LEAK], p[DECAY], p[GAIN], p[CONDUCTANCE]
         threshold, reset = p[THRESHOLD], p[RESET]
         d = drive_all[:n]
-        v, i, w = state_all[V, :n], state_all[I, :n], state_all[W, :n]
-        wait, z = state_all[WAIT, :n], state_all[Z, :n]
+        v, i, w = state_all[V, :n], state_all[CURRENT, :n], state_all[W, :n]
+        wait, z = state_all[WAIT, :n], state_all[4, :n]
         v[:] = state[V, m0:m1]
-        i[:] = state[I, m0:m1]
+        i[:] = state[CURRENT, m0:m1]
         w[:] = state[W, m0:m1]
         wait[:] = state[WAIT, m0:m1]
-        z[:] = state[Z, m0:m1]
 
         for t in range(steps):
-            row = x[t, m0:m1]
-            if size > 0:
-                total = x_all[:n]
-                for k in range(n):
-                    total[k] = ZERO
-                add_recurrent(z, recurrent, total)
-                for k in range(n):
-                    total[k] = row[k] + total[k]
-                row = total
             if leaky:
                 for k in range(n):
                     d[k] = i[k] + g[k] * (leak[k] - v[k])
@@ -139,10 +129,6 @@ def integrate_lanes(
                     d[k] = d[k] - w[k]
             for k in range(n):
                 v[k] = v[k] + gain[k] * d[k]
-            for k in range(n):
-                i[k] = i[k] * decay[k] + row[k]
-            if out_i.shape[0] > 0:
-                out_i[t, m0:m1] = i
             if v_chip.shape[0] > 0:
                 v[:] = v_chip[t, m0:m1]
             if out_pre.shape[0] > 0:
@@ -186,13 +172,25 @@ def integrate_lanes(
                         wait[k] = pause[k] if z[k] != ZERO else left
                 if out_z.shape[0] > 0:
                     out_z[t, m0:m1] = z
+            row = x[t, m0:m1]
+            if size > 0:
+                total = x_all[:n]
+                for k in range(n):
+                    total[k] = ZERO
+                add_recurrent(z, recurrent, total)
+                for k in range(n):
+                    total[k] = row[k] + total[k]
+                row = total
+            for k in range(n):
+                i[k] = i[k] * decay[k] + row[k]
+            if out_i.shape[0] > 0:
+                out_i[t, m0:m1] = i
             if out_v.shape[0] > 0:
                 out_v[t, m0:m1] = v
             if out_w.shape[0] > 0:
                 out_w[t, m0:m1] = w
 
         last[V, m0:m1] = v
-        last[I, m0:m1] = i
+        last[CURRENT, m0:m1] = i
         last[W, m0:m1] = w
         last[WAIT, m0:m1] = wait
-        last[Z, m0:m1] = z

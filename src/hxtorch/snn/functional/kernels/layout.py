@@ -33,11 +33,10 @@ OPTIONS = 7
 
 # Rows of the state between two steps (STATES, lanes).
 V = 0
-I = 1  # noqa: E741
+CURRENT = 1
 W = 2
 WAIT = 3
-Z = 4
-STATES = 5
+STATES = 4
 
 # Bits of the marks that the forward pass leaves for the backward pass.
 SPIKED = 1  # above threshold, or spiked on the chip
