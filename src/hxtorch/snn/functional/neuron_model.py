@@ -12,7 +12,8 @@ Heaviside function:
     i <- i (1 - dt/tau_syn) + x + R z
 
 The membrane sees the current of the step before: an input at step t moves the membrane first at t + 1, and
-so does a spike at step t through the recurrent weights R. The reset carries no gradient. Within the refractory period the membrane stays at reset and no spike leaves. Values measured on the chip take the place
+so does a spike at step t through the recurrent weights R. The reset carries no gradient. Within the
+refractory period the membrane stays at reset and no spike leaves. Values measured on the chip take the place
 of v and z as soon as these are computed (`inject`), while gradients pass through the equations.
 """
 
