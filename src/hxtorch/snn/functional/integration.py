@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-
-import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.fused import integrate_fused
+from hxtorch.snn.functional.mode import fused_applies
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
 from hxtorch.snn.functional.reference import integrate_reference
 from hxtorch.snn.functional.surrogate import surrogate
-
-_reference_only: ContextVar[bool] = ContextVar("reference_only", default=False)
-
-
-@contextmanager
-def reference_numerics() -> Iterator[None]:
-    """Within this context everything is computed in plain torch, for example for second derivatives.
-
-    >>> with reference_numerics():
-    ...     run(experiment, None)
-    """
-    token = _reference_only.set(True)
-    try:
-        yield
-    finally:
-        _reference_only.reset(token)
-
-
-def fused_applies(*tensors: Tensor) -> bool:
-    """Whether the kernels can take these tensors: float32 on the CPU, outside of transforms of `torch.func`."""
-    if not all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors):
-        return False
-    # torch.compile cannot see the variable, and turns the transforms into plain calls itself.
-    return torch.compiler.is_compiling() or not (
-        _reference_only.get() or torch._C._are_functorch_transforms_active()
-    )
 
 
 def integrate(

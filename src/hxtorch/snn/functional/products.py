@@ -1,0 +1,128 @@
+"""Synaptic products that use what spikes are: few, and 0 or 1.
+
+`spike_linear` sums the weights of the spikes instead of multiplying by all inputs, where that is faster, and
+gives what the dense product gives, but for the order of summation. The gradient of the weights is summed from
+the spikes in the same way; the gradient of the spikes is a dense product, because every silent neuron has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
+from hxtorch.snn.functional.spikes import SpikeIndex, index_of
+from hxtorch.snn.functional.threads import share
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Time of products per element in nanoseconds of one processor, measured by `benchmarks/products.py`.
+
+    Constants, not measurements of the running program: which product is taken, and with it the order of
+    summation, must not depend on the load of the machine.
+    """
+
+    dense: float = 0.0125  # per row, input and output of a dense product
+    sum: float = 0.075  # per spike and output of a sum of weights
+    row: float = 0.35  # per row and output of such a sum
+    scatter: float = 0.10  # per spike and output of a gradient of weights
+    count: float = 0.15  # per row and input, to make the index
+    call: float = 15_000.0  # of any sparse product, in comparison to a dense one
+
+
+COSTS = Costs()
+PARALLEL_FROM = 200_000  # additions
+
+
+def prefers_index(spikes: Tensor, outputs: int) -> bool:
+    """Whether looking for spikes can pay: it cannot for small products."""
+    rows = spikes.numel() // spikes.shape[-1]
+    return COSTS.dense * spikes.numel() * outputs > COSTS.count * spikes.numel() + COSTS.row * rows * outputs
+
+
+def prefers_sum(index: SpikeIndex, outputs: int) -> bool:
+    """Whether the sum over spikes is faster than the dense product."""
+    sparse = COSTS.call + COSTS.sum * len(index.columns) * outputs + COSTS.row * index.rows * outputs
+    return sparse < COSTS.dense * index.rows * index.size * outputs
+
+
+def prefers_scatter(index: SpikeIndex, outputs: int) -> bool:
+    """Whether the gradient of weights is faster from the spikes than by the dense product."""
+    sparse = COSTS.call + COSTS.scatter * len(index.columns) * outputs
+    return sparse < COSTS.dense * index.rows * index.size * outputs
+
+
+def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
+    """``spikes @ weight.T`` for float32 on the CPU: (..., in) and (out, in) give (..., out)."""
+    outputs = weight.shape[0]
+    index = index_of(spikes) if prefers_index(spikes, outputs) else None
+    if index is None or not (prefers_sum(index, outputs) or prefers_scatter(index, outputs)):
+        return torch.nn.functional.linear(spikes, weight)
+    return _SpikeLinear.apply(spikes, weight, index)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _SpikeLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, index: SpikeIndex) -> Tensor:
+        ctx.index, ctx.shape = index, spikes.shape
+        needs_spikes, needs_weight, _ = ctx.needs_input_grad
+        ctx.save_for_backward(
+            weight if needs_spikes else None,
+            spikes if needs_weight and not prefers_scatter(index, weight.shape[0]) else None,
+        )
+        ctx.outputs = weight.shape[0]
+        if not prefers_sum(index, weight.shape[0]):
+            return torch.nn.functional.linear(spikes, weight)
+        return sum_weights(index, weight).view(*spikes.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "The sparse product has no second derivative. Compute within "
+                "hxtorch.snn.functional.reference_numerics()."
+            )
+        (grad,) = grads
+        weight, spikes = ctx.saved_tensors
+        flat = grad.reshape(-1, ctx.outputs)
+        of_spikes = (flat @ weight).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        of_weight = None
+        if ctx.needs_input_grad[1]:
+            if spikes is None:
+                of_weight = sum_gradients(ctx.index, flat)
+            else:
+                of_weight = flat.T @ spikes.reshape(-1, ctx.index.size)
+        return of_spikes, of_weight, None
+
+
+def sum_weights(index: SpikeIndex, weight: Tensor) -> Tensor:
+    """Sum of the weights (out, in) of the spikes of each row: (rows, out)."""
+    outputs = weight.shape[0]
+    columns = weight.detach().T.contiguous().numpy()
+    out = torch.empty((index.rows, outputs))
+    array = out.numpy()
+    share(
+        lambda begin, end: sum_rows(index.start, index.columns, columns, array, begin, end),
+        index.rows,
+        parallel=(len(index.columns) + index.rows) * outputs >= PARALLEL_FROM,
+    )
+    return out
+
+
+def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
+    """``grad.T @ spikes`` for `grad` (rows, out): (out, in)."""
+    outputs = grad.shape[1]
+    array = grad.contiguous().numpy()
+    out = np.empty((index.size, outputs), np.float32)
+    share(
+        lambda begin, end: scatter_rows(index.start, index.columns, array, out, begin, end),
+        outputs,
+        parallel=len(index.columns) * outputs >= PARALLEL_FROM,
+        multiple=16,
+    )
+    return torch.from_numpy(out).T
