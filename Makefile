@@ -1,6 +1,7 @@
 # make demo       the introduction's network on a virtual chip, figures in out/
 # make test       what CI runs: lint, format, types, tests
 # make test-long  tests that take minutes
+# make test-libraries  NIR graphs written by norse, snnTorch and sinabs, in an environment of their own
 # make bench      times of mock mode and the twin
 # make images     the pictures of README and docs
 #
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PACKAGE := $(VENV)/.package-installed
 TOOLS := $(VENV)/.tools-installed
 
-.PHONY: install demo test test-long bench images clean
+.PHONY: install demo test test-long test-libraries bench images clean
 .DEFAULT_GOAL := demo
 
 install: $(TOOLS)
@@ -46,6 +47,15 @@ test: $(TOOLS)
 test-long: $(TOOLS)
 	@# pytest exits with 5 where no test is marked so
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS) || test $$? -eq 5
+
+# sinabs asks for an older nir than the other two write with; it works with the new one.
+LIBRARIES := .venv-libraries
+test-libraries:
+	@test -x $(LIBRARIES)/bin/python || $(PYTHON) -m venv $(LIBRARIES)
+	@$(LIBRARIES)/bin/python -m pip install -qq -c constraints.txt $(PIP_ARGS) -e . pytest hypothesis torch
+	@$(LIBRARIES)/bin/python -m pip install -qq $(PIP_ARGS) norse snntorch sinabs
+	@$(LIBRARIES)/bin/python -m pip install -qq -c constraints.txt --no-deps $(PIP_ARGS) nir nirtorch==2.6 torch
+	$(LIBRARIES)/bin/python -m pytest tests/nir
 
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py

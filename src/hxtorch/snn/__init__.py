@@ -22,9 +22,13 @@ from hxtorch.snn.parameter import (
     MixedHXModelParameter,
     ModelParameter,
 )
+from hxtorch.snn.utils.from_nir import ConversionConfig, from_nir
+from hxtorch.snn.utils.nir_data import from_nir_data, to_nir_data
+from hxtorch.snn.utils.to_nir import to_nir
 
 __all__ = [
     "BatchDropout",
+    "ConversionConfig",
     "ExecutionInfo",
     "ExecutionInstance",
     "Experiment",
@@ -45,6 +49,10 @@ __all__ = [
     "Synapse",
     "SynapseHandle",
     "TensorHandle",
+    "from_nir",
+    "from_nir_data",
     "morphology",
     "run",
+    "to_nir",
+    "to_nir_data",
 ]

@@ -11,6 +11,7 @@ from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, GraphBuilder
 from hxtorch.snn.handle import Handle
+from hxtorch.snn.last_run import LastRun, remember
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.steps import compute_step
 
@@ -49,6 +50,7 @@ class Experiment:
         self.inter_batch_entry_routing_disabled = True
         self._calls = GraphBuilder()
         self._plans: PlanCache | None = None
+        self.last_run: LastRun | None = None
         self._default_execution_instance: ExecutionInstance | None = None
 
     @property
@@ -103,6 +105,7 @@ class Experiment:
         self.clear_calls()
         self._default_execution_instance = None
         self._plans = None
+        self.last_run = None
 
     def get_hw_results(
         self, runtime: int | None, *, trial_seed: int | None = None
@@ -154,6 +157,7 @@ def run(experiment: Experiment, runtime: int | None, *, trial_seed: int | None =
         if not experiment.mock:
             hw_map, info = experiment._run_on_chip(graph, steps, trial_seed)
         _fill_handles(graph, hw_map)
+        experiment.last_run = remember(graph, info)
     finally:
         experiment.clear_calls()
     return info

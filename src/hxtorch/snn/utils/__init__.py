@@ -1,0 +1,1 @@
+"""Helpers around networks: exchange formats, calibration files, dynamic range."""

@@ -1,0 +1,260 @@
+"""Reading a NIR graph: nested graphs are unfolded, and everything linear between two populations is one matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import nir
+
+Matrix = NDArray[np.float64]
+
+SPIKING = ("CubaLIF", "LIF", "IF", "Threshold")
+SILENT = ("CubaLI", "LI", "I")
+LINEAR = ("Linear", "Affine", "Scale", "Flatten")
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """Weights from one population to another: ``weight`` (target, source), made of the nodes `names`."""
+
+    source: str
+    target: str
+    weight: Matrix
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FlatGraph:
+    """A NIR graph as populations and what connects them.
+
+    * `inputs`: name -> shape. `neurons`: name -> NIR node. `sizes`: name -> number of neurons or inputs.
+    * `bias`: constant input (target,) of neurons that have one.
+    """
+
+    inputs: dict[str, tuple[int, ...]]
+    neurons: dict[str, Any]
+    sizes: dict[str, int]
+    connections: tuple[Connection, ...]
+    bias: dict[str, Matrix]
+
+
+def import_nir() -> Any:
+    """The package `nir`; ImportError that says how to get it."""
+    try:
+        import nir
+    except ImportError as error:
+        raise ImportError("NIR needs the package nir. Install it: pip install 'hxtorch[nir]'") from error
+    return nir
+
+
+def kind(node: Any) -> str:
+    """Name of a node's primitive."""
+    return type(node).__name__
+
+
+def flatten(graph: nir.NIRGraph) -> FlatGraph:
+    """Unfold a graph. What the chip cannot do raises NotImplementedError that names node and reason."""
+    nodes, edges = _unfolded(graph)
+    unknown = {name: kind(node) for name, node in nodes.items() if kind(node) not in _KNOWN}
+    if unknown:
+        named = ", ".join(f"{name!r} ({text})" for name, text in unknown.items())
+        raise NotImplementedError(
+            f"The chip has nothing for the nodes {named}. Known: {', '.join(sorted(_KNOWN))}. "
+            "Convolutions and pooling can be written as Linear."
+        )
+    reader = _Reader(nodes, edges)
+    inputs = {name: _shape(node) for name, node in nodes.items() if kind(node) == "Input"}
+    neurons = {name: node for name, node in nodes.items() if kind(node) in (*SPIKING, *SILENT)}
+    if not inputs:
+        raise ValueError("The graph has no Input. Add one, so that spikes can be sent.")
+    sizes = {name: math.prod(shape) for name, shape in inputs.items()}
+    connections: list[Connection] = []
+    bias: dict[str, Matrix] = {}
+    sizes |= reader.sizes_of(neurons, sizes)
+    for name, node in neurons.items():
+        terms, constant = reader.incoming(name)
+        for term in _merged(terms):
+            weight = np.eye(sizes[name]) if term.weight is None else term.weight
+            if weight.shape != (sizes[name], sizes[term.source]):
+                raise ValueError(
+                    f"{name!r} ({kind(node)}) has {sizes[name]} neurons and {term.source!r} {sizes[term.source]}, "
+                    f"but the weights between them have shape {weight.shape}."
+                )
+            connections.append(Connection(term.source, name, weight, term.names))
+        if constant is not None and np.any(constant):
+            bias[name] = np.broadcast_to(constant, (sizes[name],)).copy()
+    for name in nodes:
+        if kind(nodes[name]) == "Output":
+            reader.check_output(name)
+    return FlatGraph(inputs, neurons, sizes, tuple(connections), bias)
+
+
+_KNOWN = frozenset((*SPIKING, *SILENT, *LINEAR, "Input", "Output"))
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    (value,) = node.input_type.values()
+    shape = tuple(int(n) for n in np.atleast_1d(np.asarray(value)))
+    return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape  # writers may count a batch of one
+
+
+def _unfolded(graph: nir.NIRGraph, prefix: str = "") -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Nodes and edges without nested graphs; their own inputs and outputs are contracted."""
+    nodes: dict[str, Any] = {}
+    edges = [(prefix + a, prefix + b) for a, b in dict.fromkeys(map(tuple, graph.edges))]
+    for name, node in graph.nodes.items():
+        if kind(node) != "NIRGraph":
+            nodes[prefix + name] = node
+            continue
+        inner, inner_edges = _unfolded(node, f"{prefix}{name}.")
+        entries = [key for key in node.nodes if kind(node.nodes[key]) == "Input"]
+        exits = [key for key in node.nodes if kind(node.nodes[key]) == "Output"]
+        edges = [(_port(a, prefix + name, exits), _port(b, prefix + name, entries)) for a, b in edges] + inner_edges
+        nodes |= inner
+        for key in (*entries, *exits):
+            port = f"{prefix}{name}.{key}"
+            before = [a for a, b in edges if b == port]
+            after = [b for a, b in edges if a == port]
+            edges = [(a, b) for a, b in edges if port not in (a, b)] + [(a, b) for a in before for b in after]
+            del nodes[port]
+    missing = sorted({name for edge in edges for name in edge} - set(nodes))
+    if missing:
+        raise ValueError(f"The graph has edges from or to {missing}, but no such nodes.")
+    return nodes, edges
+
+
+def _port(name: str, graph: str, ports: list[str]) -> str:
+    if name != graph:
+        return name
+    if len(ports) != 1:
+        raise NotImplementedError(
+            f"The nested graph {graph!r} has {len(ports)} ports of one kind, one is supported."
+        )
+    return f"{graph}.{ports[0]}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Term:
+    """What arrives from one population; no `weight` is the identity."""
+
+    source: str
+    weight: Matrix | None
+    names: tuple[str, ...]
+
+
+def _merged(terms: list[_Term]) -> list[_Term]:
+    """Parallel ways from one source are added."""
+    merged: dict[str, _Term] = {}
+    for term in terms:
+        other = merged.get(term.source)
+        if other is not None:
+            size = next((w.shape[0] for w in (term.weight, other.weight) if w is not None), None)
+            a, b = (np.eye(size or 1) if w is None else w for w in (other.weight, term.weight))
+            names = tuple(dict.fromkeys(other.names + term.names))
+            term = _Term(term.source, a + b if size else 2.0 * a, names)
+        merged[term.source] = term
+    return list(merged.values())
+
+
+class _Reader:
+    def __init__(self, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> None:
+        self._nodes = nodes
+        self._before: dict[str, list[str]] = {name: [] for name in nodes}
+        for a, b in edges:
+            self._before[b].append(a)
+
+    def incoming(self, name: str, inside: tuple[str, ...] = ()) -> tuple[list[_Term], Matrix | None]:
+        """What flows into a node: from which populations by which weights, and a constant."""
+        terms: list[_Term] = []
+        constant: Matrix | None = None
+        for before in self._before[name]:
+            node = self._nodes[before]
+            if kind(node) == "Input" or kind(node) in SPIKING:
+                terms.append(_Term(before, None, ()))
+                continue
+            if kind(node) not in LINEAR:
+                raise NotImplementedError(
+                    f"{before!r} ({kind(node)}) feeds {name!r}, but the chip sends spikes only. "
+                    "Put a spiking node between them, or read it as an Output."
+                )
+            if before in inside:
+                raise NotImplementedError(f"The linear nodes {inside} feed themselves without neurons in between.")
+            through, offset = self.incoming(before, (*inside, before))
+            matrix, bias = _linear(node)
+            for term in through:
+                terms.append(_Term(term.source, _product(matrix, term.weight, before), (*term.names, before)))
+            for part in (bias, None if offset is None else _product(matrix, offset, before)):
+                if part is not None:
+                    constant = part if constant is None else constant + part
+        return terms, constant
+
+    def sizes_of(self, neurons: dict[str, Any], inputs: dict[str, int]) -> dict[str, int]:
+        """Number of neurons of every population: from its parameters, else from what flows into it."""
+        sizes: dict[str, int] = {}
+        for _ in range(len(neurons) + 1):
+            for name, node in neurons.items():
+                if name in sizes:
+                    continue
+                own = max((np.asarray(value).size for value in _parameters(node).values()), default=1)
+                known = [own] if own > 1 else []
+                terms, constant = self.incoming(name)
+                known += [term.weight.shape[0] for term in terms if term.weight is not None]
+                known += [
+                    (sizes | inputs)[t.source] for t in terms if t.weight is None and t.source in sizes | inputs
+                ]
+                known += [constant.size] if constant is not None and constant.size > 1 else []
+                if known:
+                    sizes[name] = known[0]
+        missing = sorted(set(neurons) - set(sizes))
+        if missing:
+            raise ValueError(f"Nothing says how many neurons {missing} have, and nothing flows into them.")
+        return sizes
+
+    def check_output(self, name: str) -> None:
+        """NotImplementedError if an output is fed by something that the chip cannot read out."""
+        for before in self._before[name]:
+            node = self._nodes[before]
+            if kind(node) == "Flatten":
+                self.check_output(before)
+            elif kind(node) in LINEAR:
+                raise NotImplementedError(
+                    f"The output {name!r} reads {before!r} ({kind(node)}), but the chip records neurons only. "
+                    "Put a LI or CubaLI node in between."
+                )
+
+
+def _parameters(node: Any) -> dict[str, Any]:
+    return {
+        key: getattr(node, key)
+        for key in ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_reset", "v_threshold", "w_in", "threshold")
+        if getattr(node, key, None) is not None
+    }
+
+
+def _linear(node: Any) -> tuple[Matrix | None, Matrix | None]:
+    """Matrix (None: identity) and bias of a linear node."""
+    if kind(node) == "Flatten":
+        return None, None
+    if kind(node) == "Scale":
+        return np.diag(np.asarray(node.scale, dtype=np.float64).reshape(-1)), None
+    weight = np.asarray(node.weight, dtype=np.float64)
+    if weight.ndim != 2:
+        raise NotImplementedError(f"Weights of shape {weight.shape} are not supported, expected (out, in).")
+    bias = getattr(node, "bias", None)
+    return weight, None if bias is None else np.asarray(bias, dtype=np.float64).reshape(-1)
+
+
+def _product(matrix: Matrix | None, value: Matrix | None, name: str) -> Matrix | None:
+    if matrix is None or value is None:
+        return value if matrix is None else matrix
+    if matrix.shape[1] == 1 and value.shape[0] != 1:  # a Scale of one number for all
+        return float(matrix[0, 0]) * value
+    if matrix.shape[1] != value.shape[0]:
+        raise ValueError(f"{name!r} expects {matrix.shape[1]} values, but gets {value.shape[0]}.")
+    return matrix @ value
