@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench import neurons
 from decode import check_routing
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,8 @@ from hxtorch.mapping import (
     map_network,
     partition,
 )
+from hxtorch.twin.circuits import capacitance_of
+from hxtorch.twin.membranes import membrane_groups
 
 AUTO = {"structure": None}
 
@@ -37,18 +40,18 @@ def layered(inputs: int, sizes: list[int], recurrent: tuple[int, ...] = (), **op
     )
 
 
-def sparse(inputs: int, neurons: int, fan_in: int, seed: int = 0, recurrent: int = 0) -> Network:
+def sparse(inputs: int, count: int, fan_in: int, seed: int = 0, recurrent: int = 0) -> Network:
     """Every neuron hears `fan_in` random inputs, and `recurrent` random neurons."""
     rng = np.random.default_rng(seed)
     projections = []
-    for key, (pre, count, size) in enumerate(((0, fan_in, inputs), (1, recurrent, neurons))):
-        if count:
-            exists = np.zeros((neurons, size), dtype=bool)
+    for key, (pre, heard, size) in enumerate(((0, fan_in, inputs), (1, recurrent, count))):
+        if heard:
+            exists = np.zeros((count, size), dtype=bool)
             for row in exists:
-                row[rng.choice(size, count, replace=False)] = True
+                row[rng.choice(size, heard, replace=False)] = True
             projections.append(Projection(key, f"p{key}", pre, 1, Connections.of(exists)))
     return Network(
-        (InputPopulation(0, "input", inputs),), (NeuronPopulation(1, "cells", neurons),), tuple(projections)
+        (InputPopulation(0, "input", inputs),), (NeuronPopulation(1, "cells", count),), tuple(projections)
     )
 
 
@@ -86,6 +89,30 @@ def test_canonical_networks_route_by_themselves(network: Network, circuits: tupl
 def test_circuits_of_a_neuron(structure: Structure, places: list[list[int]]) -> None:
     mapping = check_routing(layered(100, [2], structure=structure))
     assert mapping.circuits[1].tolist() == places
+
+
+def test_a_group_has_the_membrane_of_one_circuit() -> None:
+    """Capacitance and leak of the group are those of the calibrated first circuit; nothing else joins."""
+    network = layered(300, [20, 30])
+    cells = replace(neurons(), membrane_capacitance=np.full(512, 40), enable_threshold=np.zeros(512, dtype=bool))
+    mapping = map_network(network)
+    joined = mapping.neurons(cells)
+    groups = membrane_groups(joined.connect_right, joined.connect_vertical)
+    for rows in mapping.circuits.values():
+        for circuits in rows:
+            members = np.flatnonzero(groups == groups[circuits[0]])
+            assert sorted(circuits) == members.tolist()
+            total = capacitance_of(joined.membrane_capacitance[members]).sum()
+            wanted = float(capacitance_of(np.array(40)))
+            conductance = joined.i_bias_leak[members][joined.enable_leak[members]].sum()
+            assert total / conductance == pytest.approx(wanted / cells.i_bias_leak[0])
+            np.testing.assert_allclose(joined.i_bias_gm_exc[members] / total, cells.i_bias_gm_exc[0] / wanted)
+            assert (
+                joined.enable_threshold[members].tolist().count(True) == 1 and joined.enable_threshold[circuits[0]]
+            )
+            assert abs(total - wanted) < 0.02  # pF: half a step of the switched capacitor
+    alone = np.setdiff1d(np.arange(512), np.concatenate([rows.reshape(-1) for rows in mapping.circuits.values()]))
+    assert (groups[alone] == alone).all()
 
 
 @st.composite
@@ -173,11 +200,9 @@ def test_sparse_recurrence_of_the_whole_chip() -> None:
 
 
 @settings(max_examples=6, deadline=None)
-@given(
-    inputs=st.integers(2, 600), neurons=st.integers(1, 300), density=st.floats(0.01, 0.1), seed=st.integers(0, 99)
-)
-def test_random_sparse_networks(inputs: int, neurons: int, density: float, seed: int) -> None:
-    check_routing(sparse(inputs, neurons, min(128, max(1, int(density * inputs))), seed))
+@given(st.integers(2, 600), st.integers(1, 300), st.floats(0.01, 0.1), st.integers(0, 99))
+def test_random_sparse_networks(inputs: int, count: int, density: float, seed: int) -> None:
+    check_routing(sparse(inputs, count, min(128, max(1, int(density * inputs))), seed))
 
 
 def test_parallel_rows_carry_large_weights() -> None:

@@ -1,26 +1,21 @@
 """Neurons of several circuits: switches, and registers with which the group behaves like one circuit.
 
 The first circuit of a group keeps its capacitor, leak, threshold and reset. The others, its helpers, lend
-their synaptic inputs: capacitance 0, smallest leak, no threshold (chip.md 1.5). What they cannot switch off,
-their intrinsic capacitance and smallest leak, is taken off the first circuit, so that the group has the time
-constant and the synaptic strength that each circuit was calibrated to.
+their synaptic inputs: capacitance 0, no leak, no threshold (chip.md 1.5). What they cannot switch off, their
+intrinsic capacitance, is taken off the first circuit, so that the group has the time constant and the
+synaptic strength to which each circuit was calibrated.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.mapping.errors import MappingError
 from hxtorch.twin.circuits import relative_capacitance
 from hxtorch.twin.config import NeuronConfig
 from hxtorch.twin.coordinates import COLUMNS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE
-
-SMALLEST_LEAK = 0.5
-"""Conductance, in codes, of a leak bias of 0: the circuit leaks a little even then."""
 
 
 def join_circuits(neurons: NeuronConfig, groups: list[NDArray[np.int64]]) -> NeuronConfig:
@@ -30,14 +25,15 @@ def join_circuits(neurons: NeuronConfig, groups: list[NDArray[np.int64]]) -> Neu
     """
     if not groups:
         return neurons
-    switches = [getattr(neurons, name, None) for name in ("connect_right", "connect_vertical")]
-    if switches[0] is None or switches[1] is None:
-        raise MappingError("This version of the chip cannot join circuits. Use one circuit per neuron.")
-    right, vertical = switches[0].copy(), switches[1].copy()
+    right, vertical = neurons.connect_right.copy(), neurons.connect_vertical.copy()
     capacitance = neurons.membrane_capacitance.copy()
     leak, gm_exc, gm_inh = (
         getattr(neurons, name).copy() for name in ("i_bias_leak", "i_bias_gm_exc", "i_bias_gm_inh")
     )
+    switches = {
+        name: getattr(neurons, name).copy()
+        for name in ("enable_leak", "enable_threshold", "enable_exponential", "enable_adaptation", "enable_offset")
+    }
     intrinsic = float(relative_capacitance(np.zeros(1))[0])
     slope = (float(relative_capacitance(np.full(1, MAX_CAPACITANCE_CODE))[0]) - intrinsic) / MAX_CAPACITANCE_CODE
     for circuits in groups:
@@ -51,19 +47,21 @@ def join_circuits(neurons: NeuronConfig, groups: list[NDArray[np.int64]]) -> Neu
         capacitance[helpers] = 0
         # what the coarse capacitance leaves over goes to the finer leak and synaptic bias currents
         ratio = (slope * capacitance[main] + circuits.shape[1] * intrinsic) / wanted
-        leak[main] = leak[main] * ratio - SMALLEST_LEAK * helpers.shape[1]
-        leak[helpers] = 0
+        leak[main] *= ratio
         for gm in (gm_exc, gm_inh):
             gm[circuits] *= ratio[:, None]
-    registers: dict[str, Any] = {
-        "connect_right": right,
-        "connect_vertical": vertical,
-        "membrane_capacitance": capacitance,
-        "i_bias_leak": np.clip(leak, 0, MAX_CAPMEM_CODE),
-        "i_bias_gm_exc": np.clip(gm_exc, 0, MAX_CAPMEM_CODE),
-        "i_bias_gm_inh": np.clip(gm_inh, 0, MAX_CAPMEM_CODE),
-    }
-    return replace(neurons, **registers)
+        for switch in switches.values():
+            switch[helpers] = False
+    return replace(
+        neurons,
+        connect_right=right,
+        connect_vertical=vertical,
+        membrane_capacitance=capacitance,
+        i_bias_leak=np.clip(leak, 0, MAX_CAPMEM_CODE),
+        i_bias_gm_exc=np.clip(gm_exc, 0, MAX_CAPMEM_CODE),
+        i_bias_gm_inh=np.clip(gm_inh, 0, MAX_CAPMEM_CODE),
+        **switches,
+    )
 
 
 def _connect(
