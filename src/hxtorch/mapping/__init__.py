@@ -12,12 +12,14 @@ from hxtorch.mapping.network import (
 )
 from hxtorch.mapping.partition import Member, Part, by_group, partition
 from hxtorch.mapping.placement import place
+from hxtorch.mapping.report import MappingReport, report
 
 __all__ = [
     "Connections",
     "InputPopulation",
     "Mapping",
     "MappingError",
+    "MappingReport",
     "Member",
     "Network",
     "NeuronPopulation",
@@ -29,4 +31,5 @@ __all__ = [
     "merge_events",
     "partition",
     "place",
+    "report",
 ]

@@ -239,7 +239,8 @@ def _part(network: Network, here: list[Member], earlier: dict[int, list[Member]]
                 inputs.append(replace(population, key=number[name]))  # type: ignore[arg-type]  # an input
             else:
                 part.forwarded[number[name]] = member
-                inputs.append(InputPopulation(number[name], f"the spikes of {population.name}", member.size))
+                some = "" if member.size == population.size else f" {member.start}-{member.stop - 1}"
+                inputs.append(InputPopulation(number[name], f"the spikes of {population.name}{some}", member.size))
         return number[name]
 
     for target in here:

@@ -7,6 +7,7 @@ figures are drawn for a dark screen.
 from hxtorch.plots.chips import plot_calibration, plot_die
 from hxtorch.plots.curves import TrainingCurves, plot_curves
 from hxtorch.plots.live import LiveFigure
+from hxtorch.plots.mapping import plot_mapping
 from hxtorch.plots.rasters import plot_raster
 from hxtorch.plots.recording import plot_traces
 from hxtorch.plots.style import house_style, new_figure, theme
@@ -25,6 +26,7 @@ __all__ = [
     "plot_curves",
     "plot_die",
     "plot_emulation",
+    "plot_mapping",
     "plot_raster",
     "plot_simulation",
     "plot_targets",

@@ -16,7 +16,7 @@ from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.steps import compute_step
 
 if TYPE_CHECKING:
-    from hxtorch.mapping import Mapping, Network
+    from hxtorch.mapping import Mapping, MappingReport, Network
     from hxtorch.snn.chip_plan import PlanCache
     from hxtorch.snn.modules.wrapper import HXModuleWrapper
 
@@ -72,6 +72,24 @@ class Experiment:
 
             self._plans = PlanCache()
         return self._plans
+
+    def mapping_report(self) -> MappingReport:
+        """How the network lies on the chip: the one called since the last run, else that of the last chip run.
+
+        Needs no chip, and works in mock mode before a run. Nothing called: ValueError; a network that does not
+        fit: `MappingError`.
+        """
+        from hxtorch.mapping import report
+
+        if len(self._calls):
+            graph = self.build_graph()
+            check_graph(graph)
+            plan = self.plans.plan_for(self, graph)
+        elif self.plans.last is not None:
+            plan = self.plans.last
+        else:
+            raise ValueError("There is nothing to report: call the modules of the network first.")
+        return report([(run.part, run.mapping) for run in plan.runs])
 
     def connect(
         self, module: HXBaseExperimentModule, input_handles: Iterable[Handle], output_handle: Handle | None = None
