@@ -54,7 +54,7 @@ def test_any_values_can_be_drawn(values, log):
     points = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
     assert len(points) == len(good)
     for x, y in points:
-        assert 0 <= x <= 640 and 0 <= y <= 190
+        assert 0 <= x <= 480 and 0 <= y <= 160
 
 
 def test_lines_are_where_their_values_say():

@@ -30,7 +30,7 @@ class Series:
 
 
 def lines(
-    series: Sequence[Series], x_label: str, y_label: str, width: int = 640, height: int = 190, log: bool = False
+    series: Sequence[Series], x_label: str, y_label: str, width: int = 480, height: int = 160, log: bool = False
 ) -> str:
     """Lines with axes, labels and a legend; not finite values are left out. `log`: logarithmic y axis."""
     curves = [_finite(item, log) for item in series]
@@ -54,8 +54,8 @@ def raster(
     end: float,
     y_label: str,
     x_label: str = "time / µs",
-    width: int = 640,
-    height: int = 150,
+    width: int = 480,
+    height: int = 130,
     colour: str = "",
 ) -> str:
     """Times of events, one row for each neuron, the first at the bottom; time from 0 to `end`."""
@@ -70,7 +70,7 @@ def raster(
     return _figure(frame.axes(x_label, y_label) + mark, width, height)
 
 
-def strip(values: ArrayLike, centre: float = 0.0, width: int = 640, row_height: int = 16, title: str = "") -> str:
+def strip(values: ArrayLike, centre: float = 0.0, width: int = 480, row_height: int = 12, title: str = "") -> str:
     """Values by place, (rows, columns), blue below `centre` and red above; darker is farther."""
     array = np.atleast_2d(np.asarray(values, dtype=np.float64)) - centre
     spread = max(float(np.nanmax(np.abs(array))) if array.size else 0.0, 1e-12)
@@ -82,7 +82,10 @@ def strip(values: ArrayLike, centre: float = 0.0, width: int = 640, row_height: 
         for column, value in enumerate(line)
         if abs(value) > 0.02 * spread
     )
-    return _figure(rectangles, width, array.shape[0] * row_height, title)
+    height = array.shape[0] * row_height
+    outline = f"M0.5 0.5h{width - 1}v{height - 1}h{1 - width}z"
+    frame = f'<path d="{outline}" fill="none" stroke="currentColor" stroke-opacity="0.35"/>'
+    return _figure(rectangles + frame, width, height, title)
 
 
 class _Frame:
@@ -120,8 +123,8 @@ class _Frame:
 def _figure(content: str, width: int, height: int, title: str = "") -> str:
     label = f"<title>{escape(title)}</title>" if title else ""
     return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" xmlns="http://www.w3.org/2000/svg" '
-        'style="max-width:100%;height:auto;display:block;font-family:sans-serif;font-size:11px">'
+        f'<svg viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg" style="width:100%;'
+        f'max-width:{1.25 * width:g}px;height:auto;display:block;font-family:sans-serif;font-size:11px">'
         f"{label}{content}</svg>"
     )
 
@@ -137,7 +140,7 @@ def _legend(series: Sequence[Series]) -> str:
         for index, item in enumerate(series)
         if item.name
     )
-    return f'<div style="font-size:0.85em;margin-left:{_LEFT}px">{items}</div>' if items else ""
+    return f'<div style="font-size:0.85em;margin-left:3.5em">{items}</div>' if items else ""
 
 
 def _finite(item: Series, log: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hxtorch.mapping import Mapping, MappingReport, Network
     from hxtorch.snn.chip_plan import PlanCache
     from hxtorch.snn.modules.wrapper import HXModuleWrapper
+    from hxtorch.snn.report import Curves
 
 
 class Experiment:
@@ -149,6 +151,22 @@ class Experiment:
             for module, data in raw.items()
         }
         return processed, info
+
+    def report(self, path: str | Path, *, title: str = "", training: Curves | None = None) -> Path:
+        """Write a report of the last run to `path` as one HTML file that needs nothing else; returns the path.
+
+        It shows network, mapping, chip, calibration, recordings, weights, training and warnings. `training` are
+        values by epoch, for example ``{"loss": [...], "test accuracy": [...]}``. Nothing run: ValueError.
+        """
+        from hxtorch.snn.report import write_report  # not needed to run anything
+
+        return write_report(self, path, title, training)
+
+    def _repr_html_(self) -> str:
+        """Settings and the last run, for notebooks."""
+        from hxtorch.snn.report import experiment_html
+
+        return experiment_html(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copy of a network belongs to the same experiment, which holds the place where it runs.
