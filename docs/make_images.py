@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import hxtorch
+import hxtorch.snn as hxsnn
 from hxtorch import calibration, plots
 from hxtorch.connection import require_chip
 from hxtorch.demo import introduction as intro
@@ -115,8 +116,17 @@ def first_screen(runs: list[NeuronHandle], curves: dict[str, Curve]) -> Figure:
     return figure
 
 
+def mapped_chip() -> Figure:
+    """The chip under 256 inputs, 246 hidden and 10 readout neurons."""
+    exp = hxsnn.Experiment(mock=True)
+    x = NeuronHandle(torch.zeros(1, 1, 256))
+    z = hxsnn.Neuron(246, exp)(hxsnn.Synapse(256, 246, exp)(x))
+    hxsnn.ReadoutNeuron(10, exp)(hxsnn.Synapse(246, 10, exp)(z))
+    return plots.plot_mapping(exp.mapping_report())
+
+
 def main() -> None:
-    """Run the introduction and write both pictures."""
+    """Run the introduction and write all pictures."""
     torch.manual_seed(0)
     hxtorch.init_hardware(CHIP)
     calibrated = calibration.nightly("spiking", require_chip())
@@ -128,6 +138,7 @@ def main() -> None:
     curves = published()
     (DOCS / "images").mkdir(exist_ok=True)
     first_screen(runs, curves).savefig(DOCS / "images" / "intro.png", dpi=DPI)
+    mapped_chip().savefig(DOCS / "images" / "mapping.png", dpi=DPI)
     overlay(runs, alignment, curves).savefig(DOCS / "images" / "introduction_overlay.png", dpi=DPI)
 
 

@@ -1,48 +1,35 @@
-"""Populations that feed each other in a circle, computed time step by time step in plain torch.
+"""Populations that feed each other in a circle.
 
-The neuron equations (`hxtorch.snn.functional.integration`) move the membrane with the synaptic current of the
+The neuron equations (`hxtorch.snn.functional.neuron_model`) move the membrane with the synaptic current of the
 step before, so the spikes of step t are known before its inputs are. They run through the synapses of the
 loop and arrive in the same step, as they would in a layer behind: a loop has no delay of its own, like the
 chip, whose events need some 50 ns. Gradients flow back through all steps (backpropagation through time).
+
+Plain neurons and synapses are integrated in one call, with the weights of the loop as recurrent weights
+(`hxtorch.snn.fused_loop`). Modules with a `forward_func` of their own are computed time step by time step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.injection import fit_steps, inject
-from hxtorch.snn.functional.surrogate import threshold as spike_function
+from hxtorch.snn.fused_loop import compute_at_once
 from hxtorch.snn.graph import Node, Step, arrange
 from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule
-from hxtorch.snn.modules.neuron import Neuron
 from hxtorch.snn.modules.population import Population
 
 HardwareData = Mapping[HXBaseExperimentModule, Any]
 
 
-class _Stepper(Protocol):
-    """A population that is computed one time step at a time."""
-
-    def spikes(self, t: int) -> Tensor:
-        """Spikes (B, N) of step t."""
-        ...
-
-    def receive(self, x: Tensor) -> None:
-        """Take the weighted input spikes (B, N) of the step, after its spikes were asked for."""
-        ...
-
-    def result(self) -> Handle:
-        """The handle of all steps."""
-        ...
-
-
 def compute_loop(step: Step, hw_map: HardwareData) -> None:
     """Compute the nodes of a loop together and fill their handles."""
+    if compute_at_once(step, hw_map):
+        return
     inside = {id(node) for node in step.nodes}
     neurons = [node for node in step.nodes if node.module.remembers]
     between = [inner.nodes[0] for inner in arrange([n for n in step.nodes if not n.module.remembers])]
@@ -56,7 +43,7 @@ def compute_loop(step: Step, hw_map: HardwareData) -> None:
         raise ValueError("A loop of modules has no input from outside. Give one of its modules an input handle.")
     template = next(iter(outside.values()))
     steps, batch = len(template), int(template[0].shape[0])
-    steppers = {id(node.output): _stepper(node, steps, batch, template[0], hw_map) for node in neurons}
+    steppers = {id(node.output): _stepper(node, batch, template[0], hw_map) for node in neurons}
     produced: dict[int, list[Handle]] = {id(node.output): [] for node in between}
     for t in range(steps):
         now: dict[int, Tensor] = {key: rows[t] for key, rows in outside.items()}
@@ -77,6 +64,8 @@ def compute_loop(step: Step, hw_map: HardwareData) -> None:
                 node.output.put(**{name: torch.cat([getattr(handle, name) for handle in handles])})
     for node in neurons:
         node.output.clone(steppers[id(node.output)].result())
+        assert isinstance(node.module, Population)
+        node.module.mask_output(node.output)
 
 
 def _rows(handle: Handle, reader: Node) -> tuple[Tensor, ...]:
@@ -102,61 +91,12 @@ def _compute_row(node: Node, now: Mapping[int, Tensor]) -> Handle:
     return node.module.func(tuple(inputs))
 
 
-def _stepper(node: Node, steps: int, batch: int, like: Tensor, hw_map: HardwareData) -> _Stepper:
+def _stepper(node: Node, batch: int, like: Tensor, hw_map: HardwareData) -> _Repeater:
     module = node.module
     assert isinstance(module, Population)
     like = like.new_zeros((batch, module.size), dtype=torch.promote_types(like.dtype, torch.float32))
     data = hw_map.get(module)
-    if isinstance(module, Neuron) and type(module).forward_func is Neuron.forward_func:
-        return _Integrator(module, like, steps, data)
     return _Repeater(module, like, data)
-
-
-class _Integrator:
-    """The equations of `Neuron`, step by step."""
-
-    def __init__(self, module: Neuron, like: Tensor, steps: int, data: Any) -> None:
-        self._module, self._data = module, data
-        self._membrane, self._firing = module.equations(like)
-        spikes, cadc = (data.spikes, data.cadc) if data is not None else (None, None)
-        template = like.new_empty((steps, *like.shape))
-        self._v_chip = None if cadc is None else fit_steps(cadc, template).unbind(0)
-        self._z_chip = None if spikes is None else fit_steps(spikes, template, repeat_last=False).unbind(0)
-        assert self._firing is not None
-        self._reset = torch.as_tensor(self._firing.reset).to(like)
-        self._v = torch.zeros_like(like) + self._membrane.leak
-        self._i = torch.zeros_like(like)
-        self._dt = module.dt
-        self._decay = 1 - self._dt / self._membrane.tau_syn
-        self._rows: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-
-    def spikes(self, t: int) -> Tensor:
-        membrane, firing = self._membrane, self._firing
-        assert firing is not None
-        v = self._v + self._dt / membrane.c * (self._i + membrane.g * (membrane.leak - self._v))
-        if self._v_chip is not None:
-            v = inject(v, self._v_chip[t])
-        z = spike_function(v - firing.threshold, firing.method, firing.alpha)
-        if self._z_chip is not None:
-            z = inject(z, self._z_chip[t])
-        if self._v_chip is None:
-            v = torch.where(z.bool(), self._reset, v)
-        self._v = v
-        self._rows[0].append(z)
-        self._rows[1].append(v)
-        return z
-
-    def receive(self, x: Tensor) -> None:
-        self._i = self._i * self._decay + x
-        self._rows[2].append(self._i)
-
-    def result(self) -> Handle:
-        spikes, membrane, current = (torch.stack(rows) for rows in self._rows)
-        handle = self._module.output_type()
-        handle.put(spikes=spikes, membrane_cadc=membrane, current=current)
-        if self._data is not None:
-            handle.put(membrane_madc=self._data.madc)
-        return handle
 
 
 class _Repeater:
@@ -177,7 +117,7 @@ class _Repeater:
         spikes = getattr(handle, "spikes", None)
         if not isinstance(spikes, Tensor):
             raise ValueError(f"{self._module} is part of a loop, but gives no spikes.")
-        return spikes[t]
+        return self._module.masked(spikes[t])
 
     def receive(self, x: Tensor) -> None:
         self._inputs.append(x)

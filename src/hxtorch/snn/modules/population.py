@@ -115,9 +115,16 @@ class Population(HXModule):
     ) -> None:
         """Compute the module and fill `output`; spikes that the `mask` holds back are zero."""
         super().exec_forward(inputs, output, hw_map)
+        self.mask_output(output)
+
+    def masked(self, values: Tensor) -> Tensor:
+        """`values` (..., size) with those of masked neurons set to zero."""
+        return values if self._mask is None else values * self._mask.to(values)
+
+    def mask_output(self, output: Handle) -> None:
+        """Set the spikes of masked neurons in a handle to zero."""
         if self._mask is not None and output.holds("spikes"):
-            spikes: Tensor = output.spikes  # type: ignore[attr-defined]  # it holds them
-            output.put(spikes=spikes * self._mask.to(spikes))
+            output.put(spikes=self.masked(output.spikes))  # type: ignore[attr-defined]  # it holds them
 
     @property
     def params(self) -> dict[str, HXBaseParameter]:

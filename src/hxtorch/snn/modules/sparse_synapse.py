@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hxtorch.snn import functional as F
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.synapse import Synapse
@@ -89,11 +88,15 @@ class SparseSynapse(Synapse):
         with torch.no_grad():
             self.weight.mul_(self.mask)
 
+    @property
+    def effective_weight(self) -> Tensor:
+        """The weights (out, in), zero where there is no synapse."""
+        return self.weight * self.mask
+
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
-        assert input.spikes is not None
         self._silence()
-        return SynapseHandle(F.linear(input.spikes.to(self.weight), self.weight * self.mask))
+        return super().forward_func(input)
 
 
 def _connections(exists: NDArray[np.bool_]) -> Any:

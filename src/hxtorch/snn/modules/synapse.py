@@ -71,6 +71,11 @@ class Synapse(HXModule):
         return self.out_features
 
     @property
+    def effective_weight(self) -> Tensor:
+        """The weights (out, in) that the model computes with."""
+        return self.weight
+
+    @property
     def chip_connections(self) -> Connections | None:
         """The synapses that exist, as the mapping wants them; None: all."""
         return None
@@ -83,7 +88,7 @@ class Synapse(HXModule):
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
         assert input.spikes is not None
-        return SynapseHandle(F.linear(input.spikes.to(self.weight), self.weight))
+        return SynapseHandle(F.linear(input.spikes.to(self.weight), self.effective_weight))
 
     def extra_repr(self) -> str:
         """Sizes, as `print` shows them."""
