@@ -1,1 +1,15 @@
-"""Helpers around networks: exchange formats, calibration files, dynamic range."""
+"""Helpers around networks: alignment with the chip, checkpoints, regularisers, exchange formats."""
+
+from hxtorch.snn.utils.align import LayerAlignment, align
+from hxtorch.snn.utils.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hxtorch.snn.utils.weights import clip_weights, fit_weight_scale
+
+__all__ = [
+    "Checkpoint",
+    "LayerAlignment",
+    "align",
+    "clip_weights",
+    "fit_weight_scale",
+    "load_checkpoint",
+    "save_checkpoint",
+]

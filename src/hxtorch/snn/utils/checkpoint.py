@@ -1,0 +1,166 @@
+"""Checkpoints: everything that a training needs to go on, with the chip that it ran on."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from hxtorch.connection import connected_chip
+from hxtorch.snn.execution_instance import ExecutionInstance
+from hxtorch.snn.modules import Neuron, Synapse
+from hxtorch.snn.utils.weights import set_weight_scale, weight_scale
+
+if TYPE_CHECKING:
+    from hxtorch.calibration import CalibrationResult
+
+_FORMAT = "hxtorch checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds beside the states that were loaded.
+
+    * `chip`: identifier of the chip of the training; None for mock mode.
+    * `calibration`: that of the network at the time; None if it had none.
+    * `extra`: what was given to `save_checkpoint`, for example the epoch.
+    """
+
+    chip: str | None
+    calibration: CalibrationResult | None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    **extra: Any,
+) -> None:
+    """Save weights, scales, optimiser, scheduler, torch's random state, the chip's name and the calibration.
+
+    `extra` holds further plain values (numbers, texts, lists, dictionaries, tensors). The file appears whole
+    or not at all.
+    """
+    chip = connected_chip()
+    instances = _instances(model)
+    used = next((found for found in map(_calibration_of, instances) if found is not None), None)
+    content = {
+        "format": _FORMAT,
+        "model": model.state_dict(),
+        "scales": _scales(model),
+        "optimizer": None if optimizer is None else optimizer.state_dict(),
+        "scheduler": None if scheduler is None else scheduler.state_dict(),
+        "random": torch.get_rng_state(),
+        "chip": chip.identifier if chip is not None and instances else None,
+        "calibration": None if used is None else _as_bytes(used),
+        "extra": extra,
+    }
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(content, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    *,
+    restore_random: bool = False,
+) -> Checkpoint:
+    """Load what `save_checkpoint` saved into `model` and, if given, optimiser and scheduler.
+
+    With `restore_random` torch's random numbers go on where they were, as for resuming. On another chip than
+    that of the training the weights are loaded all the same, with a warning: its neurons differ, so align
+    the network with it and train for a few steps. A file that is no checkpoint: ValueError; it is read
+    without executing anything in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises various types for damaged files
+        raise ValueError(f"{path} is no checkpoint, or it is damaged: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(f"{path} is no checkpoint of this version ({_FORMAT}).")
+    model.load_state_dict(content["model"])
+    _set_scales(model, content["scales"])
+    for part, name in ((optimizer, "optimizer"), (scheduler, "scheduler")):
+        if part is not None:
+            if content[name] is None:
+                raise ValueError(f"{path} holds no state of the {name}. Save it with save_checkpoint(..., {name}).")
+            part.load_state_dict(content[name])
+    if restore_random:
+        torch.set_rng_state(content["random"])
+    chip = connected_chip()
+    if content["chip"] is not None and chip is not None and chip.identifier != content["chip"]:
+        warnings.warn(
+            f"The checkpoint was trained on chip {content['chip']!r}, but {chip.identifier!r} is connected. Its "
+            "neurons differ: call hxtorch.snn.utils.align(model, inputs) and train for some steps in the loop.",
+            UserWarning,
+            stacklevel=2,
+        )
+    held = content["calibration"]
+    return Checkpoint(content["chip"], None if held is None else _from_bytes(held), content["extra"])
+
+
+def _instances(model: nn.Module) -> list[ExecutionInstance]:
+    found = [module.execution_instance for module in model.modules() if isinstance(module, Neuron)]
+    return [item for item in dict.fromkeys(found) if isinstance(item, ExecutionInstance)]
+
+
+def _calibration_of(instance: ExecutionInstance) -> CalibrationResult | None:
+    if instance.calibration is not None:
+        return instance.calibration
+    return None if instance.made_calibration is None else instance.made_calibration[1]
+
+
+def _scales(model: nn.Module) -> dict[str, Any]:
+    scales: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, Synapse) and "scale" in getattr(module.weight_transform, "keywords", {}):
+            scales[name] = weight_scale(module)
+        elif isinstance(module, Neuron) and isinstance(module.trace_scale, Tensor):
+            scales[name] = module.trace_scale
+    return scales
+
+
+def _set_scales(model: nn.Module, scales: dict[str, Any]) -> None:
+    modules = dict(model.named_modules())
+    for name, value in scales.items():
+        module = modules.get(name)
+        if isinstance(module, Synapse):
+            set_weight_scale(module, float(value))
+        elif isinstance(module, Neuron):
+            module.trace_scale = torch.as_tensor(value)
+
+
+def _as_bytes(result: CalibrationResult) -> Tensor:
+    from hxtorch import calibration  # which mock mode never needs
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calibration"
+        calibration.save(result, path)
+        return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+
+
+def _from_bytes(data: Tensor) -> CalibrationResult:
+    from hxtorch import calibration
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calibration"
+        path.write_bytes(data.numpy().tobytes())
+        return calibration.load(path)
