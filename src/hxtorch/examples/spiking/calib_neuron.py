@@ -49,7 +49,7 @@ def _run() -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         neurons(synapse(hxsnn.NeuronHandle(spikes)))
         hxsnn.run(exp, STEPS)
-        neurons.leak.hardware_value = LEAK_ABOVE_THRESHOLD
+        neurons.params["leak"].hardware_value = LEAK_ABOVE_THRESHOLD
         output = neurons(synapse(hxsnn.NeuronHandle(spikes)))
         hxsnn.run(exp, STEPS)
     assert output.spikes is not None and output.membrane_cadc is not None

@@ -1,6 +1,6 @@
 """Train a network on the Yin-Yang data set, on the chip or in mock mode.
 
-    python -m hxtorch.examples.spiking.yinyang --epochs 5 --lr 0.002 --gamma 0.9 --step-size 10
+python -m hxtorch.examples.spiking.yinyang --epochs 5 --lr 0.002 --gamma 0.9 --step-size 10
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 import hxtorch
 from hxtorch.connection import connected_chip
 from hxtorch.examples.spiking.yinyang_model import SNN, Model
+from hxtorch.snn import modules
 from hxtorch.snn.datasets import YinYangDataset
 from hxtorch.snn.transforms.decode import MaxOverTime
 from hxtorch.snn.transforms.encode import CoordinatesToSpikes
@@ -57,9 +59,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("--reg-weights-hidden", type=float, default=0.0)
     add("--reg-readout", type=float, default=0.0004)
     add("--reg-weights-output", type=float, default=0.0)
-    add(
-        "--gradient-estimator", choices=("surrogate_gradient", "eventprop"), default="surrogate_gradient"
-    )
+    add("--gradient-estimator", choices=("surrogate_gradient", "eventprop"), default="surrogate_gradient")
     add("--readout-scaling", type=float, default=10.0)
     add("--weight-scale", type=float, default=64.0)
     add("--trace-scale", type=float, default=1 / 50)
@@ -69,11 +69,9 @@ def get_parser() -> argparse.ArgumentParser:
 
 def build(args: argparse.Namespace) -> Model:
     """Return the untrained model of the options."""
-    extra = {}
+    extra: dict[str, Any] = {}
     if args.gradient_estimator == "eventprop":
-        from hxtorch.snn.modules import EventPropLIF, EventPropSynapse
-
-        extra = {"synapse_type": EventPropSynapse, "neuron_type": EventPropLIF}
+        extra = {"synapse_type": _module("EventPropSynapse"), "neuron_type": _module("EventPropLIF")}
     network = SNN(
         5,
         args.n_hidden,
@@ -92,10 +90,15 @@ def build(args: argparse.Namespace) -> Model:
         hidden_cadc_recording=args.gradient_estimator != "eventprop",
         **extra,
     )
-    encoder = CoordinatesToSpikes(
-        round(args.t_sim / args.dt), args.t_early, args.t_late, args.dt, args.t_bias
-    )
+    encoder = CoordinatesToSpikes(round(args.t_sim / args.dt), args.t_early, args.t_late, args.dt, args.t_bias)
     return Model(encoder, network, MaxOverTime(), args.readout_scaling)
+
+
+def _module(name: str) -> Any:
+    found = getattr(modules, name, None)
+    if found is None:
+        raise ValueError(f"This version has no {name}. Use the surrogate gradient.")
+    return found
 
 
 def prepare_weights(network: SNN, largest_scale: float) -> None:
@@ -106,7 +109,10 @@ def prepare_weights(network: SNN, largest_scale: float) -> None:
 
 
 def train(
-    model: Model, loader: DataLoader[tuple[Tensor, Tensor]], optimizer: torch.optim.Optimizer, args: argparse.Namespace
+    model: Model,
+    loader: DataLoader[Any],
+    optimizer: torch.optim.Optimizer,
+    args: argparse.Namespace,
 ) -> tuple[float, float]:
     """Train for one epoch; returns its mean loss and accuracy."""
     model.train()
@@ -127,9 +133,7 @@ def train(
 
 
 @torch.no_grad()
-def test(
-    model: Model, loader: DataLoader[tuple[Tensor, Tensor]], args: argparse.Namespace
-) -> tuple[float, float]:
+def test(model: Model, loader: DataLoader[Any], args: argparse.Namespace) -> tuple[float, float]:
     """Loss and accuracy on data that is not trained."""
     model.eval()
     losses, right, total = 0.0, 0, 0
@@ -168,10 +172,10 @@ def _train_epochs(model: Model, args: argparse.Namespace) -> Results:
     def as_tensor(point: object) -> Tensor:
         return torch.as_tensor(point, dtype=torch.float32)
 
-    trainset = YinYangDataset(size=args.trainset_size, seed=42, transform=as_tensor)
-    testset = YinYangDataset(size=args.testset_size, seed=41, transform=as_tensor)
-    train_loader = DataLoader(trainset, args.batch_size, shuffle=True, drop_last=True)
-    test_loader = DataLoader(testset, args.batch_size)
+    trainset: Dataset[Any] = YinYangDataset(size=args.trainset_size, seed=42, transform=as_tensor)
+    testset: Dataset[Any] = YinYangDataset(size=args.testset_size, seed=41, transform=as_tensor)
+    train_loader: DataLoader[Any] = DataLoader(trainset, args.batch_size, shuffle=True, drop_last=True)
+    test_loader: DataLoader[Any] = DataLoader(testset, args.batch_size)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, args.step_size, args.gamma)
     results: Results = ([], [], [], [])
@@ -186,4 +190,6 @@ def _train_epochs(model: Model, args: argparse.Namespace) -> Results:
 
 if __name__ == "__main__":
     for _epoch, _row in enumerate(zip(*main(get_parser().parse_args()), strict=True)):
-        print("epoch {}: train loss {:.4f}, accuracy {:.4f}; test loss {:.4f}, accuracy {:.4f}".format(_epoch, *_row))
+        print(
+            "epoch {}: train loss {:.4f}, accuracy {:.4f}; test loss {:.4f}, accuracy {:.4f}".format(_epoch, *_row)
+        )

@@ -122,9 +122,7 @@ class SNN(nn.Module):
         self.s_h: hxsnn.NeuronHandle | None = None
         self.to(self.device)
 
-    def _init_weights(
-        self, n_in: int, hidden: Init | None, output: Init | None, recurrent: Init
-    ) -> None:
+    def _init_weights(self, n_in: int, hidden: Init | None, output: Init | None, recurrent: Init) -> None:
         with torch.no_grad():
             if hidden is not None:
                 weight = torch.empty(self.lif_h.size, n_in).normal_(*hidden)
@@ -153,9 +151,7 @@ class SNN(nn.Module):
 class Model(nn.Module):
     """Encoder, network and decoder: from data to one score per class."""
 
-    def __init__(
-        self, encoder: nn.Module, network: SNN, decoder: nn.Module, readout_scale: float = 1.0
-    ) -> None:
+    def __init__(self, encoder: nn.Module, network: SNN, decoder: nn.Module, readout_scale: float = 1.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.network = network
@@ -170,9 +166,7 @@ class Model(nn.Module):
             self.scores *= self.readout_scale
         return self.scores
 
-    def regularize(
-        self, reg_readout: float, reg_bursts: float, reg_w_hidden: float, reg_w_output: float
-    ) -> Tensor:
+    def regularize(self, reg_readout: float, reg_bursts: float, reg_w_hidden: float, reg_w_output: float) -> Tensor:
         """Penalty on large scores, on many spikes per hidden neuron, and on large weights, of the last run."""
         net = self.network
         penalty = reg_readout * readout_penalty(self.scores)

@@ -1,7 +1,7 @@
 """A reader for pickles of plain numpy arrays, as old image collections are distributed.
 
 A pickle is a small program. This reader interprets the few instructions with which tuples, lists and numeric
-arrays are written (protocol 2 and newer), builds arrays from the bytes in the file with its own code, and
+arrays are written (protocols 2 and 3), builds arrays from the bytes in the file with its own code, and
 refuses everything else. Nothing that a file names is imported or called. The opcodes are those documented in
 Python's `pickletools`.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 _RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _ARRAY, _DTYPE = "numpy ndarray", "numpy dtype"
+_ENCODE = "_codecs encode"  # how Python 3 writes bytes for Python 2, always in latin-1
 _KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 _INSTRUCTION_LIMIT = 10_000
 _NAME_LIMIT = 100  # bytes
@@ -84,15 +85,17 @@ class _Machine:
 
     def name(self) -> _Name:
         name = _Name(f"{self.line()} {self.line()}")
-        if name not in _RECONSTRUCT | {_ARRAY, _DTYPE}:
+        if name not in _RECONSTRUCT | {_ARRAY, _DTYPE, _ENCODE}:
             raise ArrayPickleError(f"it names {str(name)!r}, which arrays do not need")
         return name
 
-    def reduce(self) -> _Part:
+    def reduce(self) -> _Part | memoryview:
         arguments, maker = self.pop(), self.pop()
         if isinstance(maker, _Name) and isinstance(arguments, tuple) and arguments:
             if maker in _RECONSTRUCT and arguments[0] == _ARRAY:
                 return _Part("array")
+            if maker == _ENCODE and len(arguments) == 2 and all(isinstance(item, str) for item in arguments):
+                return _latin(*arguments)
             label = arguments[0]
             if isinstance(label, memoryview):
                 label = bytes(label).decode("latin-1")
@@ -111,6 +114,15 @@ class _Machine:
         if index not in self.memo:
             raise ArrayPickleError("it refers to a value that it does not hold")
         return self.memo[index]
+
+
+def _latin(text: str, encoding: str) -> memoryview:
+    if encoding != "latin1":
+        raise ArrayPickleError(f"it has bytes in the encoding {encoding[:20]!r}, not latin1")
+    try:
+        return memoryview(text.encode("latin-1"))
+    except UnicodeEncodeError:
+        raise ArrayPickleError("a text in it is no text") from None
 
 
 def _put(layout: str) -> Callable[[_Machine], None]:
@@ -135,7 +147,6 @@ _PUSH: dict[int, Callable[[_Machine], Any]] = {
     ord("C"): lambda m: m.take(m.number("<B")),
     ord("B"): lambda m: m.take(m.number("<I")),
     ord("X"): lambda m: bytes(m.take(m.number("<I"))).decode("utf-8"),
-    0x8C: lambda m: bytes(m.take(m.number("<B"))).decode("utf-8"),
     ord(")"): lambda m: (),
     ord("]"): lambda m: [],
     ord("t"): lambda m: tuple(m.since_mark()),
@@ -216,7 +227,7 @@ def _array(state: tuple[Any, ...]) -> np.ndarray[Any, Any]:
         order = bytes(order).decode("latin-1")
     if order not in ("<", ">", "|", "="):
         raise ArrayPickleError("an array in it has an unknown byte order")
-    kind = np.dtype(dtype.label).newbyteorder(order)
+    kind: np.dtype[Any] = np.dtype(dtype.label).newbyteorder(order)  # type: ignore[arg-type]  # checked above
     if math.prod(shape) * kind.itemsize != len(data):
         raise ArrayPickleError(f"an array in it has {len(data)} bytes, which do not fit its shape {shape}")
     return np.frombuffer(data, dtype=kind).reshape(shape, order="F" if column_major else "C")

@@ -36,7 +36,7 @@ class YinYangDataset(Dataset[tuple[Any, int]]):
         self.r_small = r_small
         self.r_big = r_big
         self.transform = transform
-        self._random = np.random.RandomState(seed)  # noqa: NPY002  # the samples of a seed are published
+        self._random = np.random.RandomState(seed)  # the samples of a seed are published
         samples = [self.get_sample() for _ in range(size)]
         points = np.array([point for point, _ in samples]).reshape(size, 2)
         self.points = np.concatenate([points, 1 - points], axis=1)

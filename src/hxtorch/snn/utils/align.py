@@ -34,8 +34,9 @@ class LayerAlignment:
     * `baseline`: resting membrane, in CADC LSB (raw codes, signed); `psp`: height of the response to an input
       of weight 1 on the chip, in CADC LSB.
     * `threshold`: distance from rest to threshold in CADC LSB; None for a readout.
-    * `time_shift`: the `cadc_time_shift` to use. For spiking neurons that with which the trace is highest in
-      the rows of spikes, for a readout that with which the response to an input is most like the model's.
+    * `time_shift`: the `cadc_time_shift` to use. For spiking neurons that with which the rows of spikes show
+      the membrane before its reset, for a readout that with which its response to an input is most like the
+      model's.
     * `trace_scale`: membrane of the model per CADC LSB; `weight_scale`: weight on the chip per weight of the
       model.
     """
@@ -53,7 +54,8 @@ def align(model: nn.Module, inputs: Any, *, apply: bool = True) -> dict[str, Lay
 
     `inputs` is any batch that `model(inputs)` runs on the chip; it shows how the layers are connected. Then
     every layer of neurons is probed with the calibration that the network uses: rest, response to one input,
-    threshold. With `apply`, `trace_scale` and `cadc_time_shift` of the layers and the scale of the synapses into them are set.
+    threshold. With `apply`, `trace_scale` and `cadc_time_shift` of the layers, and the scale of the synapses into
+    them, are set.
     A synapse whose transform is not `linear_saturating` keeps it.
 
     Returns the measurements by the name of the layer within `model`. RuntimeError in mock mode and without a
@@ -124,7 +126,7 @@ def _measure(layer: Neuron) -> LayerAlignment:
     assert isinstance(instance, ExecutionInstance)  # it ran on the chip
     made = instance.made_calibration
     calibration = instance.calibration if instance.calibration is not None else made[1] if made else None
-    tau = (_mean(layer.tau_mem.model_value) + _mean(layer.tau_syn.model_value)) / 2
+    tau = (_mean(layer.params["tau_mem"].model_value) + _mean(layer.params["tau_syn"].model_value)) / 2
     steps = _LEAD + max(10, round(6 * tau / layer.dt))
 
     def run_probe(kind: type[Neuron], weight: float, at: Callable[[Tensor], None], mock: bool) -> Any:
@@ -133,10 +135,11 @@ def _measure(layer: Neuron) -> LayerAlignment:
             exp.default_execution_instance.calibration = calibration
         synapse = Synapse(1, layer.size, exp)
         nn.init.constant_(synapse.weight, weight)
+        options: dict[str, Any] = {**layer.params}
         neurons = kind(
             layer.size,
             exp,
-            **layer.params,
+            **options,
             neuron_structure=layer.neuron_structure,
             placement_constraint=None if mock else layer.placement_constraint,
         )
@@ -172,14 +175,14 @@ def _measure(layer: Neuron) -> LayerAlignment:
         for trace, sign in ((excited, 1), (inhibited, -1))
     ]
     psp = float(sum(heights)) / 2 / _PROBE_WEIGHT
-    rest = _mean(layer.leak.model_value)
+    rest = _mean(layer.params["leak"].model_value)
     response = (probe(ReadoutNeuron, 1.0, one_input, True) - rest).mean((1, 2))
     model_psp = float(response.max())
     shift = _time_shift(excited.mean((1, 2)) - inhibited.mean((1, 2)), response)
     if not psp > 0:
         raise RuntimeError(f"{layer} does not respond to inputs on the chip: {psp:g} LSB. Is it calibrated?")
-    hardware_distance = _mean(layer.threshold.hardware_value) - _mean(layer.leak.hardware_value)
-    model_distance = _mean(layer.threshold.model_value) - rest
+    hardware_distance = _mean(layer.params["threshold"].hardware_value) - _mean(layer.params["leak"].hardware_value)
+    model_distance = _mean(layer.params["threshold"].model_value) - rest
     threshold = None
     if isinstance(layer, ReadoutNeuron):
         trace_scale = (model_distance if model_distance > 0 else 1.0) / max(hardware_distance, 1.0)
@@ -200,31 +203,29 @@ def _mean(value: Value) -> float:
 
 def _time_shift(chip: Tensor, model: Tensor) -> int:
     """Return the `cadc_time_shift` with which the response (T,) of the chip is most like that of the model."""
-    best = min(
+    return min(
         range(-_LARGEST_SHIFT, _LARGEST_SHIFT + 1),
         key=lambda shift: float((_unit(torch.roll(chip, -shift)) - _unit(model)).square().sum()),
     )
-    return best
 
 
 def _pre_spike_shift(trace: Tensor, spikes: Tensor) -> int:
-    """Return the `cadc_time_shift` with which rows of spikes see the membrane before its reset, at its highest.
+    """Return the `cadc_time_shift` with which rows of spikes see the membrane before its reset.
 
     A surrogate gradient needs the membrane near the threshold where a spike is.
     """
     inner = spikes[_LARGEST_SHIFT : len(spikes) - _LARGEST_SHIFT].bool()
     if not bool(inner.any()):
         return 0
-    heights = {
-        shift: float(trace[_LARGEST_SHIFT + shift : len(trace) - _LARGEST_SHIFT + shift][inner].mean())
-        for shift in range(-_LARGEST_SHIFT, _LARGEST_SHIFT + 1)
-    }
-    print(heights, inner.float().mean())
-    return max(heights, key=lambda shift: heights[shift])
+    rows = range(-_LARGEST_SHIFT, 1)
+    heights = [float(trace[_LARGEST_SHIFT + row : len(trace) - _LARGEST_SHIFT + row][inner].mean()) for row in rows]
+    whole = max(heights) - heights[-1]  # from before the reset to the row of the spike
+    return max(row for row, height in zip(rows, heights, strict=True) if height >= max(heights) - 0.1 * whole)
 
 
 def _unit(response: Tensor) -> Tensor:
-    return response / response.norm()
+    unit: Tensor = response / response.norm()
+    return unit
 
 
 @contextmanager
@@ -233,6 +234,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
-
-
-
