@@ -19,7 +19,7 @@ import hxtorch
 import hxtorch.snn as hxsnn
 from hxtorch.snn.morphology import SingleCompartmentNeuron
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin import Die, Noise
+from hxtorch.twin import ChipConfig, Die, NeuronConfig, Noise, Program, ProgramError, Record, VirtualChip
 from hxtorch.twin.circuits import nominal_drive
 
 DT, STEPS, FINE = 0.2e-6, 150, 5
@@ -27,9 +27,24 @@ MARGIN = 0.1  # LSB by which the two thresholds lie off 125; Euler's error is sm
 UNIT = float(nominal_drive(np.array(500.0), np.array(600.0), np.array(63))) * 10  # current of one weight LSB
 
 
+def chip_joins_circuits() -> bool:
+    """Whether the engine of this version models joined circuits yet."""
+    joined = np.zeros(512, dtype=np.bool_)
+    joined[0] = True
+    config = ChipConfig(NeuronConfig(connect_vertical=joined))
+    try:
+        VirtualChip(Die.ideal(), Noise.off()).run(Program(config, 1, 1250, record=Record(cadc=np.array([0]))))
+    except ProgramError:
+        return False
+    return True
+
+
+JOINED = chip_joins_circuits()
+
+
 @pytest.fixture(autouse=True)
 def ideal_chip():
-    hxtorch.init_hardware(Die.ideal(), noise=Noise.off())
+    hxtorch.init_hardware(VirtualChip(Die.ideal(), Noise.off(), step=0.1))
     yield
     hxtorch.release_hardware()
 
@@ -69,7 +84,7 @@ def build(shape: Shape, seed: int, mock: bool, threshold: float = 125.0):
         else:
             made = hxsnn.Synapse(pre, post, exp, **options)
             exists = torch.ones(pre, post, dtype=torch.bool)
-        mean = scale * (0 if own else 25 / np.sqrt(pre))
+        mean = scale * (0 if own else 180 / pre)
         weight = np.clip(np.rint(rng.normal(mean, scale * 90 / np.sqrt(pre), (post, pre))), -63, 63)
         made.weight.data = torch.tensor(weight, dtype=torch.float32) * exists.T * UNIT
         synapses.append(made)
@@ -144,7 +159,7 @@ def _shapes(draw: st.DrawFn) -> Shape:
     return Shape(draw(st.integers(5, 60)), sizes, circuits, flags(), flags(), tuple(int(i) for i in instances))
 
 
-CIRCUITS = [None, 1]
+CIRCUITS = [None, 1, 2, 3, 4, 8] if JOINED else [1]
 
 
 @pytest.mark.filterwarnings("ignore:refractory_time = 0.008")  # the model has none, the chip at least a tick
@@ -158,6 +173,11 @@ CHOSEN = {
     "recurrent": Shape(40, (30,), (1,), (True,), (False,), (0,)),
     "two instances, the second recurrent": Shape(50, (25, 20), (1, 1), (False, True), (False, False), (0, 1)),
     "sparse and recurrent": Shape(60, (40, 20), (1, 1), (True, True), (True, True), (0, 0)),
+    "two circuits, recurrent": Shape(40, (30,), (2,), (True,), (False,), (0,)),
+    "eight and five circuits, on two instances": Shape(60, (20, 20), (8, 5), (False, True), (False,) * 2, (0, 1)),
+    "256-246-10": Shape(256, (246, 10), (None, None), (False,) * 2, (False,) * 2, (0, 0)),
+    "70-186-20 recurrent": Shape(70, (186, 20), (None, None), (True, False), (False,) * 2, (0, 0)),
+    "784-256-10, partitioned": Shape(784, (256, 10), (None, None), (False,) * 2, (False,) * 2, (0, 0), True),
     "three instances": Shape(30, (20, 20, 10), (1, 1, 1), (False,) * 3, (False,) * 3, (2, 0, 1)),
 }
 
@@ -165,5 +185,7 @@ CHOSEN = {
 @pytest.mark.filterwarnings("ignore:refractory_time = 0.008")
 @pytest.mark.parametrize("name", CHOSEN)
 def test_chosen_networks(name: str) -> None:
+    if not JOINED and any(c != 1 for c in CHOSEN[name].circuits):
+        pytest.skip("the engine of this version joins no circuits")
     found = np.array([compare(CHOSEN[name], seed) for seed in range(2)]).sum(axis=0)
-    assert found[0] > 50 and found[0] > 0.3 * found[1]  # the comparison covers something
+    assert found[0] > 50 and found[0] > 0.2 * found[1]  # the comparison covers something

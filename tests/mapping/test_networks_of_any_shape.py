@@ -22,7 +22,9 @@ from hxtorch.mapping import (
     by_group,
     map_network,
     partition,
+    place,
 )
+from hxtorch.mapping.routing import RoutingError, route
 from hxtorch.twin.circuits import capacitance_of
 from hxtorch.twin.membranes import membrane_groups
 
@@ -164,13 +166,16 @@ def test_large_neurons_get_room_though_small_ones_come_first() -> None:
         map_network(layered(10, [600]))
 
 
-def test_recurrence_that_fits_only_if_neurons_are_spread_over_the_buses() -> None:
-    """Two populations of 64 hear each other's half: in first fit, each of them sits on two buses only."""
-    cells = tuple(NeuronPopulation(i, f"cells{i}", 64) for i in range(1, 5))
-    projections = tuple(
-        Projection(k, f"p{k}", pre, post) for k, (pre, post) in enumerate([(1, 3), (3, 4), (2, 4), (4, 1)])
+def test_neurons_are_spread_over_the_buses_if_first_fit_leaves_no_way() -> None:
+    """First fit puts all 64 sources of the last layer behind outputs 0 and 4, which share one bus of 32 drivers."""
+    sizes = {1: 32, 2: 96, 3: 32, 4: 10}
+    network = Network(
+        (InputPopulation(0, "input", 20),),
+        tuple(NeuronPopulation(key, f"cells{key}", size) for key, size in sizes.items()),
+        tuple(Projection(k, f"p{k}", *pair) for k, pair in enumerate([(0, 1), (0, 2), (0, 3), (1, 4), (3, 4)])),
     )
-    network = Network((InputPopulation(0, "input", 60),), cells, (*projections, Projection(9, "in", 0, 1)))
+    with pytest.raises(RoutingError, match="no free synapse drivers"):
+        route(network, place(network))
     check_routing(network)
 
 
