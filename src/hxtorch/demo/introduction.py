@@ -113,6 +113,7 @@ def _membranes(
     for _ in range(runs):
         z = neuron(synapse(hxsnn.NeuronHandle(inputs)))
         hxsnn.run(exp, len(inputs))
+        assert z.membrane_cadc is not None
         traces.append(z.membrane_cadc.detach().numpy()[:, 0, 0])
     return np.stack(traces)
 

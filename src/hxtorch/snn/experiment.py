@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
@@ -181,7 +183,16 @@ def run(experiment: Experiment, runtime: int | None, *, trial_seed: int | None =
 
     Afterwards, also after an error, the calls are forgotten and the experiment can be used again.
     Returns None in mock mode. Unusable run times, shapes or values: ValueError.
+
+    Inside of ``torch.compile`` it runs as always: what surrounds it is compiled.
     """
+    if torch.compiler.is_compiling():
+        eager: Callable[..., ExecutionInfo | None] = torch.compiler.disable(_run)  # type: ignore[no-untyped-call]
+        return eager(experiment, runtime, trial_seed)
+    return _run(experiment, runtime, trial_seed)
+
+
+def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) -> ExecutionInfo | None:
     try:
         steps = 0 if experiment.mock else check_runtime(runtime, experiment.dt)
         graph = experiment.build_graph()

@@ -103,6 +103,12 @@ class Neuron(Population):
         self.method = method
         self.alpha = alpha
 
+    if TYPE_CHECKING:  # so that an editor knows what a call returns
+
+        def __call__(self, *inputs: Handle) -> NeuronHandle:
+            """The handle that `run` fills."""
+            ...
+
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
         x = self.summed_input(input)
@@ -192,6 +198,12 @@ class ReadoutNeuron(Neuron):
             neuron_structure=neuron_structure,
             **extra_params,
         )
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *inputs: Handle) -> ReadoutNeuronHandle:  # type: ignore[override]
+            """The handle that `run` fills."""
+            ...
 
     def forward_func(  # type: ignore[override]  # like its handle, its data has no spikes
         self, *input: SynapseHandle, hw_data: ReadoutData | None = None

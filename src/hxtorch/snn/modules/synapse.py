@@ -85,6 +85,12 @@ class Synapse(HXModule):
         bound = 1 / math.sqrt(self.in_features)
         nn.init.uniform_(self.weight, -bound, bound)
 
+    if TYPE_CHECKING:  # so that an editor knows what a call returns
+
+        def __call__(self, *inputs: Handle) -> SynapseHandle:
+            """The handle that `run` fills."""
+            ...
+
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
         assert input.spikes is not None

@@ -1,0 +1,65 @@
+"""What is built and installed: the wheel's content, its extras, and that it works without the sources."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    # a copy, because setuptools builds inside of the source folder
+    sources = folder / "sources"
+    sources.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources)
+    shutil.copytree(ROOT / "src", sources / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        folder,
+        sources,
+    ]
+    subprocess.run(command, check=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_package_alone(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+        metadata = Parser().parsestr(file.read(next(n for n in names if n.endswith("METADATA"))).decode())
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"hxtorch", next(top for top in tops if top.endswith(".dist-info"))}
+    assert "hxtorch/py.typed" in names
+    sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src/hxtorch").rglob("*.py")}
+    assert sources <= set(names)
+    assert {"notebook", "docs", "nir", "dev"} <= set(metadata.get_all("Provides-Extra"))
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_the_wheel_works_without_the_sources(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(tmp_path / "installed")
+    code = "import hxtorch, hxtorch.snn; from hxtorch.cli import main; print(hxtorch.__file__); main(['info'])"
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env, cwd=tmp_path
+    )
+    assert done.stdout.startswith(str(tmp_path))
+    assert "standard chip" in done.stdout

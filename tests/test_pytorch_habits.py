@@ -1,0 +1,206 @@
+"""Networks behave as PyTorch modules do: copies, devices, modes, workers, compilation, editors, examples."""
+
+import copy
+import importlib
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import hxtorch
+import hxtorch.snn as hxsnn
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+STEPS = 30
+
+
+class Network(torch.nn.Module):
+    def __init__(self, mock=True):
+        super().__init__()
+        self.experiment = hxsnn.Experiment(mock=mock)
+        self.synapse = hxsnn.Synapse(5, 3, self.experiment)
+        self.neurons = hxsnn.Neuron(
+            3,
+            self.experiment,
+            leak=hxsnn.MixedHXModelParameter(0.0, 80),
+            reset=hxsnn.MixedHXModelParameter(0.0, 80),
+            threshold=hxsnn.MixedHXModelParameter(torch.tensor([0.5, 1.0, 2.0]), 125),
+        )
+        self.output = hxsnn.Synapse(3, 2, self.experiment)
+        self.readout = hxsnn.ReadoutNeuron(2, self.experiment, leak=hxsnn.MixedHXModelParameter(0.0, 80))
+
+    def forward(self, x):
+        y = self.readout(self.output(self.neurons(self.synapse(hxsnn.NeuronHandle(x)))))
+        hxsnn.run(self.experiment, len(x))
+        return y.membrane_cadc
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    result = Network()
+    result.synapse.weight.data.normal_(0.5, 1.0)
+    return result
+
+
+def spikes(seed=0, batch=4):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(STEPS, batch, 5, generator=generator) < 0.3).float()
+
+
+def test_state_dicts_hold_the_weights_alone(network):
+    assert set(network.state_dict()) == {"synapse.weight", "output.weight"}
+    other = Network()
+    assert not torch.equal(other(spikes()), network(spikes()))
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(other(spikes()), network(spikes()))
+
+
+def test_state_dicts_through_a_file(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    other = Network()
+    other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    assert torch.equal(other(spikes()), network(spikes()))
+
+
+def test_copies_are_independent(network):
+    twin = copy.deepcopy(network)
+    before = network(spikes())
+    with torch.no_grad():
+        twin.synapse.weight.zero_()
+    assert torch.equal(network(spikes()), before)
+    assert not twin(spikes()).any()
+
+
+def test_dtype_and_device(network):
+    before = network(spikes())
+    assert network.to("cpu") is network
+    network.double()
+    result = network(spikes().double())
+    assert result.dtype == torch.float64
+    torch.testing.assert_close(result.float(), before, atol=1e-4, rtol=1e-4)
+    meta = Network().to("meta")
+    assert all(p.is_meta for p in meta.parameters())
+
+
+def test_modes_and_gradients(network):
+    assert network.eval().training is False
+    with torch.no_grad():
+        assert not network(spikes()).requires_grad
+    network.train()
+    network(spikes()).sum().backward()
+    assert network.synapse.weight.grad.abs().sum() > 0
+    network.zero_grad()
+    assert network.synapse.weight.grad is None
+    network.requires_grad_(False)
+    assert not network(spikes()).requires_grad
+
+
+def test_outputs_of_earlier_runs_stay(network):
+    first = network(spikes())
+    kept = first.detach().clone()
+    network(spikes(1))
+    assert torch.equal(first, kept)
+
+
+def test_modules_print_like_modules(network):
+    text = str(network)
+    assert "(synapse): Synapse(in_features=5, out_features=3)" in text
+    assert len(text.splitlines()) == 6
+
+
+class Encoded(Dataset):
+    """Runs a network in the process that loads the data."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        torch.manual_seed(0)
+        return Network()(spikes(index, batch=1)).detach()[:, 0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_data_loaders_with_workers(workers):
+    # a chip was used in this process before, so that its threads exist when the workers are forked
+    hxtorch.init_hardware(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an uncalibrated range is not the subject
+            Network(mock=False)(spikes())
+    finally:
+        hxtorch.release_hardware()
+    loaded = torch.cat(list(DataLoader(Encoded(), batch_size=2, num_workers=workers)))
+    torch.testing.assert_close(loaded, torch.stack([Encoded()[i] for i in range(6)]))
+
+
+def test_compiled_models_give_the_same(network):
+    expected = network(spikes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compiled = torch.compile(network, backend="eager")  # tracing is the subject, not code generation
+        result = compiled(spikes())
+    assert torch.equal(result, expected)
+    result.sum().backward()
+    assert network.synapse.weight.grad.abs().sum() > 0
+    torch._dynamo.reset()
+
+
+def test_a_chip_run_is_clean_under_strict_warnings():
+    code = """
+import torch, hxtorch, hxtorch.snn as hxsnn
+hxtorch.init_hardware()
+experiment = hxsnn.Experiment()
+synapse, readout = hxsnn.Synapse(4, 3, experiment), hxsnn.ReadoutNeuron(3, experiment)
+y = readout(synapse(hxsnn.NeuronHandle(torch.ones(20, 2, 4))))
+hxsnn.run(experiment, 20)
+y.membrane_cadc.sum().backward()
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "field"),
+    [
+        ("hxsnn.Neuron(1, e)", "spikes"),
+        ("hxsnn.ReadoutNeuron(1, e)", "membrane_cadc"),
+        ("hxsnn.Synapse(1, 1, e)", "graded_spikes"),
+    ],
+)
+def test_editors_complete_the_fields_of_handles(module, field):
+    jedi = pytest.importorskip("jedi", reason="comes with IPython (extra [notebook])")
+    lines = ("import hxtorch.snn as hxsnn", "e = hxsnn.Experiment()", f"z = {module}(hxsnn.NeuronHandle())", "z.")
+    code = "\n".join(lines)
+    assert field in {item.name for item in jedi.Script(code).complete()}
+
+
+# --- Examples ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    torch.manual_seed(0)
+    yield importlib.import_module
+    for name in ("tiny_training", "lightning_training"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("arguments", [["--epochs", "10"], ["--chip", "--epochs", "3"]])
+def test_the_tiny_training_loop_learns(example, monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["tiny_training.py", *arguments])
+    example("tiny_training").main()
+    first, last = map(float, capsys.readouterr().out.removeprefix("loss ").split(" -> "))
+    assert last < 0.7 * first
+
+
+def test_the_lightning_example_learns(example):
+    pytest.importorskip("lightning", reason="needs lightning")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert example("lightning_training").main(epochs=10) < 0.3
