@@ -1,4 +1,5 @@
 # make demo       the introduction's network on a virtual chip, figures in out/
+# make docs       the documentation as a site in site/
 # make test       what CI runs: lint, format, types, tests
 # make test-long  tests that take minutes
 # make test-libraries  NIR graphs written by norse, snnTorch and sinabs, in an environment of their own
@@ -33,7 +34,7 @@ $(PACKAGE): pyproject.toml constraints.txt
 
 $(TOOLS): $(PACKAGE)
 	@echo "Installing tools for notebooks and tests into $(VENV) ..."
-	@$(PIP) -e '.[notebook,dev]'
+	@$(PIP) -e '.[notebook,docs,dev]'
 	@touch $@
 
 demo: $(PACKAGE)
@@ -48,6 +49,10 @@ test: $(TOOLS)
 test-long: $(TOOLS)
 	@# pytest exits with 5 where no test is marked so
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS) || test $$? -eq 5
+
+.PHONY: docs
+docs: $(TOOLS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # sinabs asks for an older nir than the other two write with; it works with the new one.
 LIBRARIES := .venv-libraries

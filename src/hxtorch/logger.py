@@ -1,10 +1,11 @@
 """Loggers with levels down to TRACE, on top of Python's `logging`.
 
-A logger takes any number of arguments of any type and joins their texts with blanks, like `print`:
+A logger takes any number of arguments of any type and joins their texts with blanks, like `print`.
 
->>> import hxtorch
->>> log = hxtorch.logger.get("my script")
->>> log.info("accuracy", 0.98, "after", 5, "epochs")  # log.INFO(...) is the same
+Examples:
+    >>> import hxtorch
+    >>> log = hxtorch.logger.get("my script")
+    >>> log.info("accuracy", 0.98, "after", 5, "epochs")  # log.INFO(...) is the same
 
 Nothing is shown below WARN until `default_config` is called; Python's own configuration works as well.
 """

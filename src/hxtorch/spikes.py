@@ -29,8 +29,9 @@ def weight_to_connection(weight: ArrayLike, connections: ArrayLike | None = None
     ``[[post, ...], [pre, ...]]`` there is one weight per pair. Weights are cut to whole numbers and lose their
     sign, which the projection carries. Shapes that do not fit: RuntimeError.
 
-    >>> weight_to_connection([[1, -2]])[1]
-    Connection(index_pre=(1, 0), index_post=(0, 0), weight=2)
+    Examples:
+        >>> weight_to_connection([[1, -2]])[1]
+        Connection(index_pre=(1, 0), index_post=(0, 0), weight=2)
     """
     values = np.abs(np.trunc(_array(weight)).astype(np.int64))
     if connections is None:
@@ -56,8 +57,9 @@ def dense_spikes_to_list(spikes: tuple[ArrayLike, ArrayLike], input_size: int) -
 
     The order of the times is kept. A neuron outside of ``0..input_size - 1``: RuntimeError.
 
-    >>> dense_spikes_to_list(([[1, 0, 1]], [[5, 6, 7]]), 2)
-    [[[6], [5, 7]]]
+    Examples:
+        >>> dense_spikes_to_list(([[1, 0, 1]], [[5, 6, 7]]), 2)
+        [[[6], [5, 7]]]
     """
     index, time = (_array(part) for part in spikes)
     if index.shape != time.shape or index.ndim != 2:

@@ -16,15 +16,16 @@ from hxtorch.plots.live import LiveFigure
 class TrainingCurves:
     """Loss, accuracy and whatever else over epochs; every `update` adds a point and shows it in a notebook.
 
-    >>> from hxtorch import plots
-    >>> curves = plots.TrainingCurves()
-    >>> for epoch in range(3):
-    ...     curves.update(loss=1 / (epoch + 1), accuracy=epoch / 3)
-    >>> curves.history["accuracy"]
-    [0.0, 0.3333333333333333, 0.6666666666666666]
-
     Values named ``..._train`` and ``..._test`` (or ``train_...``, ``test_...``) share a panel. Losses have a
     logarithmic axis. Drawing takes a tenth of the time at most (`LiveFigure`); `show` draws in any case.
+
+    Examples:
+        >>> from hxtorch import plots
+        >>> curves = plots.TrainingCurves()
+        >>> for epoch in range(3):
+        ...     curves.update(loss=1 / (epoch + 1), accuracy=epoch / 2)
+        >>> curves.history["accuracy"]
+        [0.0, 0.5, 1.0]
     """
 
     def __init__(self, history: Mapping[str, list[float]] | None = None) -> None:

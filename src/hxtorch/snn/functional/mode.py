@@ -16,8 +16,15 @@ _reference_only: ContextVar[bool] = ContextVar("reference_only", default=False)
 def reference_numerics() -> Iterator[None]:
     """Within this context everything is computed in plain torch, for example for second derivatives.
 
-    >>> with reference_numerics():
-    ...     run(experiment, None)
+    Examples:
+        >>> from hxtorch.snn import Experiment, InputNeuron, NeuronHandle, run
+        >>> import torch
+        >>> experiment = Experiment(mock=True)
+        >>> z = InputNeuron(1, experiment)(NeuronHandle(torch.ones(3, 1, 1)))
+        >>> with reference_numerics():
+        ...     run(experiment, None)
+        >>> z.spikes.shape
+        torch.Size([3, 1, 1])
     """
     token = _reference_only.set(True)
     try:
