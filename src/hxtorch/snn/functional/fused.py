@@ -26,6 +26,7 @@ from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing,
 from hxtorch.snn.functional.reference import fit_measured
 from hxtorch.snn.functional.surrogate import surrogate
 from hxtorch.snn.functional.threads import share
+from hxtorch.snn.functional.workspace import empty
 from hxtorch.snn.parameter import Value
 
 PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves
@@ -206,12 +207,13 @@ def run_forward(
     lanes = entries * size
     fire, adaptive = bool(options[at.FIRE]), bool(options[at.ADAPTATION])
     v_chip, z_chip, w_chip = chip
-    membrane, current = torch.empty_like(input), torch.empty_like(input)
-    spikes = torch.empty_like(input) if fire else None
-    adaptation = torch.empty_like(input) if adaptive else None
-    before = torch.empty_like(input) if saving and fire and v_chip is None else None
+    shape = tuple(input.shape)
+    membrane, current = empty(shape), empty(shape)
+    spikes = empty(shape) if fire else None
+    adaptation = empty(shape) if adaptive else None
+    before = empty(shape) if saving and fire and v_chip is None else None
     marked = saving and fire and (options[at.REFRACTORY_PERIOD] or z_chip is not None)
-    marks = torch.empty(input.shape, dtype=torch.uint8) if marked else None
+    marks = empty(shape, torch.uint8) if marked else None
     last = torch.empty((at.STATES, entries, size))
     arguments = (
         input.numpy().reshape(steps, lanes),
@@ -258,7 +260,7 @@ def run_backward(
         before = v_chip
     elif not options[at.FIRE]:
         before = membrane
-    grad_x = torch.empty(shape)
+    grad_x = empty(tuple(shape))
     grad_state = torch.zeros((at.STATES, entries, size))
     grad_parameters = np.zeros((at.PARAMETERS, lanes), np.float32) if needs[1] else NOTHING
     arguments = (

@@ -17,6 +17,7 @@ from torch import Tensor
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
 from hxtorch.snn.functional.spikes import SpikeIndex, index_of
 from hxtorch.snn.functional.threads import share
+from hxtorch.snn.functional.workspace import empty
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ class _SpikeLinear(torch.autograd.Function):
         (grad,) = grads
         weight, spikes = ctx.saved_tensors
         flat = grad.reshape(-1, ctx.outputs)
-        of_spikes = (flat @ weight).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        of_spikes = None
+        if ctx.needs_input_grad[0]:
+            of_spikes = torch.mm(flat, weight, out=empty((flat.shape[0], weight.shape[1]))).view(ctx.shape)
         of_weight = None
         if ctx.needs_input_grad[1]:
             if spikes is None:
@@ -104,7 +107,7 @@ def sum_weights(index: SpikeIndex, weight: Tensor) -> Tensor:
     """Sum of the weights (out, in) of the spikes of each row: (rows, out)."""
     outputs = weight.shape[0]
     columns = weight.detach().T.contiguous().numpy()
-    out = torch.empty((index.rows, outputs))
+    out = empty((index.rows, outputs))
     array = out.numpy()
     share(
         lambda begin, end: sum_rows(index.start, index.columns, columns, array, begin, end),
