@@ -4,15 +4,30 @@ from hxtorch.snn import morphology
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
-from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle, TensorHandle
+from hxtorch.snn.handle import (
+    Handle,
+    LIFObservables,
+    LIObservables,
+    NeuronHandle,
+    ReadoutNeuronHandle,
+    SynapseHandle,
+    TensorHandle,
+)
 from hxtorch.snn.modules import (
+    AELIF,
+    LI,
+    LIF,
     BatchDropout,
+    EventPropLIF,
+    EventPropSynapse,
     HXBaseExperimentModule,
     HXModule,
     HXModuleWrapper,
     InputNeuron,
     Neuron,
+    NeuronExp,
     ReadoutNeuron,
+    ReadoutNeuronExp,
     SparseSynapse,
     Synapse,
 )
@@ -27,8 +42,13 @@ from hxtorch.snn.utils.nir_data import from_nir_data, to_nir_data
 from hxtorch.snn.utils.to_nir import to_nir
 
 __all__ = [
+    "AELIF",
+    "LI",
+    "LIF",
     "BatchDropout",
     "ConversionConfig",
+    "EventPropLIF",
+    "EventPropSynapse",
     "ExecutionInfo",
     "ExecutionInstance",
     "Experiment",
@@ -39,11 +59,15 @@ __all__ = [
     "HXTransformedModelParameter",
     "Handle",
     "InputNeuron",
+    "LIFObservables",
+    "LIObservables",
     "MixedHXModelParameter",
     "ModelParameter",
     "Neuron",
+    "NeuronExp",
     "NeuronHandle",
     "ReadoutNeuron",
+    "ReadoutNeuronExp",
     "ReadoutNeuronHandle",
     "SparseSynapse",
     "Synapse",

@@ -6,7 +6,9 @@ class lists them; every field is None until it is filled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +16,20 @@ from torch import Tensor
 from hxtorch.snn.display import handle_html
 
 
+class _HandleType(type):
+    """Lets ``Handle("spikes", ...)`` make a handle with these fields."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return _handle_with(args, kwargs) if cls is Handle else super().__call__(*args, **kwargs)
+
+
 @dataclass(eq=False)
-class Handle:
-    """Base class of all handles; a subclass lists the tensors that it carries as fields."""
+class Handle(metaclass=_HandleType):
+    """Base class of all handles; a subclass lists the tensors that it carries as fields.
+
+    ``Handle("spikes", "current")`` makes an empty handle with these fields and ``Handle(spikes=z)`` a filled
+    one; the same names always have the same class.
+    """
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -101,3 +114,34 @@ class ReadoutNeuronHandle(Handle):
     membrane_cadc: Tensor | None = None
     current: Tensor | None = None
     membrane_madc: Tensor | None = None
+
+
+LIFObservables = NeuronHandle
+LIObservables = ReadoutNeuronHandle
+
+_ORDER = ("spikes", "membrane_cadc", "current", "membrane_madc", "adaptation_cadc", "adaptation_madc")
+
+
+@lru_cache
+def handle_type(names: frozenset[str]) -> type[Handle]:
+    """The class of handles with the fields `names`."""
+    for known in (NeuronHandle, ReadoutNeuronHandle, SynapseHandle, TensorHandle):
+        if names == set(known.names()):
+            return known
+    ordered = [name for name in _ORDER if name in names] + sorted(names - set(_ORDER))
+    items: list[Any] = [(name, Tensor | None, field(default=None)) for name in ordered]
+    title = "".join(name.title().replace("_", "") for name in ordered)
+    return make_dataclass(f"Handle{title}", items, bases=(Handle,), eq=False)
+
+
+def _handle_with(names: tuple[str, ...], values: dict[str, Any]) -> Handle:
+    if names and values and set(values) != set(names):
+        raise Exception(  # the type that scripts know
+            "Ambiguous Handle construction mode", f"Got the names {names} and values for {tuple(values)}."
+        )
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            "Handle(...) takes names of fields, or values by keyword. For tensors by position use "
+            "NeuronHandle(spikes) or another of the handle classes."
+        )
+    return handle_type(frozenset(names or values))(**values)

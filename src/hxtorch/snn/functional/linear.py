@@ -1,19 +1,26 @@
-"""Synaptic products, and dropout of neurons."""
+"""Synaptic products and maps of weights, and dropout of neurons."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.injection import inject
 from hxtorch.snn.functional.mode import fused_applies
-from hxtorch.snn.functional.products import spike_linear
+from hxtorch.snn.functional.products import integer_linear, spike_linear
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weighted sum ``input @ weight.T + bias``: (..., in) and (out, in) give (..., out).
 
     Few spikes (entries 0 and 1) in float32 on the CPU are summed from their indices where that is faster.
+    Weights of type int8 (the chip's integers) give exact float32 sums from an integer product.
     """
+    if weight.dtype == torch.int8:
+        product = integer_linear(input, weight)
+        return product if bias is None else product + bias
     if (
         bias is None
         and input.ndim > 1
@@ -24,6 +31,69 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     ):
         return spike_linear(input, weight)
     return torch.nn.functional.linear(input, weight, bias)
+
+
+def linear_sparse(
+    input: Tensor,
+    weight: Tensor,
+    connections: Tensor | Sequence[Sequence[int]] | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """`linear` with the weights (out, in) of existing synapses alone; others have no gradient.
+
+    `connections` is a mask (out, in), not zero where a synapse exists, or two lists of indices [post, pre];
+    None: all, or those of a sparse `weight`.
+    """
+    if weight.layout != torch.strided:
+        weight = weight.to_dense()
+    if connections is not None:
+        weight = weight * _mask(connections, weight)
+    return linear(input, weight, bias)
+
+
+def _mask(connections: Tensor | Sequence[Sequence[int]], weight: Tensor) -> Tensor:
+    given = torch.as_tensor(connections, device=weight.device)
+    if given.layout != torch.strided:
+        given = given.to_dense()
+    if given.shape == weight.shape:
+        return given != 0
+    if given.ndim != 2 or given.shape[0] != 2:
+        raise ValueError(
+            f"connections have shape {tuple(given.shape)}, expected a mask of {tuple(weight.shape)} (out, in) or "
+            "two lists of indices [post, pre]."
+        )
+    mask = torch.zeros(weight.shape, dtype=torch.bool, device=weight.device)
+    mask[given[0].long(), given[1].long()] = True
+    return mask
+
+
+def linear_exponential_clamp(
+    inputs: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    cap: float = 1.5,
+    start_weight: float = 61.0,
+    quantize: bool = False,
+) -> Tensor:
+    """`linear` with weights that approach +-`cap` exponentially.
+
+    A weight of `cap` is 63 on the chip. With r = start_weight/63 and s = 1/(1 - r), weights with |w| > r cap
+    become ``sign(w) cap (1 - exp(-s (|w|/cap - r))/s)``; others stay. `quantize` rounds them to multiples of
+    cap/63, without effect on the gradient.
+    """
+    if cap <= 0:
+        raise ValueError(f"cap is {cap}, but must be above zero.")
+    if not 0 <= start_weight < 63:
+        raise ValueError(f"start_weight is {start_weight}, but must lie in 0..63, below 63.")
+    start = start_weight / 63
+    steepness = 1 / (1 - start)
+    size = weight.abs()
+    # Clamped first: where the exponential is not used, it must not overflow.
+    rolled = cap * (1 - torch.exp(-steepness * (size / cap - start).clamp_min(0)) / steepness)
+    clamped = torch.where(size > start * cap, torch.sign(weight) * rolled, weight)
+    if quantize:
+        clamped = inject(clamped, torch.round(clamped.detach() * (63 / cap)) * (cap / 63))
+    return linear(inputs, clamped, bias)
 
 
 def batch_dropout(input: Tensor, mask: Tensor) -> Tensor:

@@ -135,12 +135,19 @@ def check_method(method: str) -> None:
 class SurrogateSpike(torch.autograd.Function):
     """Heaviside step: 1 where x > 0, else 0; backward with the derivative of a `Surrogate`."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, method: Surrogate, alpha: float) -> Tensor:
+    def forward(x: Tensor, method: Surrogate, alpha: float) -> Tensor:
         """Step of `x`, in its dtype."""
-        ctx.save_for_backward(x)
-        ctx.derivative, ctx.alpha = method.derivative, alpha
         return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what backward needs."""
+        x, method, ctx.alpha = inputs
+        ctx.save_for_backward(x)
+        ctx.derivative = method.derivative
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -152,12 +159,18 @@ class SurrogateSpike(torch.autograd.Function):
 class SuperSpike(torch.autograd.Function):
     """Heaviside step with the gradient of "superspike": ``SuperSpike.apply(x, alpha)``."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, alpha: float) -> Tensor:
+    def forward(x: Tensor, alpha: float) -> Tensor:
         """Step of `x`, in its dtype."""
-        ctx.save_for_backward(x)
-        ctx.alpha = alpha
         return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep what backward needs."""
+        x, ctx.alpha = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:

@@ -11,6 +11,7 @@ import mmap
 import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from math import prod
 
 import numpy as np
@@ -26,7 +27,7 @@ _free: OrderedDict[int, tuple[int, NDArray[np.uint8]]] = OrderedDict()  # by id:
 _limit = DEFAULT_LIMIT
 
 
-class _Lease(np.ndarray):  # type: ignore[type-arg]
+class _Lease(np.ndarray):
     """Memory in use. Torch's storage holds the only reference; when it goes, the memory is free again."""
 
     memory: NDArray[np.uint8] | None = None
@@ -76,10 +77,8 @@ def _take(size: int) -> NDArray[np.uint8]:
 def _allocate(size: int) -> NDArray[np.uint8]:
     block = mmap.mmap(-1, size)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
+        with suppress(OSError):  # a kernel without them
             block.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:  # a kernel without them
-            pass
     return np.frombuffer(block, np.uint8)
 
 

@@ -113,8 +113,21 @@ class Neuron(Population):
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
         x = self.summed_input(input)
         spikes, cadc, madc = hw_data or NeuronData()
+        states = self.integrate(x, F.Measured(cadc, spikes))
+        return self.observables(states, madc)
+
+    def integrate(
+        self, x: Tensor, measured: F.Measured, *, recurrent: Tensor | None = None, state: Tensor | None = None
+    ) -> F.States:
+        """The states of these neurons over the weighted input `x` (T, B, size); arguments as in `F.integrate`."""
         membrane, firing = self.equations(x)
-        states = F.integrate(x, membrane, firing, measured=F.Measured(cadc, spikes), dt=self.dt)
+        exponential, adaptation = self.adaptive_terms(x)
+        return F.integrate(
+            x, membrane, firing, exponential, adaptation, measured, self.dt, recurrent=recurrent, state=state
+        )
+
+    def observables(self, states: F.States, madc: Tensor | None) -> NeuronHandle:
+        """The handle that carries `states` and MADC samples."""
         return NeuronHandle(states.spikes, states.membrane, states.current, madc)
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> NeuronData | ReadoutData:
@@ -125,10 +138,14 @@ class Neuron(Population):
             self.process_madc(hw_data),
         )
 
-    def equations(self, x: Tensor) -> tuple[F.Membrane, F.Firing]:
+    def equations(self, x: Tensor) -> tuple[F.Membrane, F.Firing | None]:
         """Parameters of the model as operands for `x`."""
         firing = F.Firing(self.model("threshold", x), self.model("reset", x), self.method, self.alpha)
         return self._membrane(x), firing
+
+    def adaptive_terms(self, x: Tensor) -> tuple[F.Exponential | None, F.Adaptation | None]:
+        """Exponential term and adaptation; these neurons have none."""
+        return None, None
 
     def _membrane(self, x: Tensor) -> F.Membrane:
         return F.Membrane(leak=self.model("leak", x), tau_syn=self.model("tau_syn", x), c=self.model("tau_mem", x))

@@ -1,0 +1,152 @@
+"""EventProp: exact gradients of spike times with respect to weights, by adjoint states that jump at spikes.
+
+Wunderlich & Pehle, Event-based backpropagation can compute exact gradients for spiking neural networks,
+Scientific Reports 11 (2021). The adjoint equations are stepped on the grid of time steps. Time constants are in
+seconds, and so are the gradients: they carry a factor tau_syn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hxtorch.snn.functional.injection import fit_steps
+from hxtorch.snn.functional.integration import integrate
+from hxtorch.snn.functional.kernels.eventprop import adjoint_lanes
+from hxtorch.snn.functional.linear import linear
+from hxtorch.snn.functional.mode import fused_applies
+from hxtorch.snn.functional.neuron_model import Firing, Membrane
+from hxtorch.snn.functional.threads import share
+from hxtorch.snn.functional.workspace import empty
+from hxtorch.snn.parameter import Value
+
+
+class EventPropSynapseFunction(torch.autograd.Function):
+    """Synapses in front of `EventPropLIFFunction`: `apply(input, weight, None)`."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, _: Any = None) -> Tensor:
+        """Weighted spikes (T, B, out) and a channel of zeros that takes the adjoint back: (2, T, B, out)."""
+        ctx.save_for_backward(input, weight)
+        weighted = linear(input, weight)
+        return torch.stack([weighted, torch.zeros_like(weighted)])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """The second channel to the input, the first one to the weights."""
+        input, weight = ctx.saved_tensors
+        (grad,) = grads
+        of_input = grad[1] @ weight if ctx.needs_input_grad[0] else None
+        of_weight = None
+        if ctx.needs_input_grad[1]:
+            of_weight = grad[0].flatten(0, 1).T @ input.flatten(0, 1).to(grad.dtype)
+        return of_input, of_weight, None
+
+
+class EventPropLIFFunction(torch.autograd.Function):
+    """Leaky integrate-and-fire neurons with the gradient of EventProp.
+
+    ``apply(input, leak, reset, threshold, tau_syn, tau_mem, hw_data, dt)`` with `input` (2, T, B, N) of
+    `EventPropSynapseFunction` gives spikes, membrane and current, each (T, B, N). The membrane of a step is
+    moved by the current of the same row. `hw_data` (spikes, membrane) of the chip takes the place of both; the
+    current is None then. Only the spikes pass gradients on, and only to `input`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        leak: Value,
+        reset: Value,
+        threshold: Value,
+        tau_syn: Value,
+        tau_mem: Value,
+        hw_data: Any = None,
+        dt: float = 1e-6,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Spikes, membrane, current."""
+        if input.ndim != 4 or input.shape[0] != 2:
+            raise ValueError(
+                f"The input has shape {tuple(input.shape)}, "
+                "expected (2, time, batch, neuron) of an EventPropSynapse."
+            )
+        x = input[0]
+        spikes, membrane = hw_data[:2] if hw_data is not None else (None, None)
+        firing = Firing(threshold, reset)
+        states = integrate(x, Membrane(leak, tau_syn, tau_mem), firing, dt=dt)
+        # One row later than in `integrate`, where a row holds the current after the step's input.
+        current: Tensor | None = torch.cat([torch.zeros_like(x[:1]), states.current[:-1]])
+        ctx.parameters = (leak, reset, threshold, tau_syn, tau_mem, dt)
+        if spikes is not None:
+            spikes = fit_steps(spikes, x, repeat_last=False)
+            membrane = None if membrane is None else fit_steps(membrane, x)
+            ctx.save_for_backward(spikes, current)
+            current = None
+        else:
+            assert states.spikes is not None
+            spikes, membrane = states.spikes, states.membrane
+            ctx.save_for_backward(spikes, current)
+        ctx.mark_non_differentiable(*(item for item in (membrane, current) if item is not None))
+        return spikes, membrane, current
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradient (2, T, B, N) of the input: (tau_syn lambda_i, lambda_v - lambda_i)."""
+        spikes, current = ctx.saved_tensors
+        grad = grads[0]
+        if grad is None:
+            return (None,) * 8
+        with torch.no_grad():
+            lambda_v, lambda_i = adjoint(spikes, current, grad, *ctx.parameters)
+            of_input = torch.stack([ctx.parameters[3] * lambda_i, lambda_v - lambda_i])
+        return of_input, *(None,) * 7
+
+
+def adjoint(
+    spikes: Tensor,
+    current: Tensor,
+    grad: Tensor,
+    leak: Value,
+    reset: Value,
+    threshold: Value,
+    tau_syn: Value,
+    tau_mem: Value,
+    dt: float,
+) -> tuple[Tensor, Tensor]:
+    """Adjoint states of membrane and current (T, B, N) for the gradient `grad` of the spikes."""
+    values = [leak, reset, threshold, dt / tau_syn, dt / tau_mem]
+    parameters = [torch.as_tensor(value).to(grad).expand(grad.shape[1:]) for value in values]
+    if not fused_applies(spikes, current, grad):
+        return _adjoint_reference(spikes, current, grad, parameters)
+    steps, lanes = grad.shape[0], grad[0].numel()
+    lambda_v, lambda_i = empty(tuple(grad.shape)), empty(tuple(grad.shape))
+    rows = [item.contiguous().numpy().reshape(steps, lanes) for item in (spikes, current, grad)]
+    per_lane = [item.reshape(-1).numpy() for item in parameters]
+    outputs = [item.numpy().reshape(steps, lanes) for item in (lambda_v, lambda_i)]
+    share(
+        lambda begin, end: adjoint_lanes(*rows, *per_lane, *outputs, begin, end),
+        lanes,
+        parallel=steps * lanes >= 60_000,
+        multiple=16,
+    )
+    return lambda_v, lambda_i
+
+
+def _adjoint_reference(
+    spikes: Tensor, current: Tensor, grad: Tensor, parameters: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    leak, reset, threshold, rate_syn, rate_mem = parameters
+    v = i = torch.zeros_like(grad[0])
+    rows_v, rows_i = [v], [i]
+    for k in range(grad.shape[0] - 1, 0, -1):
+        before = leak - threshold + current[k - 1]
+        out = torch.nan_to_num(spikes[k] / before * grad[k], 0.0, 0.0, 0.0)
+        jump = torch.nan_to_num(spikes[k] * (leak - reset + current[k - 1]) / before, 0.0, 0.0, 0.0)
+        i = i + rate_syn * (v - i)
+        v = v * (1 - rate_mem)
+        v = (1 - spikes[k]) * v + jump * v + out
+        rows_v.append(v)
+        rows_i.append(i)
+    return torch.stack(rows_v[::-1]), torch.stack(rows_i[::-1])

@@ -1,0 +1,190 @@
+"""Neurons whose model follows the membrane capacitance and has refractory period, exponential and adaptation.
+
+With c the model value of `membrane_capacitance` and g = c/tau_mem:
+
+    c dv/dt = i + g (leak - v) + g D exp((v - v_T)/D) - w
+
+`LIF` and `LI` keep the first two terms. With c = tau_mem they follow the equation of `Neuron`; a plain number
+given as capacitance is the model's c as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import Tensor
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.handle import Handle, NeuronHandle, handle_type
+from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
+from hxtorch.snn.modules.population import Parameter, Population
+from hxtorch.snn.parameter import HXTransformedModelParameter
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+
+MODEL_CAPACITANCE = 10e-6  # in the model, a capacitance of 63 on the chip
+
+
+def default_capacitance() -> HXTransformedModelParameter:
+    """10e-6 in the model, 63 on the chip, in proportion."""
+    return HXTransformedModelParameter(MODEL_CAPACITANCE, lambda value: value / MODEL_CAPACITANCE * 63)
+
+
+def membrane_with_capacitance(module: Population, x: Tensor, leaky: bool = True) -> F.Membrane:
+    """Leak and synaptic current with the capacitance of the model."""
+    c = module.model("membrane_capacitance", x)
+    return F.Membrane(
+        leak=module.model("leak", x),
+        tau_syn=module.model("tau_syn", x),
+        c=c,
+        g=c / module.model("tau_mem", x),
+        leaky=leaky,
+    )
+
+
+class AELIF(Neuron):
+    """Adaptive exponential integrate-and-fire neurons.
+
+    Arguments as in `Neuron`, and:
+
+    * `leaky`, `fire`, `exponential`, `subthreshold_adaptation`, `spike_triggered_adaptation`: which terms the
+      model has. Neurons that do not fire have no refractory period and record no spikes.
+    * `membrane_capacitance`: None is 10e-6 in the model and 63 on the chip.
+
+    The output has `spikes` if they fire, and `adaptation_cadc` if they adapt: the adaptation of the model.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        experiment: Experiment | None,
+        leak: Parameter = 80,
+        reset: Parameter = 80,
+        threshold: Parameter = 125,
+        tau_mem: Parameter = 10e-6,
+        tau_syn: Parameter = 10e-6,
+        i_synin_gm: Parameter = 500,
+        membrane_capacitance: Parameter | None = None,
+        *args: Any,
+        leaky: bool = True,
+        fire: bool = True,
+        exponential: bool = True,
+        subthreshold_adaptation: bool = True,
+        spike_triggered_adaptation: bool = True,
+        exponential_slope: Parameter = 50e-3,
+        exponential_threshold: Parameter = 110,
+        subthreshold_adaptation_strength: Parameter = 1,
+        spike_triggered_adaptation_increment: Parameter = 1,
+        tau_adap: Parameter = 100e-6,
+        **params: Any,
+    ) -> None:
+        super().__init__(
+            size,
+            experiment,
+            leak,
+            reset,
+            threshold,
+            tau_mem,
+            tau_syn,
+            i_synin_gm,
+            default_capacitance() if membrane_capacitance is None else membrane_capacitance,
+            *args,
+            exponential_slope=exponential_slope,
+            exponential_threshold=exponential_threshold,
+            subthreshold_adaptation_strength=subthreshold_adaptation_strength,
+            spike_triggered_adaptation_increment=spike_triggered_adaptation_increment,
+            tau_adap=tau_adap,
+            **params,
+        )
+        self.enable_spike_recording = self.enable_spike_recording and fire
+        self.leaky, self.fire, self.exponential = leaky, fire, exponential
+        self.subthreshold_adaptation = subthreshold_adaptation
+        self.spike_triggered_adaptation = spike_triggered_adaptation
+
+    @property
+    def adapts(self) -> bool:
+        """Whether there is an adaptation current."""
+        return self.subthreshold_adaptation or self.spike_triggered_adaptation
+
+    @property
+    def output_type(self) -> type[Handle]:  # type: ignore[override]  # depends on the terms
+        """The class of handles with the observables of these neurons."""
+        names = {"membrane_cadc", "current", "membrane_madc"}
+        names |= {"spikes"} if self.fire else set()
+        names |= {"adaptation_cadc", "adaptation_madc"} if self.adapts else set()
+        return handle_type(frozenset(names))
+
+    def observables(self, states: F.States, madc: Tensor | None) -> NeuronHandle:
+        """The handle that carries `states` and MADC samples."""
+        values = {"membrane_cadc": states.membrane, "current": states.current, "membrane_madc": madc}
+        if self.fire:
+            values["spikes"] = states.spikes
+        if self.adapts:
+            values["adaptation_cadc"] = states.adaptation
+        return cast(NeuronHandle, self.output_type(**values))
+
+    def equations(self, x: Tensor) -> tuple[F.Membrane, F.Firing | None]:
+        """Parameters of the model as operands for `x`."""
+        firing = None
+        if self.fire:
+            steps = F.refractory_steps(self.model("refractory_time", x), self.dt)
+            threshold, reset = self.model("threshold", x), self.model("reset", x)
+            firing = F.Firing(threshold, reset, self.method, self.alpha, steps)
+        return membrane_with_capacitance(self, x, self.leaky), firing
+
+    def adaptive_terms(self, x: Tensor) -> tuple[F.Exponential | None, F.Adaptation | None]:
+        """Exponential term and adaptation, if they are there."""
+        exponential = adaptation = None
+        if self.exponential:
+            exponential = F.Exponential(self.model("exponential_slope", x), self.model("exponential_threshold", x))
+        if self.adapts:
+            strength = self.model("subthreshold_adaptation_strength", x) if self.subthreshold_adaptation else 0.0
+            step = self.model("spike_triggered_adaptation_increment", x)
+            step = step if self.spike_triggered_adaptation else 0.0
+            adaptation = F.Adaptation(self.model("tau_adap", x), strength, step)
+        return exponential, adaptation
+
+
+class LIF(AELIF):
+    """Leaky integrate-and-fire neurons with refractory period; arguments as in `Neuron`.
+
+    Unlike `Neuron`, the model follows `membrane_capacitance` and stays at reset for
+    ceil(refractory_time/dt) steps after a spike.
+    """
+
+    def __init__(self, size: int, experiment: Experiment | None, *args: Any, **params: Any) -> None:
+        super().__init__(
+            size,
+            experiment,
+            *args,
+            exponential=False,
+            subthreshold_adaptation=False,
+            spike_triggered_adaptation=False,
+            **params,
+        )
+
+
+class LI(ReadoutNeuron):
+    """Leaky integrators: `LIF` that never fires; arguments as in `ReadoutNeuron`."""
+
+    def __init__(
+        self,
+        size: int,
+        experiment: Experiment | None,
+        leak: Parameter = 80,
+        tau_mem: Parameter = 10e-6,
+        tau_syn: Parameter = 10e-6,
+        i_synin_gm: Parameter = 500,
+        membrane_capacitance: Parameter | None = None,
+        *args: Any,
+        **params: Any,
+    ) -> None:
+        if membrane_capacitance is None:
+            membrane_capacitance = default_capacitance()
+        super().__init__(
+            size, experiment, leak, tau_mem, tau_syn, i_synin_gm, membrane_capacitance, *args, **params
+        )
+
+    def _membrane(self, x: Tensor) -> F.Membrane:
+        return membrane_with_capacitance(self, x)

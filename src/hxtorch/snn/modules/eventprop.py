@@ -1,0 +1,45 @@
+"""Neurons and synapses with the gradient of EventProp (see `hxtorch.snn.functional.eventprop`)."""
+
+from __future__ import annotations
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.handle import NeuronHandle, SynapseHandle
+from hxtorch.snn.modules.aelif import LIF
+from hxtorch.snn.modules.synapse import Synapse
+from hxtorch.snn.observables import NeuronData
+
+
+class EventPropSynapse(Synapse):
+    """Synapses in front of `EventPropLIF`: `graded_spikes` (2, T, B, out) carry a channel for the adjoint."""
+
+    def forward_func(self, input: NeuronHandle) -> SynapseHandle:
+        """Weighted sum of the `spikes` (T, B, in), stacked with zeros."""
+        assert input.spikes is not None
+        product = F.EventPropSynapseFunction.apply(  # type: ignore[no-untyped-call]
+            input.spikes.to(self.weight), self.weight, None
+        )
+        return SynapseHandle(product)
+
+
+class EventPropLIF(LIF):
+    """`LIF` with the gradient of EventProp; reads exactly one `EventPropSynapse`.
+
+    The model has c = tau_mem and no refractory period. Its gradient reaches the input alone, no parameters.
+    """
+
+    def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
+        """Integrate the input (2, T, B, size); spikes and membrane of the chip are passed through."""
+        if len(input) != 1:
+            raise ValueError(f"{type(self).__name__} reads exactly one synapse, got {len(input)}.")
+        x = input[0].graded_spikes
+        if x is None or x.ndim != 4:
+            raise ValueError(
+                f"{type(self).__name__} reads what an EventPropSynapse gives, (2, time, batch, neuron)."
+            )
+        data = None if hw_data is None or hw_data.spikes is None else hw_data
+        names = ("leak", "reset", "threshold", "tau_syn", "tau_mem")
+        values = [self.model(name, x) for name in names]
+        spikes, membrane, current = F.EventPropLIFFunction.apply(  # type: ignore[no-untyped-call]
+            x, *values, data, self.dt
+        )
+        return NeuronHandle(spikes, membrane, current, hw_data.madc if hw_data else None)

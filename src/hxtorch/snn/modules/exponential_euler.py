@@ -1,0 +1,50 @@
+"""Neurons stepped with exact decay factors; kept for scripts that use them."""
+
+from __future__ import annotations
+
+import warnings
+
+from torch import Tensor
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.handle import SynapseHandle
+from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
+from hxtorch.snn.modules.population import Population
+from hxtorch.snn.observables import NeuronData, ReadoutData
+
+
+class NeuronExp(Neuron):
+    """`Neuron` stepped by exponential Euler. The model values of tau_mem and tau_syn are exp(-dt/tau)."""
+
+    def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None):  # type: ignore[no-untyped-def]
+        """As in `Neuron`; warns that the class is deprecated."""
+        _warn(self, "LIF")
+        return super().forward_func(*input, hw_data=hw_data)
+
+    def _membrane(self, x: Tensor) -> F.Membrane:
+        return _membrane(self, x)
+
+
+class ReadoutNeuronExp(ReadoutNeuron):
+    """`ReadoutNeuron` stepped by exponential Euler. The model values of tau_mem and tau_syn are exp(-dt/tau)."""
+
+    def forward_func(self, *input: SynapseHandle, hw_data: ReadoutData | None = None):  # type: ignore[no-untyped-def,override]
+        """As in `ReadoutNeuron`; warns that the class is deprecated."""
+        _warn(self, "LI")
+        return super().forward_func(*input, hw_data=hw_data)
+
+    def _membrane(self, x: Tensor) -> F.Membrane:
+        return _membrane(self, x)
+
+
+def _warn(module: Population, other: str) -> None:
+    warnings.warn(f"{type(module).__name__} is deprecated. Use {other}.", DeprecationWarning, stacklevel=3)
+
+
+def _membrane(module: Population, x: Tensor) -> F.Membrane:
+    """Forward Euler with the same factors: dt/tau = 1 - exp(-dt/tau_exact)."""
+    return F.Membrane(
+        module.model("leak", x),
+        tau_syn=module.dt / (1 - module.model("tau_syn", x)),
+        c=module.dt / (1 - module.model("tau_mem", x)),
+    )
