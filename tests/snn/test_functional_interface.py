@@ -95,7 +95,7 @@ def test_exponential_euler_follows_the_exact_solution_of_a_leak():
     assert_close(i[:, 0, 0], s**t)
     assert_close(v[:, 0, 0], (1 - a) * (a**t - s**t) / (a - s), atol=1e-6, rtol=1e-5)
     z, v_spiking, _, _ = F.exp_cuba_lif_integration(x * 30, 0.0, 0.0, 1.0, s, a)
-    assert steps_of(z) == [int((v[:, 0, 0] * 30 > 1).nonzero()[0])] + steps_of(z)[1:]
+    assert steps_of(z) == [int((v[:, 0, 0] * 30 > 1).nonzero()[0]), *steps_of(z)[1:]]
     assert (v_spiking[z.bool()] == 0).all()
 
 

@@ -43,8 +43,11 @@ def compute_at_once(step: Step, hw_map: HardwareData) -> bool:
     modules = [node.module for node in neurons if isinstance(node.module, Neuron)]
     sizes = [module.size for module in modules]
     x = _joined([sum(i[1:], start=i[0]) if i else _silence(given, n) for i, n in zip(external, sizes)])
-    parts = [module.equations(x) for module in modules]
-    if len({(firing.method, firing.alpha) for _, firing in parts}) > 1:
+    if any(module.adaptive_terms(x) != (None, None) for module in modules):
+        return False
+    parts = [(membrane, firing) for membrane, firing in (m.equations(x) for m in modules) if firing is not None]
+    kinds = {(m.leaky, f.method, f.alpha, f.refractory_steps is None) for m, f in parts}
+    if len(parts) < len(modules) or len(kinds) > 1:
         return False
     states = F.integrate(
         x,

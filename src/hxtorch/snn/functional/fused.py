@@ -127,7 +127,9 @@ def pack(values: tuple[Value, ...], input: Tensor) -> Tensor:
         (1,), *(tensor.shape for tensor in tensors)
     )
     if len(shape) > 2 or any(have not in (1, need) for have, need in zip(shape[::-1], (size, entries))):
-        raise ValueError(f"Parameters of shape {shape} do not fit neurons (batch, neuron) of {(entries, size)}.")
+        raise ValueError(
+            f"Parameters of shape {tuple(shape)} do not fit neurons (batch, neuron) of {(entries, size)}."
+        )
     if len(shape) == 2 and shape[0] == 1:
         shape = shape[1:]
     if len(shape) == 2:
