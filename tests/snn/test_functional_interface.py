@@ -199,7 +199,7 @@ def test_surrogates_state_what_they_compute(method):
         "multi_gaussian": 0.5 * (1.15 * normal(0, 1 / 3) - 0.15 * normal(-1 / 3, 2.0) - 0.15 * normal(1 / 3, 2.0)),
         "straight_through": torch.ones_like(u),
     }[method]
-    assert_close(grad, expected, rtol=1e-6, atol=1e-9)
+    assert_close(grad, expected, rtol=1e-5, atol=1e-7)  # Normal keeps its parameters in float32
     assert F.SURROGATES[method].source
 
 
