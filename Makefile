@@ -5,6 +5,7 @@
 # make test-libraries  NIR graphs written by norse, snnTorch and sinabs, in an environment of their own
 # make data       fetch the images of MNIST (20 MB) to where `hxtorch.snn.datasets` looks for them
 # make bench      times of mock mode and the twin
+# make bench-peers  training next to norse and snnTorch, in an environment of its own
 # make images     the pictures of README and docs
 #
 # PYTHON=...      the interpreter to build .venv with (default: the first of a few that is 3.11 or newer)
@@ -73,6 +74,12 @@ data: $(PACKAGE)
 bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/training.py
+
+bench-peers: $(PACKAGE)
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -qq -c constraints.txt $(PIP_ARGS) torch norse==1.1.0 snntorch==1.0.0 -e .
+	.venv-peers/bin/python benchmarks/training.py
 
 images: $(PACKAGE)
 	$(BIN)/python docs/make_images.py
