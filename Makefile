@@ -21,7 +21,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PACKAGE := $(VENV)/.package-installed
 TOOLS := $(VENV)/.tools-installed
 
-.PHONY: install demo test test-long test-libraries bench images clean
+.PHONY: install demo test test-long test-libraries bench bench-peers images clean
 .DEFAULT_GOAL := demo
 
 install: $(TOOLS)

@@ -13,6 +13,7 @@ medians are printed and written as JSON. Other programs on the machine change ev
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import resource
@@ -66,7 +67,7 @@ def with_hxtorch(network: Network) -> Step:
         name: snn.MixedHXModelParameter(v, 100) for name, v in (("leak", 0.0), ("reset", 0.0), ("threshold", 1.0))
     }
     sizes = network.sizes
-    synapses = [snn.Synapse(a, b, experiment) for a, b in zip(sizes, sizes[1:], strict=False)]
+    synapses = [snn.Synapse(a, b, experiment) for a, b in itertools.pairwise(sizes)]
     neurons: list[snn.Neuron] = [snn.Neuron(n, experiment, **unit) for n in sizes[1:-1]]
     neurons.append(snn.ReadoutNeuron(sizes[-1], experiment, leak=unit["leak"]))
     loop = snn.Synapse(sizes[1], sizes[1], experiment) if network.recurrent else None
@@ -126,7 +127,7 @@ def with_norse(network: Network) -> Step:
 
     p = norse.LIFParameters(100.0, 100.0, v_th=torch.tensor(1.0), alpha=torch.tensor(50.0))
     sizes = network.sizes
-    linears = [torch.nn.Linear(a, b, bias=False) for a, b in zip(sizes, sizes[1:], strict=False)]
+    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
     hidden = [norse.LIF(p, dt=0.001) for _ in sizes[1:-1]]
     if network.recurrent:
         linears[0] = torch.nn.Identity()
@@ -141,7 +142,7 @@ def with_snntorch(network: Network) -> Step:
 
     slope = surrogate.fast_sigmoid(slope=50)
     sizes = network.sizes
-    linears = [torch.nn.Linear(a, b, bias=False) for a, b in zip(sizes, sizes[1:], strict=False)]
+    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
 
     def run(cell: torch.nn.Module, spiking: bool, recurrent: bool) -> Step:
         def over_time(x: Tensor) -> Tensor:
