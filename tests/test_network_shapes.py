@@ -151,19 +151,34 @@ def compare(shape: Shape, seed: int) -> tuple[int, int]:
 
 @st.composite
 def _shapes(draw: st.DrawFn) -> Shape:
+    """Up to four layers that fill up to the whole chip, of 1 to 8 circuits per neuron, on up to three instances."""
     layers = draw(st.integers(1, 4))
-    sizes = tuple(draw(st.integers(1, 25)) for _ in range(layers))
-    flags = lambda: tuple(draw(st.booleans()) for _ in range(layers))
-    instances = np.sort([draw(st.integers(0, 2)) for _ in range(layers)])
-    circuits = tuple(draw(st.sampled_from(CIRCUITS)) for _ in range(layers))
-    return Shape(draw(st.integers(5, 60)), sizes, circuits, flags(), flags(), tuple(int(i) for i in instances))
+    inputs = draw(st.integers(5, 128))
+    sizes: list[int] = []
+    circuits: list[int | None] = []
+    recurrent: list[bool] = []
+    for _ in range(layers):
+        wanted = draw(st.sampled_from(CIRCUITS))
+        before = sizes[-1] if sizes else inputs
+        # as many neurons as circuits and rows are there for, or few
+        least = -(-before // 128)
+        count = max(least, wanted or least)
+        most = max(1, min(512 // layers // count - 4, 512 if JOINED else 128))
+        size = draw(st.integers(1, most) if draw(st.booleans()) else st.integers(1, min(25, most)))
+        loop = draw(st.booleans()) and before + size <= 100 * count
+        sizes.append(size)
+        recurrent.append(loop)
+        circuits.append(count if wanted is not None else None)
+    sparse = tuple(draw(st.booleans()) for _ in range(layers))
+    instances = sorted(draw(st.integers(0, 2)) for _ in range(layers))
+    return Shape(inputs, tuple(sizes), tuple(circuits), tuple(recurrent), sparse, tuple(instances))
 
 
 CIRCUITS = [None, 1, 2, 3, 4, 8] if JOINED else [1]
 
 
 @pytest.mark.filterwarnings("ignore:refractory_time = 0.008")  # the model has none, the chip at least a tick
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(shape=_shapes(), seed=st.integers(0, 1000))
 def test_random_networks(shape: Shape, seed: int) -> None:
     compare(shape, seed)

@@ -226,6 +226,11 @@ def test_what_no_routing_can_serve_is_refused() -> None:
         map_network(sparse(1000, 512, 129))
 
 
+def test_more_inputs_than_a_chip_has() -> None:
+    with pytest.raises(MappingError, match=r"layer1 needs 70000 signed inputs and with them 547 circuits.*65536"):
+        map_network(layered(70_000, [1]))
+
+
 # --- Partitions ---------------------------------------------------------------------------------------------
 
 

@@ -215,7 +215,14 @@ class Network:
             elif population.structure is not None:
                 structures[population.key] = population.structure
             else:
-                structures[population.key] = Structure(max(1, -(-self.fan_in(population.key) // MAX_SIGNED_INPUTS)))
+                fan_in = self.fan_in(population.key)
+                circuits = max(1, -(-fan_in // MAX_SIGNED_INPUTS))
+                if circuits > CIRCUITS:
+                    raise MappingError(
+                        f"A neuron of {population.name} needs {fan_in} signed inputs and with them {circuits} "
+                        f"circuits, but the chip has {CIRCUITS}. Use at most {MAX_SIGNED_INPUTS * CIRCUITS} inputs."
+                    )
+                structures[population.key] = Structure(circuits)
         return structures
 
     def heard(self) -> dict[int, NDArray[np.bool_]]:
