@@ -169,7 +169,7 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
         tau_inh=p.TAU_INH_CODE.value / bias("i_bias_tau_inh") * die.tau_inh,
         tau_reset=tau_reset * capacitance if not die.nominal else np.full(CIRCUITS, 1e-4),
         refractory=refractory_of(n, common),
-        spike_delay=np.full(CIRCUITS, 0.0 if die.nominal else p.SPIKE_DELAY.value),
+        spike_delay=np.zeros(CIRCUITS) if die.nominal else p.SPIKE_DELAY.value * die.spike_delay,
         drive_exc=drive["exc"],
         drive_inh=drive["inh"],
         saturation_exc=saturation["exc"],

@@ -17,7 +17,10 @@ from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
 
 if TYPE_CHECKING:
-    from hxtorch.twin import inference
+    from collections.abc import Sequence
+
+    from hxtorch.twin import fit, inference
+    from hxtorch.twin.program import Program, Recording
 
 Array = NDArray[np.float64]
 
@@ -31,7 +34,7 @@ class Die:
     * `tau_exc`, `tau_inh` (512,): factors on the synaptic time constants at a given code.
     * `gain_exc`, `gain_inh` (512,): factors on the charge-to-current gain of the inputs.
     * `shift_exc`, `shift_inh` (512,): codes by which `i_shift` has to be raised for a zero input current.
-    * `reset_time` (512,): factor on the reset time constant.
+    * `reset_time`, `spike_delay` (512,): factors on the reset time constant and the comparator's delay.
     * `synapse_dac` (4,): factors on the synapse DAC's bias current of a quadrant.
     * `synapse` (2, 256, 256), `driver` (2, 128): factors on the charge of a synapse and of a driver.
     * `cadc_channel` (512,): offset of the CADC channels in LSB; `cadc_gain`, `cadc_ramp` (4,): per quadrant.
@@ -53,6 +56,7 @@ class Die:
     shift_exc: Array
     shift_inh: Array
     reset_time: Array
+    spike_delay: Array
     synapse_dac: Array
     synapse: Array
     driver: Array
@@ -88,6 +92,17 @@ class Die:
         from hxtorch.twin.inference import die_from_calibration
 
         return die_from_calibration(result)
+
+    @staticmethod
+    def fit(recordings: Sequence[tuple[Program, Recording]], **options: Any) -> fit.Fit:
+        """Return a `Fit`: the die that best explains recordings of a chip, how sure it is, and how it predicts.
+
+        `recordings` are programs and what the chip recorded for them; `options` are those of
+        `hxtorch.twin.fit.fit_die`, which says what is fitted.
+        """
+        from hxtorch.twin.fit import fit_die
+
+        return fit_die(recordings, **options)
 
     def without(self, *effects: str) -> Die:
         """Return a copy in which the named effects have no deviation, e.g. ``die.without("synapse")``."""
@@ -144,6 +159,7 @@ def nominal_die(identifier: str, *, nominal: bool) -> Die:
         shift_exc=zeros,
         shift_inh=zeros,
         reset_time=ones,
+        spike_delay=ones,
         synapse_dac=np.ones(QUADRANTS),
         synapse=np.ones((HEMISPHERES, ROWS, COLUMNS)),
         driver=np.ones((HEMISPHERES, DRIVERS)),

@@ -1,0 +1,359 @@
+r"""A twin of a chip from recordings: the pattern that best explains spike times and membranes.
+
+The membrane of a circuit that has not fired yet is a smooth function V(t; theta) of its parameters theta. Its first
+spike comes when V crosses the threshold, and that time moves with a parameter as
+
+    dt/dtheta = -(dV/dtheta - dV_threshold/dtheta) / (dV/dt).
+
+CADC samples before that spike give V itself, up to the offset of the channel. V comes from the virtual chip, its
+derivatives from differences between runs, for all circuits at the same time. Gauss-Newton steps find the most
+probable theta under the distributions of `hxtorch.twin.process`; the curvature there gives its uncertainty.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import process as p
+from hxtorch.twin.chip import VirtualChip
+from hxtorch.twin.die import Die, nominal_die
+from hxtorch.twin.fit_data import Observations, Recorded, Source, first_spikes, observe, sources_of, subset
+from hxtorch.twin.noise import Noise
+
+Array = NDArray[np.float64]
+
+LOGARITHMIC = {"leak_conductance", "tau_exc", "tau_inh", "gain_exc", "gain_inh", "synapse"}
+STEP = 0.02  # of the logarithmic parameters, for derivatives
+LARGEST_MOVE = 1.0  # of a parameter in one iteration, in standard deviations of its prior
+DELAY_SPREAD = 0.4  # relative, of the comparator's delay (E: no public number)
+OUTLIER = 4.0  # standard deviations beyond which an observation counts less
+START_THRESHOLDS = np.arange(-2.5, 2.6, 0.5)  # standard deviations of the prior
+ANNEALING = 0.6  # factor on the assumed excess of the residuals, per iteration
+NEVER = 1e6  # µs, how late a spike is that does not come
+MEMBRANE_NOISE = 0.4  # LSB, of membrane and comparator (see `Noise`)
+TIME_NOISE = 0.01  # µs, grid of the time stamps
+CADC_NOISE = 1.1  # LSB, of a sample with the shift between runs (see `Noise`)
+
+
+def _total(*spreads: p.Fact) -> float:
+    return float(np.sqrt(sum(fact.value**2 for fact in spreads)))
+
+
+PRIORS: dict[str, float] = {
+    # the distance between leak and threshold, all of it counted as threshold
+    "threshold_code": float(
+        np.hypot(
+            _total(p.THRESHOLD_SPREAD, p.THRESHOLD_QUADRANT_SPREAD),
+            _total(p.LEAK_SPREAD, p.LEAK_QUADRANT_SPREAD) * p.LEAK_SLOPE.value / p.THRESHOLD_SLOPE.value,
+        )
+    ),
+    "spike_delay": DELAY_SPREAD,
+    "leak_conductance": _total(p.LEAK_CONDUCTANCE_SPREAD, p.LEAK_CONDUCTANCE_QUADRANT_SPREAD),
+    "tau_exc": _total(p.TAU_SYN_SPREAD, p.TAU_SYN_QUADRANT_SPREAD),
+    "tau_inh": _total(p.TAU_SYN_SPREAD, p.TAU_SYN_QUADRANT_SPREAD),
+    "gain_exc": _total(p.GAIN_SPREAD, p.GAIN_QUADRANT_SPREAD, p.GAIN_CHIP_SPREAD),
+    "gain_inh": _total(p.GAIN_SPREAD, p.GAIN_QUADRANT_SPREAD, p.GAIN_CHIP_SPREAD),
+    "cadc_channel": _total(p.CADC_CHANNEL_SPREAD),
+    "synapse": _total(p.SYNAPSE_SPREAD, p.DRIVER_SPREAD),
+}
+"""Standard deviations of the parameters before any recording; logarithmic for those in `LOGARITHMIC`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted die and how sure it is.
+
+    * `die`: the twin; circuits that were not recorded are as in the start.
+    * `circuits` (N,): the recorded circuits. `uncertainty`: effect -> (N,), standard deviation of what was fitted:
+      codes for `threshold_code`, LSB for `cadc_channel`, relative for the others; of `synapse` (N, sources).
+    * `residual`, `start_residual`: half the width (µs) of the central 68 % of the differences between predicted and
+      recorded first spikes of batch entries that the fit did not see, for the fit and for its start.
+    * `agreement`, `start_agreement`: part of the held-out (entry, circuit) pairs of which it is predicted right
+      whether there is a spike at all. `held_out`: number of first spikes that were compared.
+    """
+
+    die: Die
+    circuits: NDArray[np.int64]
+    uncertainty: dict[str, Array]
+    residual: float
+    start_residual: float
+    agreement: float
+    start_agreement: float
+    held_out: int
+
+    @property
+    def explained(self) -> float:
+        """Part of the variance of the start's errors in held-out spike times that the fit explains."""
+        return 1 - (self.residual / self.start_residual) ** 2 if self.start_residual else 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"Fit({self.die.identifier!r}, {self.circuits.size} circuits, held-out spikes within "
+            f"{self.residual:.3f} µs, before {self.start_residual:.3f} µs)"
+        )
+
+
+def fit_die(
+    recordings: Sequence[Recorded],
+    *,
+    start: Die | None = None,
+    samples: int = 1000,
+    iterations: int = 12,
+    held_out: float = 0.2,
+    seed: int = 0,
+) -> Fit:
+    """Infer the pattern of the circuits that `recordings` (programs and what a chip recorded for them) show.
+
+    Per circuit: threshold distance, spike delay, time constants, gains of both inputs, with CADC samples the offset
+    of the channel, and the charge of the synapses of each of up to 64 input sources. Only what precedes the first
+    spike of an entry is used, so that many short entries tell more than a few long ones. Spikes alone cannot tell a
+    higher gain from a lower threshold distance: of both, the pair that is most probable is taken. The time
+    constants of membrane and input shape a PSP alike: two circuits with swapped ones fire nearly at the same time.
+
+    `start` is where the search begins and what circuits keep that were not recorded (default: the nominal design;
+    better: `Die.from_calibration`). `samples` batch entries at most are used; the part `held_out`, drawn with
+    `seed`, is kept for judging the result.
+
+    Raises ValueError for recordings without spikes and CADC samples, or whose neurons excite each other.
+    """
+    if not recordings:
+        raise ValueError("A fit needs at least one recording, a pair of a program and what a chip recorded for it.")
+    if not 0 < held_out < 1:
+        raise ValueError(f"The held-out part is {held_out}, but it lies between 0 and 1.")
+    die = nominal_die("nominal", nominal=False) if start is None else start
+    # the errors of CapMem cells in the configuration of the recordings are part of what is fitted
+    die = replace(die, capmem_error=0.0)
+    rng = np.random.default_rng(seed)
+    training, test = [], []
+    for program, recording in recordings:
+        order = rng.permutation(program.batch_size)
+        cut = max(1, round(held_out * program.batch_size))
+        if cut == program.batch_size:
+            raise ValueError("A recording of a single batch entry leaves nothing to hold out. Record more entries.")
+        share = max(1, samples // len(recordings))
+        training.append(subset((program, recording), np.sort(order[cut : cut + share])))
+        test.append(subset((program, recording), np.sort(order[:cut])))
+    circuits = np.unique(np.concatenate([_recorded(item) for item in training]))
+    data = [observe(item, circuits, rng) for item in training]
+    if not any(item.size for item in data):
+        raise ValueError("The recordings hold no spikes and no CADC samples to fit. Record one of both.")
+    fitted, uncertainty = _search(die, data, circuits, iterations)
+    number = zlib.crc32(b"".join(getattr(fitted, name).tobytes() for name in uncertainty))
+    fitted = replace(fitted, identifier=f"fit of {die.identifier} ({number:08x})")
+    residual, agreement, compared = _score(fitted, test, circuits)
+    before, agreement_before, _ = _score(die, test, circuits)
+    return Fit(fitted, circuits, uncertainty, residual, before, agreement, agreement_before, compared)
+
+
+def _recorded(item: Recorded) -> NDArray[np.int64]:
+    program, recording = item
+    parts = [program.record.spikes if recording.spikes is not None else np.empty(0, dtype=np.int64)]
+    parts.append(program.record.cadc if recording.cadc is not None else np.empty(0, dtype=np.int64))
+    return np.unique(np.concatenate(parts)).astype(np.int64)
+
+
+# --- Search -------------------------------------------------------------------------------------------------
+
+
+def _search(
+    die: Die, data: list[Observations], circuits: NDArray[np.int64], iterations: int
+) -> tuple[Die, dict[str, Array]]:
+    sources = sources_of(data)
+    names = [name for name in PRIORS if name != "synapse"]
+    if not any(item.cadc_value.size for item in data):
+        names.remove("cadc_channel")
+    columns = [*((name, -1) for name in names), *(("synapse", s) for s in range(len(sources)))]
+    sigma = np.array([PRIORS[name] for name, _ in columns])
+    found = [_Circuit(sigma) for _ in circuits]
+    _choose_thresholds(die, data, circuits, columns, found)
+    for _ in range(iterations):
+        trial = np.stack([circuit.trial for circuit in found])
+        moved = _moved(die, circuits, columns, trial, sources)
+        rows = [_equations(moved, circuits, columns, item, sources) for item in data]
+        number, residual, jacobian, expected, kind = (np.concatenate(part) for part in zip(*rows, strict=True))
+        for n, circuit in enumerate(found):
+            own = number == n
+            noise = expected[own]
+            circuit.judge(_Seen(residual[own] / noise, jacobian[own] / noise[:, None], kind[own]))
+    theta = np.stack([circuit.best for circuit in found])
+    spread = np.stack([circuit.spread() for circuit in found])
+    uncertainty = {name: spread[:, i] for i, name in enumerate(names)}
+    if sources:
+        uncertainty["synapse"] = spread[:, len(names) :]
+    return _moved(die, circuits, columns, theta, sources), uncertainty
+
+
+def _choose_thresholds(
+    die: Die, data: list[Observations], circuits: NDArray[np.int64], columns: list[tuple[str, int]],
+    found: list[_Circuit],
+) -> None:  # fmt: skip
+    """Start every circuit at the best of a row of thresholds: one that never fires has no slope to follow."""
+    column = columns.index(("threshold_code", -1))
+    nearest = np.full(circuits.size, np.inf)
+    for shift in START_THRESHOLDS * PRIORS["threshold_code"]:
+        theta = np.zeros(len(columns))
+        theta[column] = shift
+        every = np.full((circuits.size, 1), shift)
+        moved = _moved(die, circuits, columns[column : column + 1], every, [])
+        late = [item.residual(moved, item.predict(moved))[item.kind == 0] for item in data]
+        number = np.concatenate([item.circuit[item.kind == 0] for item in data])
+        distance = np.nan_to_num(np.abs(np.concatenate(late)), nan=NEVER)
+        for n, circuit in enumerate(found):
+            own = distance[number == n]
+            typical = float(np.percentile(own, 60)) if own.size else abs(shift)
+            if typical < nearest[n]:
+                nearest[n] = typical
+                circuit.best = circuit.trial = theta
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Observations of one circuit under some parameters: `residual` and `derivative` in units of the noise."""
+
+    residual: Array
+    derivative: Array
+    kind: NDArray[np.int64]
+
+    def equations(self, excess: Array) -> tuple[Array, Array]:
+        """Normal matrix and gradient, with outliers at less weight."""
+        known = np.isfinite(self.residual)
+        scale = excess[self.kind[known]]
+        r, j = self.residual[known] / scale, self.derivative[known] / scale[:, None]
+        weighted = j * np.minimum(1.0, OUTLIER / np.maximum(np.abs(r), 1e-9))[:, None]
+        return weighted.T @ j, weighted.T @ r
+
+    def cost(self, excess: Array) -> float:
+        """Negative logarithm of the likelihood; spikes that the model lacks count as outliers of 2 `OUTLIER`."""
+        size = np.abs(self.residual) / excess[self.kind]
+        size = np.where(np.isfinite(size), size, 2 * OUTLIER)
+        return float(np.where(size < OUTLIER, size**2 / 2, OUTLIER * (size - OUTLIER / 2)).sum())
+
+
+class _Circuit:
+    """The search for one circuit (Levenberg and Marquardt): its best parameters and the `trial` to see next.
+
+    `excess` says by how much the residuals of spikes and of CADC samples are taken to be wider than noise explains;
+    it shrinks, so that the search begins with a smooth landscape. `damping` shortens steps after one that made it
+    worse.
+    """
+
+    def __init__(self, sigma: Array) -> None:
+        self.precision = 1 / sigma**2
+        self.limit = LARGEST_MOVE * sigma
+        self.best = self.trial = np.zeros(sigma.size)
+        self.excess = np.full(2, np.inf)
+        self.damping = 0.1
+        self.seen: _Seen | None = None
+
+    def judge(self, seen: _Seen) -> None:
+        """Take or leave the trial, and choose the next one."""
+        if self.seen is None or self._cost(seen, self.trial) < self._cost(self.seen, self.best):
+            self.best, self.seen = self.trial, seen
+            self.damping = max(self.damping / 4, 1e-5)
+        else:
+            self.damping = min(self.damping * 8, 1e2)
+        self.excess = np.minimum(_excess(self.seen), np.maximum(ANNEALING * self.excess, 1.0))
+        normal, gradient = self.seen.equations(self.excess)
+        normal = normal + np.diag(self.precision)
+        damped = normal + self.damping * np.diag(np.diagonal(normal))
+        step = -np.linalg.solve(damped, gradient + self.best * self.precision)
+        self.trial = self.best + np.clip(step, -self.limit, self.limit)
+
+    def _cost(self, seen: _Seen, theta: Array) -> float:
+        excess = np.where(np.isfinite(self.excess), self.excess, _excess(seen))
+        return seen.cost(excess) + float(np.sum(theta**2 * self.precision)) / 2
+
+    def spread(self) -> Array:
+        """Standard deviations of the parameters, with residuals as wide as they are."""
+        if self.seen is None:
+            return np.sqrt(1 / self.precision)
+        normal, _ = self.seen.equations(_excess(self.seen))
+        return np.sqrt(np.diagonal(np.linalg.inv(normal + np.diag(self.precision))))
+
+
+def _excess(seen: _Seen) -> Array:
+    """How much wider than expected the middle of the residuals is: of spikes, and of CADC samples."""
+    excess = np.ones(2)
+    for k in (0, 1):
+        own = np.abs(seen.residual[(seen.kind == k) & np.isfinite(seen.residual)])
+        if own.size >= 20:
+            excess[k] = max(1.0, float(np.median(own)) / 0.6745)
+    return excess
+
+
+def _moved(
+    die: Die, circuits: NDArray[np.int64], columns: list[tuple[str, int]], theta: Array,
+    sources: list[Source],
+) -> Die:  # fmt: skip
+    """Return the die with the parameters of `circuits` moved by `theta`."""
+    changes: dict[str, Array] = {}
+    synapse = die.synapse.reshape(-1).copy()
+    for (name, source), move in zip(columns, theta.T, strict=True):
+        if name == "synapse":
+            lane, place = sources[source]
+            synapse[place] *= np.exp(move)[lane]
+            continue
+        values = getattr(die, name).copy()
+        values[circuits] = values[circuits] * np.exp(move) if name in LOGARITHMIC else values[circuits] + move
+        changes[name] = np.maximum(values, 0.05) if name == "spike_delay" else values
+    fields: dict[str, Any] = {**changes, "synapse": synapse.reshape(die.synapse.shape)}
+    return replace(die, **fields)
+
+
+def _equations(
+    die: Die, circuits: NDArray[np.int64], columns: list[tuple[str, int]], data: Observations,
+    sources: list[Source],
+) -> tuple[NDArray[np.int64], Array, Array, Array, NDArray[np.int64]]:  # fmt: skip
+    """Circuit, residual, its derivatives, expected noise and kind (0 spike, 1 CADC sample) of all observations."""
+    seen = data.predict(die)
+    residual, per_level = data.residual(die, seen), data.per_level(die, seen)
+    jacobian = np.zeros((data.size, len(columns)))
+    spikes = data.kind == 0
+    for c, (name, _) in enumerate(columns):
+        if name == "threshold_code":  # a higher deviation lowers the threshold
+            jacobian[spikes, c] = p.THRESHOLD_SLOPE.value * per_level[spikes]
+        elif name == "spike_delay":
+            jacobian[spikes, c] = p.SPIKE_DELAY.value
+        elif name == "cadc_channel":
+            jacobian[~spikes, c] = 1.0
+        else:
+            move = np.zeros((circuits.size, len(columns)))
+            move[:, c] = STEP
+            level = data.levels(_moved(die, circuits, columns, move, sources), seen.time)
+            jacobian[:, c] = per_level * (level - seen.level) / STEP
+    return data.circuit, residual, jacobian, _expected(data, per_level), data.kind
+
+
+def _expected(data: Observations, per_level: Array) -> Array:
+    """Standard deviation of the noise of every observation, in the unit of its residual."""
+    return np.where(data.kind == 0, np.hypot(MEMBRANE_NOISE * per_level, TIME_NOISE), CADC_NOISE)
+
+
+# --- Judging ------------------------------------------------------------------------------------------------
+
+
+def _score(die: Die, test: list[Recorded], circuits: NDArray[np.int64]) -> tuple[float, float, int]:
+    """Typical difference of first spikes (µs), agreement on whether there is one, and how many were compared."""
+    chip = VirtualChip(die, Noise.off())
+    differences, agreed, pairs = [], 0, 0
+    for program, recording in test:
+        if recording.spikes is None:
+            continue
+        own = np.intersect1d(circuits, program.record.spikes)
+        seen = first_spikes(recording, program.batch_size)[:, own]
+        predicted = first_spikes(chip.run(program), program.batch_size)[:, own]
+        difference = predicted - seen
+        differences.append(difference[np.isfinite(difference)])
+        agreed += int(np.count_nonzero(np.isnan(seen) == np.isnan(predicted)))
+        pairs += seen.size
+    every = np.concatenate(differences) if differences else np.empty(0)
+    if every.size < 2:
+        return float("nan"), float("nan"), 0
+    low, high = np.percentile(every, [16, 84])
+    return float(max((high - low) / 2, np.median(np.abs(every)))), agreed / pairs, int(every.size)
