@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -288,5 +289,69 @@ def test_a_calibration_runs_on_the_twin_of_its_chip(nightly):
             z, y = Net(nightly)()
         assert z.spikes.sum() > 0
         assert abs(y.membrane_cadc[:3].mean().item() + 48) < 3
+    finally:
+        hxtorch.release_hardware()
+
+
+# --- Circuits that failed to calibrate ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(nightly, tmp_path):
+    """A calibration file in which circuits 0, 2 and 5 failed."""
+    result = calibration.load(nightly)
+    leak = result.success["leak"].copy()
+    leak[[0, 2, 5]] = False
+    path = tmp_path / "failing.calibration"
+    calibration.save(replace(result, success={**result.success, "leak": leak}), path)
+    return path
+
+
+def circuits_of(net):
+    return [net.exp.plans.last.circuits(key)[:, 0].tolist() for key in net.exp.plans.last.described.populations]
+
+
+def test_failed_circuits_are_left_out(failing, chip):
+    net = Net(failing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net()
+    assert circuits_of(net) == [[1, 3, 4, 6], [7, 8]]
+
+
+def test_failed_circuits_that_a_user_wants_are_reported_once(failing, chip):
+    net = Net(failing, placement_constraint=[0, 1, 2, 3])
+    with pytest.warns(UserWarning, match=r"Neuron\(4\).*asks for circuits 0, 2, which failed.*leak"):
+        net()
+    assert circuits_of(net)[0] == [0, 1, 2, 3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net()
+
+
+def test_a_network_that_needs_every_circuit_gets_them(failing, chip):
+    net = Net(failing, n_in=1, n_hidden=511, n_out=1)
+    lif = net.lif(net.syn(hxsnn.NeuronHandle(net.inputs(batch=1))))
+    with pytest.warns(UserWarning, match=r"Neuron\(511\): needs circuits"):
+        hxsnn.run(net.exp, STEPS)
+    assert lif.spikes.shape == (STEPS, 1, 511)
+
+
+def test_runs_without_a_file_place_around_failed_circuits(tmp_path, monkeypatch):
+    monkeypatch.setenv("HXTORCH_CACHE_DIR", str(tmp_path))
+    die = Die.from_seed(8)
+    shift = die.shift_exc.copy()
+    shift[[1, 2]] = 2000  # no code reaches that
+    hxtorch.init_hardware(replace(die, shift_exc=shift, identifier="broken"))
+    try:
+        experiment = hxsnn.Experiment()
+        synapse, neuron = hxsnn.Synapse(1, 3, experiment), hxsnn.Neuron(3, experiment)
+        for _ in range(2):
+            neuron(synapse(hxsnn.NeuronHandle(torch.zeros(STEPS, 1, 1))))
+            hxsnn.run(experiment, STEPS)
+            plan = experiment.plans.last
+            assert plan.circuits(next(iter(plan.described.populations)))[:, 0].tolist() == [0, 3, 4]
+        failed = experiment.default_execution_instance.made_calibration[1].failed
+        assert {1, 2} <= set(failed.tolist())
     finally:
         hxtorch.release_hardware()

@@ -66,12 +66,16 @@ class PlanCache:
         self._plans: OrderedDict[Hashable, ChipPlan] = OrderedDict()
         self.last: ChipPlan | None = None
 
-    def plan_for(self, experiment: Experiment, graph: Graph) -> ChipPlan:
-        """Plan of a graph; `MappingError` if it does not fit the chip."""
-        key = (structure_key(graph), experiment.partition, experiment.hw_routing_func)
+    def plan_for(self, experiment: Experiment, graph: Graph, chip_identifier: str) -> ChipPlan:
+        """Plan of a graph for a chip; `MappingError` if it does not fit.
+
+        Circuits that failed to calibrate are left out, unless the network does not fit without them.
+        """
+        avoid = _circuits_to_avoid(experiment, graph, chip_identifier)
+        key = (structure_key(graph), experiment.partition, experiment.hw_routing_func, avoid)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = make_plan(experiment, graph)
+            plan = self._plans[key] = _plan_avoiding(experiment, graph, avoid)
             if len(self._plans) > KEPT:
                 self._plans.popitem(last=False)
         else:
@@ -80,9 +84,28 @@ class PlanCache:
         return plan
 
 
-def make_plan(experiment: Experiment, graph: Graph) -> ChipPlan:
-    """Divide the network into runs by execution instance, or automatically, and map every run."""
+def _circuits_to_avoid(experiment: Experiment, graph: Graph, chip_identifier: str) -> tuple[int, ...]:
+    modules = [node.module for node in graph.modules_in_order if isinstance(node.module, Population)]
+    instances = {_instance(experiment, module) for module in modules}
+    return tuple(sorted(set().union(*(i.circuits_to_avoid(chip_identifier) for i in instances))))
+
+
+def _plan_avoiding(experiment: Experiment, graph: Graph, avoid: tuple[int, ...]) -> ChipPlan:
+    try:
+        return make_plan(experiment, graph, avoid)
+    except MappingError:
+        if not avoid:
+            raise
+    return make_plan(experiment, graph)  # better on some failed circuits than not at all; the run warns of them
+
+
+def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ()) -> ChipPlan:
+    """Divide the network into runs by execution instance, or automatically, and map every run.
+
+    Circuits to `avoid` are used only where a placement constraint asks for them.
+    """
     described = chip_network(graph)
+    described = replace(described, network=replace(described.network, avoid=avoid))
     network = described.network
     instances = {key: _instance(experiment, module) for key, module in described.populations.items()}
     for key in described.populations:

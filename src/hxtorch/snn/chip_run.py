@@ -17,6 +17,7 @@ from hxtorch.snn.chip_data import input_observables, observables
 from hxtorch.snn.chip_network import chip_weights, open_handles
 from hxtorch.snn.chip_plan import ChipPlan, ChipRun
 from hxtorch.snn.execution_info import ExecutionInfo
+from hxtorch.snn.failed_circuits import warn_of_failed
 from hxtorch.snn.graph import Graph
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule
@@ -49,8 +50,7 @@ def execute(
     """
     begin = time.perf_counter()
     chip = require_chip()
-    plan = experiment.plans.plan_for(experiment, graph)
-    calibrations = _calibrations(chip, plan)
+    plan, calibrations = _calibrated_plan(experiment, graph, chip)
     handles = open_handles(graph)
     inputs = {key: _events(handles[i], experiment.dt) for key, i in plan.described.inputs.items()}
     batch_size = int(_spikes(handles[0]).shape[1]) if handles else 1
@@ -82,6 +82,25 @@ def execute(
         health={"lost_spikes": sum(recording.lost_spikes for recording in recordings)},
     )
     return data, info
+
+
+def _calibrated_plan(experiment: Experiment, graph: Graph, chip: Chip) -> tuple[ChipPlan, list[CalibrationResult]]:
+    """Plan and calibrations of all runs, on circuits that succeeded in being calibrated as far as possible.
+
+    Which circuits fail is known after a calibration only: then the network is placed once more around them.
+    """
+    for last in (False, False, True):
+        plan = experiment.plans.plan_for(experiment, graph, chip.identifier)
+        calibrations = _calibrations(chip, plan)
+        for run, calibrated in zip(plan.runs, calibrations, strict=True):
+            if run.instance.calibration is None:
+                run.instance.learn_failed(calibrated)
+        same = plan is experiment.plans.plan_for(experiment, graph, chip.identifier)
+        if same or last:
+            break
+    for run, calibrated in zip(plan.runs, calibrations, strict=True):
+        warn_of_failed(plan.described.populations, run, calibrated)
+    return plan, calibrations
 
 
 def _calibrations(chip: Chip, plan: ChipPlan) -> list[CalibrationResult]:

@@ -36,6 +36,8 @@ class ExecutionInstance:
         self.calibration: CalibrationResult | None = None
         # Of the last run without a loaded calibration: what it depends on, and the result.
         self.made_calibration: tuple[Hashable, CalibrationResult] | None = None
+        # Of calibrations made for runs: circuits that failed, by chip.
+        self._failed: dict[str, frozenset[int]] = {}
         self._configured: tuple[Mapping, CalibrationResult, NeuronConfig] | None = None
         if calib_path is not None:
             self.load_calib(calib_path)
@@ -68,6 +70,17 @@ class ExecutionInstance:
         self.calibration = _load(path, stat.st_mtime_ns, stat.st_size)
         self.calib_path = Path(calib_path)
         return self.calibration
+
+    def circuits_to_avoid(self, chip_identifier: str) -> frozenset[int]:
+        """Circuits that failed in the loaded calibration, or in those that runs on this chip have needed."""
+        if self.calibration is not None:
+            return frozenset(self.calibration.failed.tolist())
+        return self._failed.get(chip_identifier, frozenset())
+
+    def learn_failed(self, made: CalibrationResult) -> None:
+        """Remember the circuits that failed in a calibration made for a run."""
+        before = self._failed.get(made.chip_identifier, frozenset())
+        self._failed[made.chip_identifier] = before | frozenset(made.failed.tolist())
 
     def sibling(self) -> ExecutionInstance:
         """Another run on the same chip, with the calibration file of this one, for parts of a network."""

@@ -1,0 +1,42 @@
+"""Neurons on circuits that could not be calibrated: whoever uses them is told."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from hxtorch.snn.modules.population import Population
+
+if TYPE_CHECKING:
+    from hxtorch.calibration import CalibrationResult
+    from hxtorch.snn.chip_plan import ChipRun
+
+# Of which calibrations a run has warned already; both are kept alive by whoever uses them.
+_warned: WeakKeyDictionary[ChipRun, list[CalibrationResult]] = WeakKeyDictionary()
+
+
+def warn_of_failed(populations: Mapping[int, Population], run: ChipRun, calibrated: CalibrationResult) -> None:
+    """Warn, once per run and calibration, of neurons on circuits that failed, with the quantities they missed."""
+    if any(known is calibrated for known in _warned.get(run, [])):
+        return
+    _warned.setdefault(run, []).append(calibrated)
+    failed = calibrated.failed
+    for own, member in run.part.members.items():
+        used = np.intersect1d(run.mapping.circuits[own], failed)
+        if not used.size:
+            continue
+        missed = sorted(name for name, good in calibrated.success.items() if not good[used].all())
+        population = populations[member.key]
+        why = "its placement constraint asks for" if population.placement_constraint is not None else "needs"
+        shown = ", ".join(map(str, used[:10])) + (", ..." if used.size > 10 else "")
+        warnings.warn(
+            f"{type(population).__name__}({population.size}): {why} circuit{'s' * (used.size > 1)} {shown}, which "
+            f"failed to calibrate ({', '.join(missed)}). Its neurons there will be off their targets: choose other "
+            "circuits or a smaller network.",
+            UserWarning,
+            stacklevel=2,
+        )
