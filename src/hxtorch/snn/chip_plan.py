@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.connection import connected_chip
 from hxtorch.mapping import Mapping, MappingError, Part, by_group, map_network, partition
 from hxtorch.snn.chip_network import ChipNetwork, chip_network, structure_key
 from hxtorch.snn.execution_instance import ExecutionInstance
@@ -66,12 +67,13 @@ class PlanCache:
         self._plans: OrderedDict[Hashable, ChipPlan] = OrderedDict()
         self.last: ChipPlan | None = None
 
-    def plan_for(self, experiment: Experiment, graph: Graph, chip_identifier: str) -> ChipPlan:
-        """Plan of a graph for a chip; `MappingError` if it does not fit.
+    def plan_for(self, experiment: Experiment, graph: Graph) -> ChipPlan:
+        """Plan of a graph; `MappingError` if it does not fit the chip.
 
-        Circuits that failed to calibrate are left out, unless the network does not fit without them.
+        Circuits of the connected chip that failed to calibrate are left out, unless the network does not fit
+        without them.
         """
-        avoid = _circuits_to_avoid(experiment, graph, chip_identifier)
+        avoid = _circuits_to_avoid(experiment, graph)
         key = (structure_key(graph), experiment.partition, experiment.hw_routing_func, avoid)
         plan = self._plans.get(key)
         if plan is None:
@@ -84,10 +86,12 @@ class PlanCache:
         return plan
 
 
-def _circuits_to_avoid(experiment: Experiment, graph: Graph, chip_identifier: str) -> tuple[int, ...]:
+def _circuits_to_avoid(experiment: Experiment, graph: Graph) -> tuple[int, ...]:
+    chip = connected_chip()
+    name = "" if chip is None else chip.identifier
     modules = [node.module for node in graph.modules_in_order if isinstance(node.module, Population)]
     instances = {_instance(experiment, module) for module in modules}
-    return tuple(sorted(set().union(*(i.circuits_to_avoid(chip_identifier) for i in instances))))
+    return tuple(sorted(set().union(*(i.circuits_to_avoid(name) for i in instances))))
 
 
 def _plan_avoiding(experiment: Experiment, graph: Graph, avoid: tuple[int, ...]) -> ChipPlan:

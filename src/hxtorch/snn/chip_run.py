@@ -90,12 +90,12 @@ def _calibrated_plan(experiment: Experiment, graph: Graph, chip: Chip) -> tuple[
     Which circuits fail is known after a calibration only: then the network is placed once more around them.
     """
     for last in (False, False, True):
-        plan = experiment.plans.plan_for(experiment, graph, chip.identifier)
+        plan = experiment.plans.plan_for(experiment, graph)
         calibrations = _calibrations(chip, plan)
         for run, calibrated in zip(plan.runs, calibrations, strict=True):
             if run.instance.calibration is None:
                 run.instance.learn_failed(calibrated)
-        same = plan is experiment.plans.plan_for(experiment, graph, chip.identifier)
+        same = plan is experiment.plans.plan_for(experiment, graph)
         if same or last:
             break
     for run, calibrated in zip(plan.runs, calibrations, strict=True):
