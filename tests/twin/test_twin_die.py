@@ -21,7 +21,7 @@ def test_a_seed_names_a_chip(dies: list[Die]) -> None:
     for effect in EFFECTS:
         value, other = np.asarray(getattr(dies[0], effect)), np.asarray(getattr(dies[1], effect))
         assert np.array_equal(value, getattr(again, effect))
-        if effect != "capmem_error":
+        if effect not in ("capmem_error", "spike_delay"):  # the same on all chips
             assert not np.any(value == other), effect
     assert again.identifier == "twin:100" != dies[1].identifier
     assert not again.nominal

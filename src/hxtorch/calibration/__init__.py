@@ -3,7 +3,7 @@
 from hxtorch.calibration.cache import cached, nightly
 from hxtorch.calibration.calibrate import calibrate
 from hxtorch.calibration.errors import CalibrationError
-from hxtorch.calibration.files import load, save
+from hxtorch.calibration.files import load, load_bytes, save
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.result import CalibrationResult
 from hxtorch.calibration.targets import SPIKING, SPIKING2, CalibrationTarget
@@ -18,6 +18,7 @@ __all__ = [
     "cached",
     "calibrate",
     "load",
+    "load_bytes",
     "nightly",
     "save",
 ]

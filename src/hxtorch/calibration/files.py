@@ -151,8 +151,16 @@ def load(path: str | Path) -> CalibrationResult:
         raise CalibrationError(f"There is no calibration file {path}.") from None
     except (OSError, ValueError) as error:
         raise CalibrationError(f"The calibration file {path} cannot be read: {error}.") from error
+    return load_bytes(content, path.stem, str(path))
+
+
+def load_bytes(content: bytes, name: str = "unknown", path: str = "The content") -> CalibrationResult:
+    """Read the content of a calibration file; `name` becomes part of a chip's name where the file has none.
+
+    Raises `CalibrationError` as `load` does; it calls the content `path`.
+    """
     try:
-        return _unpack(content, path.stem)
+        return _unpack(content, name)
     except (_UnfitError, UnreadablePickleError, ConfigError, CalibrationError) as error:
         raise CalibrationError(f"{path} is no usable calibration file: {error}") from error
 

@@ -45,12 +45,17 @@ class CalibrationResult:
     before: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
+    def defective(self) -> NDArray[np.int64]:
+        """Numbers of the circuits that failed in something of their own.
+
+        The refractory time is none: it is a matter of the clocks that all circuits share.
+        """
+        return _any_failed({name: good for name, good in self.success.items() if name != "refractory_time"})
+
+    @property
     def failed(self) -> NDArray[np.int64]:
         """Numbers of the circuits that missed the target in any quantity."""
-        good = np.ones(CIRCUITS, dtype=np.bool_)
-        for passed in self.success.values():
-            good &= passed
-        return np.flatnonzero(~good)
+        return _any_failed(self.success)
 
     def _repr_html_(self) -> str:
         """The target, and what remained by quantity, for notebooks."""
@@ -84,6 +89,13 @@ class CalibrationResult:
             f"CalibrationResult(chip={self.chip_identifier!r}, date={self.date!r}, "
             f"{CIRCUITS - self.failed.size} of {CIRCUITS} circuits met the target)"
         )
+
+
+def _any_failed(success: dict[str, NDArray[np.bool_]]) -> NDArray[np.int64]:
+    good = np.ones(CIRCUITS, dtype=np.bool_)
+    for passed in success.values():
+        good &= passed
+    return np.flatnonzero(~good)
 
 
 def spread(values: NDArray[np.float64]) -> float:

@@ -22,6 +22,7 @@ from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
 
+MOST_AVOIDED = 128  # circuits
 KEPT = 16  # plans per experiment
 
 
@@ -91,7 +92,9 @@ def _circuits_to_avoid(experiment: Experiment, graph: Graph) -> tuple[int, ...]:
     name = "" if chip is None else chip.identifier
     modules = [node.module for node in graph.modules_in_order if isinstance(node.module, Population)]
     instances = {_instance(experiment, module) for module in modules}
-    return tuple(sorted(set().union(*(i.circuits_to_avoid(name) for i in instances))))
+    failed = set().union(*(instance.circuits_to_avoid(name) for instance in instances))
+    # where most circuits fail, it is the target that is out of reach, and no other place is better
+    return tuple(sorted(failed)) if len(failed) <= MOST_AVOIDED else ()
 
 
 def _plan_avoiding(experiment: Experiment, graph: Graph, avoid: tuple[int, ...]) -> ChipPlan:

@@ -74,13 +74,13 @@ class ExecutionInstance:
     def circuits_to_avoid(self, chip_identifier: str) -> frozenset[int]:
         """Circuits that failed in the loaded calibration, or in those that runs on this chip have needed."""
         if self.calibration is not None:
-            return frozenset(self.calibration.failed.tolist())
+            return frozenset(self.calibration.defective.tolist())
         return self._failed.get(chip_identifier, frozenset())
 
     def learn_failed(self, made: CalibrationResult) -> None:
         """Remember the circuits that failed in a calibration made for a run."""
         before = self._failed.get(made.chip_identifier, frozenset())
-        self._failed[made.chip_identifier] = before | frozenset(made.failed.tolist())
+        self._failed[made.chip_identifier] = before | frozenset(made.defective.tolist())
 
     def sibling(self) -> ExecutionInstance:
         """Another run on the same chip, with the calibration file of this one, for parts of a network."""

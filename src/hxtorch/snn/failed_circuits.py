@@ -24,19 +24,21 @@ def warn_of_failed(populations: Mapping[int, Population], run: ChipRun, calibrat
     if any(known is calibrated for known in _warned.get(run, [])):
         return
     _warned.setdefault(run, []).append(calibrated)
-    failed = calibrated.failed
+    failed = calibrated.defective
     for own, member in run.part.members.items():
         used = np.intersect1d(run.mapping.circuits[own], failed)
         if not used.size:
             continue
-        missed = sorted(name for name, good in calibrated.success.items() if not good[used].all())
+        missed = sorted(
+            name for name, good in calibrated.success.items() if name != "refractory_time" and not good[used].all()
+        )
         population = populations[member.key]
         why = "its placement constraint asks for" if population.placement_constraint is not None else "needs"
         shown = ", ".join(map(str, used[:10])) + (", ..." if used.size > 10 else "")
         warnings.warn(
             f"{type(population).__name__}({population.size}): {why} circuit{'s' * (used.size > 1)} {shown}, which "
-            f"failed to calibrate ({', '.join(missed)}). Its neurons there will be off their targets: choose other "
-            "circuits or a smaller network.",
+            f"failed to calibrate ({', '.join(sorted(missed))}). Its neurons there will be off their targets: "
+            "choose other circuits or a smaller network.",
             UserWarning,
             stacklevel=2,
         )

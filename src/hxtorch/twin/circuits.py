@@ -157,7 +157,8 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
         strength = p.INPUT_OFFSET_SLOPE.value * gm / p.GM_REFERENCE.value / capacitance
         if not die.nominal:
             static += sign * enabled * strength * offset
-    static += n.enable_offset * p.OFFSET_CURRENT.value * cell["i_offset"] / capacitance
+    source = np.where(n.offset_sink, -1.0, 1.0) * p.OFFSET_CURRENT.value
+    static += n.enable_offset * source * cell["i_offset"] / capacitance
 
     tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / bias("i_bias_reset") * die.reset_time
     return CircuitParameters(

@@ -34,7 +34,8 @@ class Die:
     * `tau_exc`, `tau_inh` (512,): factors on the synaptic time constants at a given code.
     * `gain_exc`, `gain_inh` (512,): factors on the charge-to-current gain of the inputs.
     * `shift_exc`, `shift_inh` (512,): codes by which `i_shift` has to be raised for a zero input current.
-    * `reset_time`, `spike_delay` (512,): factors on the reset time constant and the comparator's delay.
+    * `reset_time`, `spike_delay` (512,): factors on the reset time constant and the comparator's delay
+      (the latter is 1 on drawn chips, for there is no public number).
     * `synapse_dac` (4,): factors on the synapse DAC's bias current of a quadrant.
     * `synapse` (2, 256, 256), `driver` (2, 128): factors on the charge of a synapse and of a driver.
     * `cadc_channel` (512,): offset of the CADC channels in LSB; `cadc_gain`, `cadc_ramp` (4,): per quadrant.
