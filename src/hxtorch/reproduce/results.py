@@ -1,0 +1,100 @@
+"""Files of results, and the page that is made of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+_DPI = 130
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command reached, beside what was published.
+
+    * `values`: test accuracy (0..1) of every seed after the last epoch; `mean`, `std` (of the sample).
+    * `goal`: what is to be reached; 0 if there is none.
+    * `chip`: seed of the virtual chip, None for mock mode; `settings`: of the training.
+    * `seconds`: wall time of one seed on the machine that ran it; `command`: what made this file.
+    """
+
+    name: str
+    title: str
+    published: str
+    source: str
+    goal: float
+    mean: float
+    std: float
+    values: list[float]
+    seeds: list[int]
+    chip: int | None
+    epochs: int
+    settings: dict[str, Any]
+    seconds: float
+    command: str
+
+
+def save_result(result: Result, folder: Path, figure: Figure | None = None) -> None:
+    """Write ``NAME.json`` and, of a figure, ``NAME.png`` into `folder`; each appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if figure is not None:
+        partial = folder / f".{result.name}.png"
+        figure.savefig(partial, format="png", dpi=_DPI)
+        partial.replace(folder / f"{result.name}.png")
+    partial = folder / f".{result.name}.json"
+    partial.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+    partial.replace(folder / f"{result.name}.json")
+
+
+def load_results(folder: Path) -> list[Result]:
+    """Read all results in a folder, by name. A file that is none: ValueError with its name."""
+    results = []
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("kind") == "study":
+            continue
+        try:
+            results.append(Result(**content))
+        except TypeError as error:
+            raise ValueError(f"{path} is no file of a result: {error}") from error
+    return results
+
+
+def results_page(folder: Path) -> str:
+    """Return the page of all results and studies in `folder` as Markdown; links are relative to its parent."""
+    lines = [
+        "# Results",
+        "",
+        "Trained with the virtual chip in the loop, calibrated, with its default noise, unless marked otherwise.",
+        "Accuracies are those of the test set after the last epoch, as mean ± standard deviation over seeds.",
+        "Every number on this page comes from a file that the command beside it wrote; `hxtorch results` writes",
+        "the page.",
+        "",
+        "| Training | Published | Goal | Reached | Seeds | Epochs | Time per seed | Command |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    results = load_results(folder)
+    for item in results:
+        goal = f"{item.goal:.3f}" if item.goal else ""
+        where = "" if item.chip is not None else " (mock)"
+        lines.append(
+            f"| [{item.title}]({folder.name}/{item.name}.json){where} | {item.published} ({item.source}) | "
+            f"{goal} | {_spread(item)} | {len(item.seeds)} | "
+            f"{item.epochs} | {item.seconds:.0f} s | `{item.command}` |"
+        )
+    for item in results:
+        lines += ["", f"## {item.title}", "", f"![{item.title}]({folder.name}/{item.name}.png)"]
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("kind") == "study":
+            lines += ["", f"## {content['title']}", "", f"`{content['command']}`", ""]
+            lines += [content["table"], "", f"![{content['title']}]({folder.name}/{path.stem}.png)"]
+    return "\n".join(lines) + "\n"
+
+
+def _spread(item: Result) -> str:
+    return f"{item.mean:.4f} ± {item.std:.4f}" if len(item.values) > 1 else f"{item.mean:.4f}"

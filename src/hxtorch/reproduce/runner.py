@@ -1,0 +1,184 @@
+"""Runs a task for several seeds, keeps every finished epoch, and writes what was reached."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+import hxtorch
+from hxtorch.connection import connected_chip
+from hxtorch.reproduce.data import Data, load_data
+from hxtorch.reproduce.figures import result_figure
+from hxtorch.reproduce.results import Result, save_result
+from hxtorch.reproduce.settings import Settings, Task
+from hxtorch.reproduce.training import Training, accuracy, build, train_epoch
+from hxtorch.snn.utils import load_checkpoint, save_checkpoint
+from hxtorch.twin import DEFAULT_CHIP_SEED
+
+History = dict[str, list[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A finished training of one seed; `seconds` is its wall time without the interruptions."""
+
+    training: Training
+    history: History
+    seconds: float
+
+
+def reproduce(
+    task: Task,
+    *,
+    seeds: int | None = None,
+    chip: int | None = None,
+    mock: bool = False,
+    epochs: int | None = None,
+    out: Path = Path("docs/results"),
+    state: Path = Path("out/reproduce"),
+) -> Result:
+    """Train for seeds 0, 1, ... and write ``out/NAME.json`` and ``out/NAME.png``; returns the result.
+
+    `chip` is the seed of the virtual chip; `mock` trains the model alone. After every epoch a checkpoint goes
+    to `state`; a call with the same arguments goes on from there, with the same final numbers.
+    """
+    settings = task.settings if epochs is None else replace(task.settings, epochs=epochs)
+    count = task.seeds if seeds is None else seeds
+    number = DEFAULT_CHIP_SEED if chip is None else chip
+    data = load_data(settings)
+    finished = []
+    with _connected(None if mock else number):
+        for seed in range(count):
+            finished.append(train_seed(settings, seed, data=data, mock=mock, state=state, name=task.name))
+        figure = result_figure(task, finished[0].training, [item.history for item in finished])
+    final = [item.history["test_accuracy"][-1] for item in finished]
+    result = Result(
+        name=task.name,
+        title=task.title,
+        published=task.published,
+        source=task.source,
+        goal=task.goal,
+        mean=float(np.mean(final)),
+        std=float(np.std(final, ddof=1)) if len(final) > 1 else 0.0,
+        values=final,
+        seeds=list(range(count)),
+        chip=None if mock else number,
+        epochs=settings.epochs,
+        settings=asdict(settings),
+        seconds=float(np.mean([item.seconds for item in finished])),
+        command=_command(task, count, chip, mock, epochs),
+    )
+    save_result(result, out, figure)
+    return result
+
+
+def _command(task: Task, count: int, chip: int | None, mock: bool, epochs: int | None) -> str:
+    words = ["hxtorch reproduce", task.name]
+    if count != task.seeds:
+        words.append(f"--seeds {count}")
+    if epochs is not None and epochs != task.settings.epochs:
+        words.append(f"--epochs {epochs}")
+    if chip is not None and chip != DEFAULT_CHIP_SEED:
+        words.append(f"--chip {chip}")
+    if mock:
+        words.append("--mock")
+    return " ".join(words)
+
+
+@contextmanager
+def _connected(chip: int | None) -> Iterator[None]:
+    if chip is None:
+        yield
+        return
+    hxtorch.init_hardware(chip)
+    try:
+        yield
+    finally:
+        hxtorch.release_hardware()
+
+
+def train_seed(
+    settings: Settings,
+    seed: int,
+    *,
+    data: Data | None = None,
+    mock: bool = False,
+    state: Path | None = None,
+    name: str = "training",
+) -> Trained:
+    """Train one network on the connected chip, or in mock mode.
+
+    With `state` a checkpoint is kept there after every epoch, and a training that was stopped, in whatever
+    way, goes on after its last finished epoch as if nothing had happened.
+    """
+    data = load_data(settings) if data is None else data
+    torch.manual_seed(seed)
+    training = build(settings, data, mock=mock)
+    history: History = {"train_loss": [], "train_accuracy": [], "test_accuracy": []}
+    seconds = 0.0
+    path = None
+    if state is not None:
+        state.mkdir(parents=True, exist_ok=True)
+        path = state / f"{name}-{_fingerprint(settings, seed, mock)}.pt"
+        if path.is_file():
+            held = load_checkpoint(
+                path, training.model, training.optimizer, training.scheduler, restore_random=True
+            )
+            history, seconds = held.extra["history"], held.extra["seconds"]
+    _follow(training, history, settings.epochs, seconds, path, f"{name}, seed {seed}")
+    if path is not None:
+        seconds = load_checkpoint(path, training.model).extra["seconds"]
+    return Trained(training, history, seconds)
+
+
+def _follow(
+    training: Training, history: History, epochs: int, seconds: float, path: Path | None, label: str
+) -> None:
+    """Train the epochs that are missing, with a bar for a person who watches and lines for a log file."""
+    watched = sys.stderr.isatty()
+    begin = time.perf_counter()
+    first = len(history["train_loss"])
+    batches = len(training.data.train[1]) // training.settings.batch_size
+    with tqdm(total=epochs * batches, initial=first * batches, desc=label, disable=not watched) as bar:
+
+        def on_batch(done: int, total: int, loss: float) -> None:
+            bar.update()
+            bar.set_postfix_str(f"loss {loss:.3f}, {_last(history)}", refresh=False)
+
+        for epoch in range(first, epochs):
+            loss, train_accuracy = train_epoch(training, on_batch)
+            history["train_loss"].append(loss)
+            history["train_accuracy"].append(train_accuracy)
+            history["test_accuracy"].append(accuracy(training))
+            spent = time.perf_counter() - begin
+            if not watched:
+                left = spent / (epoch + 1 - first) * (epochs - epoch - 1)
+                text = f"{label}: epoch {epoch + 1}/{epochs}, loss {loss:.3f}, {_last(history)}, {left:.0f} s left"
+                print(text, file=sys.stderr, flush=True)
+            if path is not None:
+                save_checkpoint(
+                    path, training.model, training.optimizer, training.scheduler, history=history,
+                    seconds=seconds + spent,
+                )  # fmt: skip
+
+
+def _last(history: History) -> str:
+    tested = history["test_accuracy"]
+    return f"test {tested[-1]:.1%}" if tested else "test -"
+
+
+def _fingerprint(settings: Settings, seed: int, mock: bool) -> str:
+    """Tell apart trainings that differ in anything but their length."""
+    chip = connected_chip()
+    content = {**asdict(settings), "epochs": 0, "seed": seed, "mock": mock}
+    content["chip"] = None if chip is None or mock else chip.identifier
+    return hashlib.sha256(repr(sorted(content.items())).encode()).hexdigest()[:12]

@@ -1,0 +1,73 @@
+"""What a training is: its settings, and the published result that it is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All numbers of a training. Times in seconds, `dt` per step.
+
+    * `data`: name of the data set (`hxtorch.reproduce.data`); `train_size`: of its samples, None: all.
+    * `steps`, `dt`, `tau_mem`, `tau_syn`: grid of time and time constants.
+    * `hidden`: neurons of the hidden layer; `recurrence`: None, "trained" or "frozen"; `dropout` in it.
+    * `circuits`: circuits per neuron, for 128 inputs each; `input_repetitions`: rows per input on the chip.
+    * `init_hidden`, `init_output`, `init_recurrent`: mean and standard deviation of the first weights.
+    * `estimator`: "surrogate_gradient" or "eventprop".
+    * `decoder`: "max" or "sum" of the readout over time; `readout_scale`: factor on the scores in the loss.
+    * `weight_scale`, `trace_scale`, `time_shift`: alignment of chip and model; with `align` it is measured on
+      the chip before the training (`hxtorch.snn.utils.align`), but for `time_shift`.
+    * `largest_output_scale`: limit of the readout's weight scale, at which its largest weight is 63.
+    * `epochs`, `batch_size`, `lr`; `lr` is multiplied by `gamma` every `step_size` epochs.
+    * `reg_readout`, `reg_bursts`, `reg_hidden`: strengths of the regularisers; `rotation`: of images, degrees.
+    """
+
+    data: str
+    epochs: int
+    train_size: int | None = None
+    steps: int = 38
+    dt: float = 1e-6
+    tau_mem: float = 6e-6
+    tau_syn: float = 6e-6
+    hidden: int = 120
+    recurrence: str | None = None
+    dropout: float = 0.0
+    circuits: int = 1
+    input_repetitions: int = 1
+    init_hidden: tuple[float, float] = (0.25, 0.25)
+    init_output: tuple[float, float] = (0.0, 0.1)
+    init_recurrent: tuple[float, float] = (0.0, 0.1)
+    estimator: str = "surrogate_gradient"
+    decoder: str = "max"
+    readout_scale: float = 10.0
+    weight_scale: float = 70.0
+    trace_scale: float = 0.0147
+    time_shift: int = -1
+    align: bool = False
+    largest_output_scale: float = 70.0
+    batch_size: int = 50
+    lr: float = 2e-3
+    gamma: float = 0.9
+    step_size: int = 10
+    reg_readout: float = 4e-4
+    reg_bursts: float = 0.0
+    reg_hidden: float = 0.0
+    rotation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training and the result that it should reproduce.
+
+    `published` and `source` say what was reached where, `goal` is the accuracy to reach here (0..1), `seeds`
+    how many trainings the mean is taken over.
+    """
+
+    name: str
+    title: str
+    published: str
+    source: str
+    goal: float
+    settings: Settings
+    seeds: int = 5

@@ -1,0 +1,71 @@
+"""The published results, and the settings with which they are reproduced.
+
+The numbers of the chip are those of the published programs: leak and reset 80, threshold 150, tau 6 µs,
+`i_synin_gm` 500, `synapse_dac_bias` 1000, five rows per input for Yin-Yang.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hxtorch.reproduce.settings import Settings, Task
+
+_EXAMPLE = Settings(data="yinyang", epochs=5, input_repetitions=5)
+_TUNED = replace(_EXAMPLE, epochs=20, step_size=1, gamma=0.88, lr=2.5e-3)
+_MNIST = Settings(
+    data="mnist16", epochs=50, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=1.5e-3, gamma=0.97,
+    step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, readout_scale=1.0, align=True,
+    init_hidden=(0.04, 0.12), init_output=(0.0, 0.1), largest_output_scale=250.0, time_shift=0,
+)  # fmt: skip
+_WORDS = Settings(
+    data="syllables", epochs=30, train_size=3000, steps=60, hidden=90, recurrence="trained", align=True, lr=2e-3,
+    gamma=0.97, step_size=1, readout_scale=1.0, init_hidden=(0.1, 0.3), init_recurrent=(0.0, 0.15),
+    init_output=(0.0, 0.1), largest_output_scale=100.0, reg_readout=0.0, reg_bursts=1e-4,
+)  # fmt: skip
+
+_EXAMPLE_SOURCE = "hxtorch, tests/hw/test_spiking_examples.py"
+_CRAMER = "Cramer et al. 2022, PNAS, table 1"
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "yinyang", "Yin-Yang, surrogate gradient, settings of the example, 5 epochs",
+            "> 0.84 demanded on the chip", _EXAMPLE_SOURCE, 0.90, _EXAMPLE,
+        ),
+        Task(
+            "yinyang-long", "Yin-Yang, surrogate gradient, tuned, long",
+            "about 0.95 on the chip; 0.981 in software",
+            "Spilger et al. 2023; Wunderlich and Pehle 2021", 0.955, _TUNED,
+        ),
+        Task(
+            "yinyang-eventprop", "Yin-Yang, EventProp, settings of the example, 10 epochs",
+            "> 0.60 demanded on the chip", _EXAMPLE_SOURCE, 0.85,
+            replace(_EXAMPLE, epochs=10, estimator="eventprop"),
+        ),
+        Task(
+            "yinyang-eventprop-long", "Yin-Yang, EventProp, tuned, long", "about 0.961 on the chip",
+            "Pehle et al. 2023", 0.955, replace(_TUNED, estimator="eventprop"),
+        ),
+        Task(
+            "mnist16", "MNIST 16x16, 256-246-10", "0.972 on the chip", _CRAMER, 0.972, _MNIST, seeds=3,
+        ),
+        Task(
+            "mnist16-augmented", "MNIST 16x16, 256-246-10, dropout and rotation", "0.976 on the chip", _CRAMER,
+            0.976, replace(_MNIST, dropout=0.2, rotation=15.0), seeds=3,
+        ),
+        Task(
+            "fashion16", "Fashion-MNIST 16x16, 256-246-10", "0.842 on the chip", _CRAMER, 0.842,
+            replace(_MNIST, data="fashion16"), seeds=3,
+        ),
+        Task(
+            "syllables", "Words of syllables, 32-90-6, trained recurrence", "0.762 on the chip for spoken digits",
+            f"{_CRAMER} (another data set)", 0.0, _WORDS, seeds=3,
+        ),
+        Task(
+            "syllables-frozen", "Words of syllables, 32-90-6, frozen random recurrence",
+            "0.643 on the chip for spoken digits", f"{_CRAMER} (another data set)", 0.0,
+            replace(_WORDS, recurrence="frozen"), seeds=3,
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,149 @@
+"""One training: a network made of settings, an epoch of it, and its test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hxtorch.examples.spiking.yinyang_model import SNN, Model
+from hxtorch.reproduce.data import Data, rotate
+from hxtorch.reproduce.settings import Settings
+from hxtorch.snn import modules
+from hxtorch.snn.morphology import SingleCompartmentNeuron
+from hxtorch.snn.transforms.decode import MaxOverTime, SumOverTime
+from hxtorch.snn.utils import align, clip_weights, fit_weight_scale
+from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, weight_penalty
+
+_ALIGNMENT_BATCH = 8
+_TEST_BATCH = 250
+OnBatch = Callable[[int, int, float], None]
+
+
+@dataclass(eq=False)
+class Training:
+    """A model with what trains it."""
+
+    settings: Settings
+    data: Data
+    model: Model
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler
+
+
+def build(settings: Settings, data: Data, *, mock: bool) -> Training:
+    """Make an untrained network; its weights are drawn from torch's generator. On the chip it is aligned."""
+    extra: dict[str, Any] = {}
+    if settings.estimator == "eventprop":
+        for name, kind in (("synapse_type", "EventPropSynapse"), ("neuron_type", "EventPropLIF")):
+            extra[name] = getattr(modules, kind, None)
+            if extra[name] is None:
+                raise ValueError(f"This version has no {kind}. Use the surrogate gradient.")
+    elif settings.estimator != "surrogate_gradient":
+        raise ValueError(f"estimator is {settings.estimator!r}, not 'surrogate_gradient' or 'eventprop'.")
+    repetitions = 1 if mock else settings.input_repetitions
+    mean, std = settings.init_hidden
+    if mock:  # one row does what the copies do together
+        mean *= settings.input_repetitions
+        std *= settings.input_repetitions
+    network = SNN(
+        data.inputs,
+        settings.hidden,
+        data.classes,
+        mock,
+        settings.dt,
+        settings.tau_mem,
+        settings.tau_syn,
+        trace_shift_hidden=settings.time_shift,
+        trace_shift_out=settings.time_shift,
+        weight_init_hidden=(mean, std),
+        weight_init_output=settings.init_output,
+        weight_scale=settings.weight_scale,
+        trace_scale=settings.trace_scale,
+        input_repetitions=repetitions,
+        hidden_cadc_recording=settings.estimator == "surrogate_gradient",
+        recurrence=settings.recurrence,
+        weight_init_recurrent=settings.init_recurrent,
+        dropout=settings.dropout,
+        neuron_structure=None if settings.circuits == 1 else SingleCompartmentNeuron(settings.circuits),
+        **extra,
+    )
+    decoder = {"max": MaxOverTime, "sum": SumOverTime}[settings.decoder]()
+    model = Model(data.encoder, network, decoder, settings.readout_scale)
+    if settings.align and not mock:
+        align(model, data.train[0][:_ALIGNMENT_BATCH])
+        network.lif_h.cadc_time_shift = network.li_readout.cadc_time_shift = settings.time_shift
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.lr)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, settings.step_size, settings.gamma)
+    return Training(settings, data, model, optimizer, scheduler)
+
+
+def prepare_weights(training: Training) -> None:
+    """Keep the weights in the range of the chip; nothing in mock mode."""
+    network = training.model.network
+    if network.exp.mock:
+        return
+    clip_weights(network.linear_h)
+    if network.linear_r is not None:
+        clip_weights(network.linear_r)
+    fit_weight_scale(network.linear_o, training.settings.largest_output_scale)
+
+
+def loss_of(training: Training, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss with regularisation, and scores, of a batch."""
+    settings, model = training.settings, training.model
+    scores = model(inputs)
+    loss = nn.functional.cross_entropy(scores, labels) + settings.reg_readout * readout_penalty(scores)
+    hidden = model.network.s_h
+    if settings.reg_bursts and hidden is not None and hidden.spikes is not None:
+        loss = loss + settings.reg_bursts * burst_penalty(hidden.spikes)
+    if settings.reg_hidden:
+        loss = loss + settings.reg_hidden * weight_penalty(model.network.linear_h.weight)
+    return loss, scores
+
+
+def train_epoch(training: Training, on_batch: OnBatch | None = None) -> tuple[float, float]:
+    """Train once with every sample; returns mean loss and accuracy. `on_batch(done, total, loss)` follows."""
+    training.model.train()
+    samples, labels = training.data.train
+    size = training.settings.batch_size
+    batches = torch.split(torch.randperm(len(labels))[: len(labels) // size * size], size)
+    losses, right = 0.0, 0
+    for number, chosen in enumerate(batches):
+        inputs = samples[chosen]
+        if training.settings.rotation:
+            inputs = rotate(inputs, training.settings.rotation)
+        prepare_weights(training)
+        training.optimizer.zero_grad()
+        loss, scores = loss_of(training, inputs, labels[chosen])
+        loss.backward()  # type: ignore[no-untyped-call]
+        training.optimizer.step()
+        losses += float(loss.detach())
+        right += int((scores.argmax(1) == labels[chosen]).sum())
+        if on_batch is not None:
+            on_batch(number + 1, len(batches), float(loss.detach()))
+    training.scheduler.step()
+    return losses / len(batches), right / (len(batches) * size)
+
+
+@torch.no_grad()
+def predict(training: Training, samples: Tensor) -> tuple[Tensor, float]:
+    """Scores (n, classes) in evaluation mode, and the mean number of spikes per hidden neuron and sample."""
+    training.model.eval()
+    prepare_weights(training)
+    scores, spikes = [], 0.0
+    for chunk in torch.split(samples, _TEST_BATCH):
+        scores.append(training.model(chunk))
+        hidden = training.model.network.s_h
+        if hidden is not None and hidden.spikes is not None:
+            spikes += float(hidden.spikes.sum()) / hidden.spikes.shape[2]
+    return torch.cat(scores), spikes / len(samples)
+
+
+def accuracy(training: Training) -> float:
+    """Share of the test set that is classified rightly."""
+    scores, _ = predict(training, training.data.test[0])
+    return float((scores.argmax(1) == training.data.test[1]).float().mean())
