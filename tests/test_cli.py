@@ -38,7 +38,7 @@ def test_the_list_of_commands(capsys):
 def test_info_as_json(capsys):
     assert main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["standard chip"] == "twin:52"
+    assert facts["standard chip"] == "twin:2"
     assert facts["threads of the twin"] >= 1
 
 

@@ -34,7 +34,7 @@ def test_every_way_to_connect(tmp_path):
         hxtorch.release_hardware()
         assert connected_chip() is None
         connect()
-        assert hxtorch.get_unique_identifier() == hxtorch.get_unique_identifier(hxtorch.HWDBPath()) == ["twin:52"]
+        assert hxtorch.get_unique_identifier() == hxtorch.get_unique_identifier(hxtorch.HWDBPath()) == ["twin:2"]
 
 
 def test_connections_that_are_refused(tmp_path):

@@ -91,7 +91,7 @@ def test_an_entry_does_not_depend_on_the_batch() -> None:
 
 def _trace(noise: Noise, seed: int = 0, runtime: float = 400, batch: int = 4) -> np.ndarray:
     task = silent(Record(trace=EVERYONE), runtime=runtime, batch=batch)
-    trace = VirtualChip(plain_die(), noise).run(task, seed).trace
+    trace = VirtualChip(plain_die(), noise, 0.25).run(task, seed).trace
     assert trace is not None
     return trace.membrane - 80.0
 
@@ -244,7 +244,7 @@ def test_noise_errors() -> None:
     with pytest.raises(ValueError, match=r"no noise called rumble.*membrane"):
         Noise().without("rumble")
     assert Noise.off() == Noise().without("membrane", "cadc", "madc", "run_offset", "threshold", "charge",
-                                          "spike_loss", "cadc_phase")  # fmt: skip
+                                          "spike_loss", "link_load", "cadc_phase")  # fmt: skip
     with pytest.raises(ValueError, match="threads is 0"):
         set_num_threads(0)
 

@@ -117,7 +117,7 @@ def test_synaptic_lines(source: ReadoutSource, sign: int) -> None:
 
 def test_ideal_chip_samples_every_step() -> None:
     task = program([[63]], [(1250, 0)], record=Record(cadc=np.array([0]), trace=np.array([0])), runtime=40)
-    run = VirtualChip(Die.ideal(), QUIET).run(task)
+    run = VirtualChip(Die.ideal(), QUIET, 0.25).run(task)
     assert run.cadc is not None and run.trace is not None
     np.testing.assert_allclose(run.cadc.time[0, 0] * CYCLE, np.arange(160) * 0.25, atol=1e-9)
     np.testing.assert_allclose(run.cadc.value[0, 1:, 0], run.trace.membrane[0, :-1, 0], atol=0.5)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hxtorch.twin import ChipConfig, Die, InputEvents, Program, Record, RoutingConfig
 from hxtorch.twin.crossbar import NODES, closed_crossbar, neuron_address, passes, straight_crossbar
-from hxtorch.twin.synapses import charge_matrices, synapse_table
+from hxtorch.twin.membranes import membranes_in_use
+from hxtorch.twin.synapses import charge_rows, charges, synapse_table
 
 
 def _routing(rng: np.random.Generator, labels: int, **nodes: np.ndarray) -> RoutingConfig:
@@ -38,7 +39,16 @@ def test_matching_equals_a_literal_decoder(seed: int, labels: int, straight: boo
     weights = rng.integers(0, 64, (2, 256, 256)).astype(np.uint8)
     scale = rng.uniform(0.5, 2, (2, 60)).astype(np.float32)
     table = synapse_table(routing, die, addresses, circuits)
-    charges = charge_matrices(table, weights, 3, scale[0], scale[1])
+    everyone = np.arange(512)
+    membranes = membranes_in_use(everyone, np.zeros(512, dtype=np.bool_), np.isin(everyone, circuits))
+    assert np.array_equal(membranes.circuits, circuits)
+    rows = charge_rows(table, np.zeros((2, 128), dtype=np.bool_), membranes)
+    packed = charges(table, rows, weights, 3, scale[0], scale[1])
+    found = np.zeros((2, 3, 60))
+    for a in range(3):
+        for row in packed.charge[packed.first[a] : packed.first[a + 1]]:
+            signed = row.reshape(-1)[membranes.charge_column]
+            found[:, a] += np.maximum(signed, 0), np.maximum(-signed, 0)
     expected = np.zeros((2, 3, 60))
     lane = {int(c): j for j, c in enumerate(circuits)}
     count = 0
@@ -51,7 +61,7 @@ def test_matching_equals_a_literal_decoder(seed: int, labels: int, straight: boo
                 kind = 0 if sign > 0 else 1
                 expected[kind, a, j] += gain * weights[side, row, column] * scale[kind, j]
     assert table.source.size == count
-    np.testing.assert_allclose(np.stack(charges), expected, rtol=2e-5, atol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-4)
 
 
 def test_addresses_of_neurons() -> None:

@@ -57,7 +57,7 @@ class Bench:
         resets: Array | None = None,
         spikes: bool = False,
     ) -> Recording:
-        """Run `entries` batch entries of `runtime` µs and record the CADC of all circuits, or their spikes."""
+        """Run `entries` batch entries of `runtime` µs; record the CADC of all circuits or their spike counters."""
         routing, weights, events = self._silent, self._no_weights, InputEvents()
         if stimulus is not None:
             routing, weights, events = stimulus.routing, stimulus.weights, stimulus.events(entries)
@@ -66,7 +66,7 @@ class Bench:
             batch_size=entries,
             runtime=int(runtime * CYCLES_PER_US),
             events=events,
-            record=Record(spikes=ALL) if spikes else Record(cadc=ALL, cadc_in_dram=runtime > SRAM_RUNTIME),
+            record=Record(counters=True) if spikes else Record(cadc=ALL, cadc_in_dram=runtime > SRAM_RUNTIME),
             resets=() if resets is None else tuple(int(t * CYCLES_PER_US) for t in resets),
         )
         return self.chip.run(program, next(self._seeds))
@@ -141,11 +141,9 @@ def reset_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Ar
 def spiking(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> BoolArray:
     """Whether a circuit fires in at least half of 16 entries of 60 µs."""
     entries = 16
-    spikes = bench.run(neurons, common, entries=entries, runtime=60.0, spikes=True).spikes
-    assert spikes is not None
-    fired = np.zeros((entries, CIRCUITS), dtype=np.bool_)
-    fired[spikes.entry, spikes.circuit] = True
-    return np.asarray(2 * np.count_nonzero(fired, axis=0) >= entries)
+    counters = bench.run(neurons, common, entries=entries, runtime=60.0, spikes=True).counters
+    assert counters is not None
+    return np.asarray(2 * np.count_nonzero(counters, axis=0) >= entries)
 
 
 def peak_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:

@@ -36,11 +36,17 @@ _CURRENTS = {
 }
 _EXACT = ("i_bias_reset", "i_shift_exc", "i_shift_inh", "i_offset")
 CELLS = (*_VOLTAGES, *_CURRENTS, *_EXACT)
+# Cells of terms that are off by default: their codes disturb the others only where a program changes them.
+_TERM_CELLS = (
+    "v_exp", "i_bias_exp", "v_adapt_ref", "v_adapt_leak", "i_bias_adapt_tau", "i_bias_adapt_a", "i_bias_adapt_b",
+    "v_rev_coba_exc", "v_rev_coba_inh", "i_bias_coba_exc", "i_bias_coba_inh", "i_bias_icc",
+)  # fmt: skip
+_POWER_UP = NeuronConfig()
 
 
 def cell_values(neurons: NeuronConfig, die: Die) -> dict[str, Array]:
     """Values (512,) that the CapMem cells of all circuits hold, in codes, by register name."""
-    codes = {name: getattr(neurons, name) for name in CELLS}
+    codes = {name: getattr(neurons, name) for name in (*CELLS, *_TERM_CELLS)}
     if die.nominal:
         return codes
     values = {name: np.rint(code) for name, code in codes.items()}
@@ -62,4 +68,9 @@ def cell_values(neurons: NeuronConfig, die: Die) -> dict[str, Array]:
 def _block_states(values: dict[str, Array]) -> NDArray[np.int64]:
     """Hash of all codes of each block (4,)."""
     every = np.stack([values[name] for name in CELLS]).reshape(len(CELLS), QUADRANTS, -1)
-    return np.array([zlib.crc32(every[:, block].tobytes()) for block in range(QUADRANTS)], dtype=np.int64)
+    state = np.array([zlib.crc32(every[:, block].tobytes()) for block in range(QUADRANTS)], dtype=np.int64)
+    for name in _TERM_CELLS:
+        for block, codes in enumerate(values[name].reshape(QUADRANTS, -1)):
+            if np.any(codes != getattr(_POWER_UP, name)[0]):
+                state[block] = zlib.crc32(name.encode() + codes.tobytes(), int(state[block]))
+    return state

@@ -12,20 +12,27 @@ from numpy.typing import NDArray
 
 from hxtorch.twin import process
 from hxtorch.twin.circuits import CircuitParameters, circuit_parameters
-from hxtorch.twin.config import ChipConfig
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US
+from hxtorch.twin.config import ChipConfig, NeuronConfig
+from hxtorch.twin.coordinates import CIRCUITS, COUNTER_LIMIT, CYCLES_PER_US
+from hxtorch.twin.coupling import Coupling, Links, links, no_links, propagators
 from hxtorch.twin.crossbar import FIRST_OFF_CHIP, neuron_address, passes
+from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
-from hxtorch.twin.engine import SpikeBuffer, Stimulus, run_entries
-from hxtorch.twin.lanes import LANES, LaneParameters, lane_parameters
+from hxtorch.twin.engine import Board, SpikeBuffer, Stimulus, run_entries
+from hxtorch.twin.lanes import LaneParameters, lane_parameters
+from hxtorch.twin.link import Link, transmit
+from hxtorch.twin.membranes import Membranes, lowest_connected, membranes_in_use
 from hxtorch.twin.noise import Noise
-from hxtorch.twin.program import InputEvents, Program, ProgramError, Recording, SentEvents, Spikes
+from hxtorch.twin.plasticity import Plasticity, no_plasticity, plasticity_parameters
+from hxtorch.twin.program import Program, ProgramError, Recording, SentEvents, Spikes
 from hxtorch.twin.random import uniform
 from hxtorch.twin.sampling import Sampling, plan_sampling
-from hxtorch.twin.synapses import SynapseTable, charge_matrices, synapse_table
+from hxtorch.twin.stimulus import input_stimulus, spike_link
+from hxtorch.twin.synapses import ChargeRows, SynapseTable, charge_rows, charges, synapse_table
 from hxtorch.twin.threads import run_chunks
 
-DEFAULT_STEP = 0.25  # µs
+DEFAULT_STEP = 0.5  # µs
+STIFF_PARTS = 8  # into which a step is divided where compartments are coupled or currents exponential
 
 T = TypeVar("T")
 
@@ -70,9 +77,10 @@ class _Cache:
 
 @dataclass(frozen=True, eq=False)
 class _Wiring:
-    """Sources of events and the synapses that hear them; `route` (padded lanes,) names the source of a lane."""
+    """Sources of events and the synapses that hear them; `route` (lanes,) names the source of a lane, or -1."""
 
     table: SynapseTable
+    rows: ChargeRows
     sources: int
     route: NDArray[np.int64]
 
@@ -115,95 +123,104 @@ class VirtualChip:
     def run(self, program: Program, trial_seed: int = 0) -> Recording:
         """Emulate `program` and return what it asked to record."""
         config, record = program.config, program.record
-        circuits = _circuits_in_use(program)
-        _refuse_what_is_not_modelled(config)
-        if circuits.size == 0:
-            raise ProgramError("The program records nothing and no neuron may spike: there is nothing to run.")
-        h = process.MADC_PERIOD.value if record.madc.size else self.step
+        wires = self._links(config.neurons)
+        membranes = _membranes_in_use(program, wires)
+        h = self._step(program, wires)
         origin = 0.0 if record.madc.size else self._origin(h)  # the MADC counts from the start
-        lanes = self._lanes(config, circuits, h)
-        wiring = self._wiring(config, program.events.addresses, circuits)
-        exc, inh = charge_matrices(wiring.table, config.weights, wiring.sources, lanes.scale_exc, lanes.scale_inh)
-        sampling = plan_sampling(
-            program, self.die, self.noise, circuits, lanes.scale_exc.size, h, origin, trial_seed
+        lanes = self._lanes(config, membranes, h)
+        wiring = self._wiring(config, program.events.addresses, membranes)
+        stimulus = input_stimulus(program, self.die, self.noise, h, origin)
+        sampling = plan_sampling(program, self.die, self.noise, lanes, origin, trial_seed)
+        every = np.arange(membranes.lanes)
+        speakers = np.where(every < membranes.speaker.size, every, 0)
+        circuits = np.where(every < membranes.speaker.size, membranes.speaker[speakers], CIRCUITS + every)
+        board = Board(
+            rows=lanes.rows,
+            layers=membranes.layers,
+            column=membranes.column,
+            features=lanes.features,
+            rails=lanes.rails,
+            circuits=circuits,
+            route=np.where(_sends(config, membranes), wiring.route, -1),
+            spike_delay=lanes.spike_delay,
         )
-        stimulus = self._stimulus(program, circuits, wiring, exc, inh, h, origin)
-        spikes = self._emulate(program.batch_size, lanes, stimulus, sampling, trial_seed)
-        kept, lost = self._transmit(spikes, circuits, program, h, origin, trial_seed)
+        charge = charges(
+            wiring.table, wiring.rows, config.weights, wiring.sources, lanes.scale_exc, lanes.scale_inh
+        )
+        coupling = propagators(wires, config.neurons.membrane, membranes, lanes.capacitance, h)
+        plasticity = no_plasticity()
+        if np.any(config.plasticity.enable):
+            plasticity = plasticity_parameters(config.plasticity, self.die, h)
+        link = spike_link(program, self.die, self.noise, circuits, h, origin)
+        counts = np.zeros((program.batch_size if record.counters else 0, CIRCUITS), dtype=np.int64)
+        spikes, lost = self._emulate(
+            program.batch_size, board, charge, stimulus, plasticity, coupling, sampling, link, counts, trial_seed
+        )
         return Recording(
-            spikes=kept if record.spikes.size else None,
+            spikes=spikes if record.spikes.size else None,
             cadc=sampling.cadc(program),
             madc=sampling.madc(program),
             trace=sampling.trace(program),
             loopback=self._loop_back(program, trial_seed) if record.loopback else None,
             lost_spikes=lost,
+            counters=np.minimum(counts, COUNTER_LIMIT) if record.counters else None,
         )
+
+    def _step(self, program: Program, wires: Links) -> float:
+        """Step of a program: that of the MADC where it samples, a finer one where circuits are stiff."""
+        if program.record.madc.size:
+            return process.MADC_PERIOD.value
+        stiff = wires.first.size > 0 or bool(np.any(program.config.neurons.enable_exponential))
+        return self.step / STIFF_PARTS if stiff else self.step
 
     def _origin(self, h: float) -> float:
         """Time (µs) of the first step: such that inputs on a grid of whole steps arrive at the start of a step."""
         return 0.0 if self.die.nominal else process.INPUT_LATENCY.value % h - h
 
-    def _lanes(self, config: ChipConfig, circuits: NDArray[np.int64], h: float) -> LaneParameters:
-        def make() -> LaneParameters:
-            return lane_parameters(
-                self.parameters(config), circuits, h, self.noise,
-                process.FLOOR_WIDTH.value, process.CEILING_WIDTH.value,
-            )  # fmt: skip
+    def _links(self, neurons: NeuronConfig) -> Links:
+        if not np.any(neurons.enable_icc):
+            return no_links()
+        return self._cache.get((neurons,), ("links",), lambda: links(neurons, self.die))
 
-        key = ("lanes", circuits.tobytes(), h, self.noise)
-        return self._cache.get((config.neurons, config.common), key, make)
-
-    def _wiring(self, config: ChipConfig, addresses: NDArray[np.int64], circuits: NDArray[np.int64]) -> _Wiring:
-        def make() -> _Wiring:
-            spiking = np.flatnonzero(config.neurons.enable_threshold[circuits])
-            neurons = neuron_address(circuits[spiking], config.neurons.label[circuits[spiking]])
-            every = np.concatenate([addresses, neurons]).astype(np.int64)
-            table = synapse_table(config.routing, self.die, every, circuits)
-            heard = np.zeros(every.size, dtype=np.bool_)
-            heard[table.source] = True
-            route = np.full(-(-circuits.size // LANES) * LANES, -1, dtype=np.int64)
-            route[spiking] = np.where(heard[addresses.size :], addresses.size + np.arange(spiking.size), -1)
-            return _Wiring(table, every.size, route)
-
-        key = ("wiring", addresses.tobytes(), circuits.tobytes())
-        return self._cache.get((config.routing, config.neurons), key, make)
-
-    def _stimulus(
-        self,
-        program: Program,
-        circuits: NDArray[np.int64],
-        wiring: _Wiring,
-        exc: NDArray[np.float32],
-        inh: NDArray[np.float32],
-        h: float,
-        origin: float,
-    ) -> Stimulus:
-        events, noise, config = program.events, self.noise, program.config
-        _check_events(events, program.batch_size)
-        latency = 0.0 if self.die.nominal else process.INPUT_LATENCY.value
-        arrival = (events.time / CYCLES_PER_US + latency - origin) / h
-        step = np.ceil(arrival - 1e-6)
-        resets = np.rint((np.asarray(sorted(program.resets)) / CYCLES_PER_US - origin) / h)
-        return Stimulus(
-            first=np.searchsorted(events.entry, np.arange(program.batch_size + 1)).astype(np.int64),
-            step=step.astype(np.int64),
-            delay=np.maximum(step - arrival, 0).astype(np.float32),
-            source=np.require(events.source, np.int64, ["C", "W"]),  # one layout: one compiled kernel
-            exc=exc,
-            inh=inh,
-            route=np.where(_enabled(config, circuits, wiring.route.size), wiring.route, -1),
-            resets=resets.astype(np.int64),
-            latency=0.0 if self.die.nominal else process.ONCHIP_LATENCY.value / h,
-            charge_sigma=noise.charge,
-            threshold_sigma=noise.threshold,
-            noise_sigma=noise.membrane,
+    def _lanes(self, config: ChipConfig, membranes: Membranes, h: float) -> LaneParameters:
+        return self._cache.get(
+            (config.neurons, config.common),
+            ("lanes", membranes.circuits.tobytes(), h),
+            lambda: lane_parameters(self.parameters(config), membranes, h),
         )
 
+    def _wiring(self, config: ChipConfig, addresses: NDArray[np.int64], membranes: Membranes) -> _Wiring:
+        def make() -> _Wiring:
+            speaker = membranes.speaker
+            spiking = np.flatnonzero(config.neurons.enable_threshold[speaker])
+            neurons = neuron_address(speaker[spiking], config.neurons.label[speaker[spiking]])
+            every = np.concatenate([addresses, neurons]).astype(np.int64)
+            table = synapse_table(config.routing, self.die, every, membranes.circuits)
+            heard = np.zeros(every.size, dtype=np.bool_)
+            heard[table.source] = True
+            route = np.full(membranes.lanes, -1, dtype=np.int64)
+            route[spiking] = np.where(heard[addresses.size :], addresses.size + np.arange(spiking.size), -1)
+            rows = charge_rows(table, config.plasticity.enable, membranes)
+            return _Wiring(table, rows, every.size, route)
+
+        key = ("wiring", addresses.tobytes(), membranes.circuits.tobytes())
+        return self._cache.get((config.routing, config.neurons, config.plasticity), key, make)
+
     def _emulate(
-        self, batch_size: int, lanes: LaneParameters, stimulus: Stimulus, sampling: Sampling, seed: int
-    ) -> list[SpikeBuffer]:
+        self,
+        batch_size: int,
+        board: Board,
+        charge: Charges,
+        stimulus: Stimulus,
+        plasticity: Plasticity,
+        coupling: Coupling,
+        sampling: Sampling,
+        link: Link,
+        counts: NDArray[np.int64],
+        seed: int,
+    ) -> tuple[Spikes, int]:
         """Run all batch entries; a worker whose spike buffer was too small repeats its range."""
-        parts: list[tuple[int, SpikeBuffer]] = []
+        parts: list[tuple[int, Spikes, int]] = []
         key = np.uint64(seed & (2**64 - 1))
 
         def work(begin: int, end: int) -> None:
@@ -214,44 +231,28 @@ class VirtualChip:
                     np.empty(capacity, dtype=np.int64), np.zeros(1, dtype=np.int64),
                 )  # fmt: skip
                 run_entries(
-                    lanes.rows, lanes.circuits, key, begin, end, sampling.steps, lanes.h, stimulus,
-                    sampling.readout, buffer,
+                    board.rows.copy(), board, charge, stimulus, plasticity, coupling, sampling.readout,
+                    key, begin, end, sampling.steps, sampling.h, buffer,
                 )  # fmt: skip
-                if buffer.used[0] <= capacity:
-                    parts.append((begin, buffer))
-                    return
-                capacity = self._spike_capacity = 2 * int(buffer.used[0])
+                used = int(buffer.used[0])
+                if used <= capacity:
+                    break
+                capacity = self._spike_capacity = 2 * used
+            stamp, arrived, lost = transmit(buffer.entry, buffer.time, buffer.lane, used, key, link, counts)
+            spikes = Spikes(buffer.entry[:arrived], stamp[:arrived], buffer.lane[:arrived])
+            parts.append((begin, spikes, lost))
 
         run_chunks(work, batch_size)
-        return [buffer for _, buffer in sorted(parts, key=lambda part: part[0])]
-
-    def _transmit(
-        self,
-        parts: list[SpikeBuffer],
-        circuits: NDArray[np.int64],
-        program: Program,
-        h: float,
-        origin: float,
-        seed: int,
-    ) -> tuple[Spikes, int]:
-        """Stamp the recorded spikes, lose some on the way, and sort the rest by entry and time."""
-        entry, time, lane = (
-            np.concatenate([getattr(part, name)[: part.used[0]] for part in parts])
-            for name in ("entry", "time", "lane")
+        ordered = [spikes for _, spikes, _ in sorted(parts, key=lambda part: part[0])]
+        return (
+            Spikes(
+                *(
+                    np.concatenate([getattr(part, name) for part in ordered])
+                    for name in ("entry", "time", "circuit")
+                )
+            ),
+            sum(lost for _, _, lost in parts),
         )
-        latency = 0.0 if self.die.nominal else process.SPIKE_LATENCY.value
-        stamp = np.rint((time * h + origin + latency) * CYCLES_PER_US).astype(np.int64)
-        circuit = circuits[lane]
-        recorded = np.zeros(CIRCUITS, dtype=np.bool_)
-        recorded[program.record.spikes] = program.config.enable_events[program.record.spikes]
-        wanted = recorded[circuit] & (stamp <= program.runtime)
-        entry, stamp, circuit = entry[wanted], stamp[wanted], circuit[wanted]
-        kept = uniform(seed, "spike loss", entry, circuit, stamp) >= self.noise.spike_loss
-        lost = int(np.count_nonzero(~kept))
-        entry, stamp, circuit = entry[kept], stamp[kept], circuit[kept]
-        # nearly sorted already, which a stable sort makes use of
-        order = np.argsort(entry * 2**42 + stamp * 2**9 + circuit, kind="stable")
-        return Spikes(entry[order], stamp[order], circuit[order]), lost
 
     def _loop_back(self, program: Program, seed: int) -> SentEvents:
         """Input events that the crossbar sends back, stamped and thinned like spikes."""
@@ -265,50 +266,25 @@ class VirtualChip:
         return SentEvents(events.entry[kept], stamp[kept], events.source[kept])
 
 
-def _refuse_what_is_not_modelled(config: ChipConfig) -> None:
-    """Registers that exist, but whose circuits the engine does not know yet."""
-    for name in (
-        "connect_right", "connect_vertical", "connect_soma", "enable_icc", "enable_coba_exc", "enable_coba_inh",
-        "enable_exponential", "enable_adaptation", "enable_pause",
-    ):  # fmt: skip
-        if np.any(getattr(config.neurons, name)):
-            raise ProgramError(f"{name} is on, but this version of the twin does not model it. Switch it off.")
-    if np.any(config.plasticity.enable):
-        raise ProgramError("plasticity.enable is on, but this version of the twin does not model it.")
-
-
-def _circuits_in_use(program: Program) -> NDArray[np.int64]:
-    """Circuits that are recorded or may spike, sorted."""
-    record = program.record
-    used = program.config.neurons.enable_threshold.copy()
+def _membranes_in_use(program: Program, wires: Links) -> Membranes:
+    """Membranes that are recorded, may spike, or exchange charge with one of those."""
+    record, neurons = program.record, program.config.neurons
+    used = neurons.enable_threshold.copy()
     for circuits in (record.spikes, record.cadc, record.madc, record.trace):
         used[circuits] = True
-    return np.flatnonzero(used)
+    if not np.any(used):
+        raise ProgramError("The program records nothing and no neuron may spike: there is nothing to run.")
+    if wires.first.size:
+        cell = lowest_connected(wires.first, wires.second)[neurons.membrane]
+        used = np.isin(cell, cell[used])
+    return membranes_in_use(neurons.membrane, neurons.enable_threshold, used)
 
 
-def _enabled(config: ChipConfig, circuits: NDArray[np.int64], lanes: int) -> NDArray[np.bool_]:
+def _sends(config: ChipConfig, membranes: Membranes) -> NDArray[np.bool_]:
     """Whether the spikes of each lane become events."""
-    enabled = np.zeros(lanes, dtype=np.bool_)
-    enabled[: circuits.size] = config.enable_events[circuits]
-    return enabled
+    sends = np.zeros(membranes.lanes, dtype=np.bool_)
+    sends[: membranes.speaker.size] = config.enable_events[membranes.speaker]
+    return sends
 
 
-def _check_events(events: InputEvents, batch_size: int) -> None:
-    if events.entry.size == 0:
-        return
-    if not events.entry.shape == events.time.shape == events.source.shape:
-        raise ProgramError("Input events need one entry, one time and one source each.")
-    if events.entry.min() < 0 or events.entry.max() >= batch_size:
-        raise ProgramError(f"An input event belongs to no batch entry 0..{batch_size - 1}.")
-    if events.source.min() < 0 or events.source.max() >= events.addresses.size:
-        raise ProgramError("An input event has a source without an address.")
-    if events.time.min() < 0:
-        raise ProgramError("An input event lies before the start of the run.")
-    same = events.entry[1:] == events.entry[:-1]
-    if np.any(np.diff(events.entry) < 0) or np.any(np.diff(events.time)[same] < 0):
-        raise ProgramError("Input events must be sorted by batch entry and time.")
-
-
-DEFAULT_CHIP_SEED = 52  # its first neuron resembles that of the published introduction
-
-assert COLUMNS % LANES == 0  # a block never spans two hemispheres when all circuits are in use
+DEFAULT_CHIP_SEED = 2  # its first neuron resembles that of the published introduction

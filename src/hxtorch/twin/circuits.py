@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin import process as p
+from hxtorch.twin.adex import TermParameters, term_parameters
 from hxtorch.twin.capmem import cell_values
-from hxtorch.twin.config import ChipConfig, CommonConfig, NeuronConfig
+from hxtorch.twin.config import MAX_HOLDOFF, ChipConfig, CommonConfig, NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, QUADRANTS
 from hxtorch.twin.die import Die
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_NO_BIAS = 1e-6  # code that a current cell at 0, or a leak that is off, still amounts to
 
 UNBOUNDED = 1e6  # CADC LSB: stands for "no limit" where an ideal circuit has none
 
@@ -29,9 +33,13 @@ class CircuitParameters:
 
     `drive_exc` and `drive_inh` are the synaptic drive (LSB/µs) that one event of weight 1 adds,
     `saturation_*` the drive at which the input saturates, `static` the constant current (LSB/µs),
-    `spike_delay` the time from crossing the threshold to spike and reset.
+    `spike_delay` the time from crossing the threshold to spike and reset, `holdoff` the end of the refractory
+    time in which the membrane is free again, `pause` whether inputs are cut in the reset. `capacitance` is
+    relative to that of code 63; all others hold for the circuit on its own membrane (`lanes` joins them).
+    `terms` are those of `hxtorch.twin.adex`.
     """
 
+    capacitance: Array
     leak: Array
     reset: Array
     threshold: Array
@@ -40,6 +48,8 @@ class CircuitParameters:
     tau_inh: Array
     tau_reset: Array
     refractory: Array
+    holdoff: Array
+    pause: BoolArray
     spike_delay: Array
     drive_exc: Array
     drive_inh: Array
@@ -48,6 +58,7 @@ class CircuitParameters:
     static: Array
     floor: Array
     ceiling: Array
+    terms: TermParameters
 
 
 def capacitance_of(code: NDArray[np.generic]) -> Array:
@@ -121,6 +132,13 @@ def refractory_of(config: NeuronConfig, common: CommonConfig) -> Array:
     return np.asarray(ticks * 2.0 ** (scale + 1) / p.CHIP_CLOCK.value)
 
 
+def holdoff_of(config: NeuronConfig, common: CommonConfig, die: Die) -> Array:
+    """End of the refractory time (µs) without reset: 31 - 2 h ticks of the clock; none for h = 15 if ideal."""
+    scale = np.asarray(common.refractory_clock_scale)[config.refractory_clock]
+    ticks = 2 * (MAX_HOLDOFF - config.reset_holdoff) + (0 if die.nominal else 1)
+    return np.asarray(ticks * 2.0 ** (scale + 1) / p.CHIP_CLOCK.value)
+
+
 def test_voltage_of(code: float) -> float:
     """CADC test voltage (LSB) of a CapMem code; by definition codes 70 and 550 are 20 and 220 LSB."""
     return 20.0 + p.THRESHOLD_SLOPE.value * (code - 70.0)
@@ -128,6 +146,11 @@ def test_voltage_of(code: float) -> float:
 
 def _per_circuit(quadrant_values: Array) -> Array:
     return np.repeat(quadrant_values, CIRCUITS // QUADRANTS)
+
+
+def _switched(conductance: Array, multiply: BoolArray, divide: BoolArray, factor: float) -> Array:
+    """Conductance after the switches that multiply and divide it."""
+    return np.asarray(conductance * np.where(multiply, factor, 1) / np.where(divide, factor, 1))
 
 
 def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
@@ -144,12 +167,17 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
         (common.synapse_dac_bias if die.nominal else np.rint(common.synapse_dac_bias)) * die.synapse_dac
     )
     static = np.zeros(CIRCUITS)
-    drive, saturation = {}, {}
-    for kind, sign, center in (("exc", 1.0, p.SHIFT_CODE_EXC), ("inh", -1.0, p.SHIFT_CODE_INH)):
+    drive, saturation, tau = {}, {}, {}
+    for kind, sign, center, time_code in (
+        ("exc", 1.0, p.SHIFT_CODE_EXC, p.TAU_EXC_CODE), ("inh", -1.0, p.SHIFT_CODE_INH, p.TAU_INH_CODE),
+    ):  # fmt: skip
         enabled = getattr(n, f"enable_{kind}")
         gm = cell[f"i_bias_gm_{kind}"]
         gain = getattr(die, f"gain_{kind}") * enabled
-        drive[kind] = gain * nominal_drive(gm, dac, n.membrane_capacitance)
+        slow = np.where(getattr(n, f"enable_high_resistance_{kind}"), p.HIGH_RESISTANCE.value, 1)
+        fast = np.where(getattr(n, f"enable_small_capacitance_{kind}"), p.SMALL_CAPACITANCE.value, 1)
+        tau[kind] = time_code.value / bias(f"i_bias_tau_{kind}") * getattr(die, f"tau_{kind}") * slow / fast
+        drive[kind] = gain * nominal_drive(gm, dac, n.membrane_capacitance) * fast
         # The OTA's limit is set by its bias current alone, not by the charge of the synapses.
         limit = p.OTA_SATURATION.value * p.SYNAPSE_DRIVE.value * gm / p.GM_REFERENCE.value / capacitance
         saturation[kind] = np.maximum(gain * limit, 1e-3) if not die.nominal else np.full(CIRCUITS, UNBOUNDED)
@@ -158,18 +186,31 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
         if not die.nominal:
             static += sign * enabled * strength * offset
     source = np.where(n.offset_sink, -1.0, 1.0) * p.OFFSET_CURRENT.value
-    static += n.enable_offset * source * cell["i_offset"] / capacitance
+    static += n.enable_offset * source * _linear_part(cell["i_offset"], die) / capacitance
 
-    tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / bias("i_bias_reset") * die.reset_time
+    leak_bias = np.where(n.enable_leak, np.maximum(cell["i_bias_leak"], _NO_BIAS), _NO_BIAS) * die.leak_conductance
+    leak_bias = _switched(
+        leak_bias, n.enable_leak_multiplication, n.enable_leak_division, p.SWITCH_FACTOR.value
+    )  # fmt: skip
+    # the reference of the reset is a multiplied bias
+    reset_bias = bias("i_bias_reset") / p.SWITCH_FACTOR.value
+    reset_bias = _switched(
+        reset_bias, n.enable_reset_multiplication, n.enable_reset_division, p.SWITCH_FACTOR.value
+    )
+    tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / reset_bias * die.reset_time
+    refractory = refractory_of(n, common)
     return CircuitParameters(
+        capacitance=capacitance,
         leak=leak_of(cell["v_leak"] - die.leak_code),
         reset=reset_of(cell["v_reset"] - die.reset_code),
         threshold=np.where(n.enable_threshold, threshold_of(cell["v_threshold"] - die.threshold_code), UNBOUNDED),
-        tau_mem=p.LEAK_TIME_CODE.value * capacitance / (bias("i_bias_leak") * die.leak_conductance),
-        tau_exc=p.TAU_EXC_CODE.value / bias("i_bias_tau_exc") * die.tau_exc,
-        tau_inh=p.TAU_INH_CODE.value / bias("i_bias_tau_inh") * die.tau_inh,
+        tau_mem=p.LEAK_TIME_CODE.value * capacitance / leak_bias,
+        tau_exc=tau["exc"],
+        tau_inh=tau["inh"],
         tau_reset=tau_reset * capacitance if not die.nominal else np.full(CIRCUITS, 1e-4),
-        refractory=refractory_of(n, common),
+        refractory=refractory,
+        holdoff=np.minimum(holdoff_of(n, common, die), refractory),
+        pause=n.enable_pause,
         spike_delay=np.zeros(CIRCUITS) if die.nominal else p.SPIKE_DELAY.value * die.spike_delay,
         drive_exc=drive["exc"],
         drive_inh=drive["inh"],
@@ -178,4 +219,11 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
         static=static,
         floor=np.full(CIRCUITS, -UNBOUNDED if die.nominal else p.FLOOR.value),
         ceiling=np.full(CIRCUITS, UNBOUNDED if die.nominal else p.CEILING.value),
+        terms=term_parameters(n, common, cell, die),
     )
+
+
+def _linear_part(code: Array, die: Die) -> Array:
+    """Constant current in linear codes: beyond `OFFSET_LINEAR` it grows half as fast."""
+    limit = p.OFFSET_LINEAR.value
+    return code if die.nominal else np.where(code > limit, limit + (code - limit) / 2, code)

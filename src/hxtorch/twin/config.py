@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,20 +92,6 @@ def _refuse_beyond_the_row(name: str, switches: BoolArray) -> None:
         )
 
 
-def _check_one_threshold(right: BoolArray, vertical: BoolArray, threshold: BoolArray) -> None:
-    """Refuse groups of joined circuits in which more than one may spike."""
-    if not (np.any(right) or np.any(vertical)):
-        return
-    group = membrane_groups(right, vertical)
-    spiking = np.bincount(group[threshold], minlength=CIRCUITS)
-    for root in np.flatnonzero(spiking > 1):
-        members = np.flatnonzero((group == root) & threshold)
-        raise ConfigError(
-            f"enable_threshold is on for the circuits {members.tolist()}, whose membranes are joined, but one "
-            "circuit of a membrane at most may spike. Switch the threshold of the others off."
-        )
-
-
 @dataclass(frozen=True)
 class NeuronConfig:
     """The registers of the 512 neuron circuits; every field has shape (512,).
@@ -163,8 +150,8 @@ class NeuronConfig:
     enable_small_capacitance_inh: BoolArray = _switch(False)
     enable_coba_exc: BoolArray = _switch(False)
     enable_coba_inh: BoolArray = _switch(False)
-    v_rev_coba_exc: FloatArray = _codes(742)
-    v_rev_coba_inh: FloatArray = _codes(94)
+    v_rev_coba_exc: FloatArray = _codes(293)
+    v_rev_coba_inh: FloatArray = _codes(293)
     i_bias_coba_exc: FloatArray = _codes(0)
     i_bias_coba_inh: FloatArray = _codes(0)
     offset_sink: BoolArray = _switch(False)
@@ -172,8 +159,8 @@ class NeuronConfig:
     v_exp: FloatArray = _codes(322)
     i_bias_exp: FloatArray = _codes(500)
     enable_adaptation: BoolArray = _switch(False)
-    v_adapt_ref: FloatArray = _codes(500)
-    v_adapt_leak: FloatArray = _codes(500)
+    v_adapt_ref: FloatArray = _codes(350)
+    v_adapt_leak: FloatArray = _codes(221)
     i_bias_adapt_tau: FloatArray = _codes(100)
     i_bias_adapt_a: FloatArray = _codes(0)
     i_bias_adapt_b: FloatArray = _codes(0)
@@ -202,7 +189,24 @@ class NeuronConfig:
         _check_range("reset_holdoff", self.reset_holdoff, 0, MAX_HOLDOFF)
         for name in ("connect_right", "connect_soma_right"):
             _refuse_beyond_the_row(name, getattr(self, name))
-        _check_one_threshold(self.connect_right, self.connect_vertical, self.enable_threshold)
+        self._check_one_threshold()
+
+    @cached_property
+    def membrane(self) -> IntArray:
+        """Membrane (512,) of each circuit: the lowest of all circuits that are joined with it."""
+        return membrane_groups(
+            self.connect_right, self.connect_vertical, self.connect_soma, self.connect_soma_right
+        )
+
+    def _check_one_threshold(self) -> None:
+        """Refuse joined circuits of which more than one may spike."""
+        spiking = np.bincount(self.membrane[self.enable_threshold], minlength=CIRCUITS)
+        for root in np.flatnonzero(spiking > 1):
+            members = np.flatnonzero((self.membrane == root) & self.enable_threshold)
+            raise ConfigError(
+                f"enable_threshold is on for the circuits {members.tolist()}, whose membranes are joined, but one "
+                "circuit of a membrane at most may spike. Switch the threshold of the others off."
+            )
 
 
 @dataclass(frozen=True)

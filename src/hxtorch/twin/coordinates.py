@@ -29,6 +29,7 @@ MAX_CAPMEM_CODE = 1022  # code 1023 switches the refresh of a cell off
 MAX_CAPACITANCE_CODE = 63
 
 CYCLES_PER_US = 125  # FPGA clock: 8 ns
+COUNTER_LIMIT = 255  # 8-bit spike counter of a neuron
 MAX_RUNTIME_CYCLES = 2**32 - 1  # 32-bit experiment timer
 
 

@@ -42,6 +42,9 @@ class Die:
     * `madc_offset`: in MADC LSB.
     * `capmem_error`: strength of the errors with which CapMem cells hold their codes (1 is nominal), drawn
       from `capmem_seed`.
+    * `exp_onset_code`, `adapt_leak_code`, `coba_code` (512,): codes by which these voltages have to be raised;
+      `exp_current`, `adapt_time`, `adapt_gain`, `icc_conductance` (512,): factors at a given code.
+    * `stp_offset`, `stp_gain` (2, 128): offset and factor of the efficacy of a driver with plasticity.
     * `identifier`: names the chip; `nominal` marks a die without any limit of a real circuit (see `ideal`).
     """
 
@@ -64,6 +67,15 @@ class Die:
     cadc_channel: Array
     cadc_gain: Array
     cadc_ramp: Array
+    exp_onset_code: Array
+    exp_current: Array
+    adapt_leak_code: Array
+    adapt_time: Array
+    adapt_gain: Array
+    coba_code: Array
+    icc_conductance: Array
+    stp_offset: Array
+    stp_gain: Array
     madc_offset: float = 0.0
     capmem_error: float = 0.0
     capmem_seed: int = 0
@@ -167,6 +179,15 @@ def nominal_die(identifier: str, *, nominal: bool) -> Die:
         cadc_channel=zeros,
         cadc_gain=np.ones(QUADRANTS),
         cadc_ramp=np.zeros(QUADRANTS),
+        exp_onset_code=zeros,
+        exp_current=ones,
+        adapt_leak_code=zeros,
+        adapt_time=ones,
+        adapt_gain=ones,
+        coba_code=zeros,
+        icc_conductance=ones,
+        stp_offset=np.zeros((HEMISPHERES, DRIVERS)),
+        stp_gain=np.ones((HEMISPHERES, DRIVERS)),
         nominal=nominal,
     )
 
@@ -186,6 +207,11 @@ def _draw(seed: int) -> dict[str, Any]:
     def log_normal(effect: str, spread: process.Fact, quadrant_spread: process.Fact) -> Array:
         within = spread.value * normal(effect, CIRCUITS)
         return np.exp(within + _quadrants(quadrant_spread.value * normal(f"{effect} quadrant", QUADRANTS)))
+
+    def share(correlation: process.Fact, theirs: Array, effect: str) -> Array:
+        """Standard normal numbers of `effect`, correlated with those of another effect."""
+        rho = correlation.value
+        return np.asarray(rho * theirs + np.sqrt(1 - rho**2) * normal(effect, CIRCUITS))
 
     leak_reset = process.LEAK_RESET_CORRELATION.value
     leak_threshold = process.LEAK_THRESHOLD_CORRELATION.value
@@ -225,14 +251,18 @@ def _draw(seed: int) -> dict[str, Any]:
         "leak_code": leak,
         "reset_code": reset,
         "threshold_code": threshold,
-        "leak_conductance": log_normal(
-            "leak conductance", process.LEAK_CONDUCTANCE_SPREAD, process.LEAK_CONDUCTANCE_QUADRANT_SPREAD
+        "leak_conductance": np.exp(
+            process.LEAK_CONDUCTANCE_SPREAD.value
+            * share(process.LEAK_CONDUCTANCE_CORRELATION, potentials[0], "leak conductance")
+            + _quadrants(
+                process.LEAK_CONDUCTANCE_QUADRANT_SPREAD.value * normal("leak conductance quadrant", QUADRANTS)
+            )
         ),
         "tau_exc": log_normal("tau exc", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD),
         "tau_inh": log_normal("tau inh", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD),
         "gain_exc": gain_exc,
         "gain_inh": gain_inh,
-        "shift_exc": process.SHIFT_SPREAD.value * normal("shift exc", CIRCUITS),
+        "shift_exc": process.SHIFT_SPREAD.value * share(process.SHIFT_GAIN_CORRELATION, common, "shift exc"),
         "shift_inh": process.SHIFT_SPREAD.value * normal("shift inh", CIRCUITS),
         "reset_time": np.exp(process.RESET_TIME_SPREAD.value * normal("reset time", CIRCUITS)),
         "synapse_dac": np.exp(process.SYNAPSE_DAC_SPREAD.value * normal("synapse dac", QUADRANTS)),
@@ -241,6 +271,15 @@ def _draw(seed: int) -> dict[str, Any]:
         "cadc_channel": process.CADC_CHANNEL_SPREAD.value * normal("cadc channel", CIRCUITS),
         "cadc_gain": 1 + process.CADC_GAIN_SPREAD.value * normal("cadc gain", QUADRANTS),
         "cadc_ramp": process.CADC_RAMP_OFFSET_SPREAD.value * normal("cadc ramp", QUADRANTS),
+        "exp_onset_code": process.EXP_ONSET_SPREAD.value * normal("exp onset", CIRCUITS),
+        "exp_current": np.exp(process.EXP_CURRENT_SPREAD.value * normal("exp current", CIRCUITS)),
+        "adapt_leak_code": process.ADAPT_LEAK_SPREAD.value * normal("adapt leak", CIRCUITS),
+        "adapt_time": np.exp(process.ADAPT_TIME_SPREAD.value * normal("adapt time", CIRCUITS)),
+        "adapt_gain": np.exp(process.ADAPT_GAIN_SPREAD.value * normal("adapt gain", CIRCUITS)),
+        "coba_code": process.COBA_SPREAD.value * normal("coba", CIRCUITS),
+        "icc_conductance": np.exp(process.ICC_SPREAD.value * normal("icc", CIRCUITS)),
+        "stp_offset": process.STP_OFFSET_SPREAD.value * normal("stp offset", HEMISPHERES, DRIVERS),
+        "stp_gain": np.exp(process.STP_GAIN_SPREAD.value * normal("stp gain", HEMISPHERES, DRIVERS)),
         "capmem_error": 1.0,
         "capmem_seed": seed,
         "madc_offset": float(process.MADC_OFFSET_SPREAD.value * normal("madc offset", 1)[0]),

@@ -1,4 +1,9 @@
-"""The time loop: batch entries one after the other, each of them step by step (`hxtorch.twin.step`)."""
+"""The time loop: batch entries one after the other, each of them step by step.
+
+One step: deliver the events that arrive in it (`delivery`), sum up the currents and advance the membranes (`step`,
+`terms`), place spikes and resets at their own times (`spiking`), let compartments exchange charge (`coupling`),
+and sample (`readout`).
+"""
 
 from __future__ import annotations
 
@@ -7,33 +12,77 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.twin.coupling import couple
+from hxtorch.twin.delivery import deliver, deliver_inside, forget_parts
 from hxtorch.twin.kernels import kernel
-from hxtorch.twin.lanes import DEAD, LANES, NOISE, PARAMETER_BLOCK, STATE_BLOCK, THRESHOLD, V
-from hxtorch.twin.random import bytes_normal, key, mix
-from hxtorch.twin.readout import sample_cadc, sample_madc, store_trace
-from hxtorch.twin.step import advance, command_reset, deliver, resolve, start
+from hxtorch.twin.layout import (
+    ADAPT_START,
+    ADAPTATION,
+    CONDUCTANCE_MODE,
+    FRACTION,
+    LANES,
+    NOISE,
+    RANDOM,
+    REST,
+    START_SPREAD,
+    THRESHOLD,
+    THRESHOLD_MEAN,
+    V_BEFORE,
+    WITH_ADAPTATION,
+    WITH_EXPONENTIAL,
+    V,
+)
+from hxtorch.twin.plasticity import efficacy
+from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, key, mix, next_bits
+from hxtorch.twin.readout import sample_cadc, sample_madc, start_readout, store_trace
+from hxtorch.twin.spiking import command_reset, resolve
+from hxtorch.twin.step import advance_lines, advance_membrane, begin_step
+from hxtorch.twin.terms import (
+    add_adaptation,
+    add_conductances,
+    advance_adaptation,
+    apply_conductances,
+    crossed_again,
+    exponential_flow,
+)
+
+
+class Board(NamedTuple):
+    """The membranes of a run: see `membranes.Membranes` and `lanes.LaneParameters`.
+
+    `circuits` (lanes,) keys the random numbers of each lane, `route` (lanes,) is the source of events that its
+    spikes are, or -1; `spike_delay` (lanes,) counts the steps from crossing the threshold to the spike.
+    """
+
+    rows: NDArray[np.float32]
+    layers: NDArray[np.int64]
+    column: NDArray[np.int64]
+    features: NDArray[np.int64]
+    rails: tuple[np.float32, np.float32, np.float32, np.float32]
+    circuits: NDArray[np.int64]
+    route: NDArray[np.int64]
+    spike_delay: NDArray[np.float64]
 
 
 class Stimulus(NamedTuple):
-    """Input events per step and the charge of every source, for all batch entries of a program.
+    """Input events per step, and the strengths of the noise that acts on the dynamics.
 
-    Events of entry b are `first[b]:first[b + 1]`, each with the `step` at whose start it is delivered, the
-    `delay` (steps) since its true time and its `source`; `exc` and `inh` are (sources, lanes).
-    `route` (lanes,) is the source that the spikes of a lane are, or -1. `resets` lists commanded resets.
+    Events of entry b are ``first[b]:first[b + 1]``, each with the `step` in which it arrives, the `fraction` of
+    that step before its arrival and its `source`. `resets` lists commanded resets (steps). `latency` (steps)
+    is that of spikes on the chip.
     """
 
     first: NDArray[np.int64]
     step: NDArray[np.int64]
-    delay: NDArray[np.float32]
+    fraction: NDArray[np.float32]
     source: NDArray[np.int64]
-    exc: NDArray[np.float32]
-    inh: NDArray[np.float32]
-    route: NDArray[np.int64]
     resets: NDArray[np.int64]
     latency: float
-    charge_sigma: float
-    threshold_sigma: float
-    noise_sigma: float
+    charge_sigma: np.float32
+    threshold_sigma: np.float32
+    noise_sigma: np.float32
+    noise_decay: np.float32
+    noise_step: np.float32
 
 
 class SpikeBuffer(NamedTuple):
@@ -46,29 +95,24 @@ class SpikeBuffer(NamedTuple):
 
 
 @kernel()
-def _collect(s, p, random, flagged, stimulus, spikes, pending_time, pending_source, pending, entry, step, late):  # type: ignore[no-untyped-def]
-    """Resolve all flagged lanes of a step, record their spikes and queue those that stay on the chip."""
-    for b in range(flagged.size):
-        if flagged[b] == 0:
-            continue
-        o = b * STATE_BLOCK
+def _start(a, board, stimulus, seed, entry):  # type: ignore[no-untyped-def]
+    """Put every lane to rest; neurons that fire without input start somewhere on their rise."""
+    common = entry_key(seed, entry)
+    for b in range(board.layers.size):
+        for k in range(a.shape[1]):
+            a[b, k] = board.rows[b, k]
         for k in range(LANES):
-            dead = s[o + DEAD + k] > -1
-            if not dead and not s[o + V + k] + s[o + NOISE + k] > s[o + THRESHOLD + k]:
-                continue
-            time = resolve(s, p, random, b, k, step, stimulus.threshold_sigma, late)
-            if time < -1.5:
-                continue
-            lane = b * LANES + k
-            n = spikes.used[0]
-            spikes.used[0] += 1
-            if n < spikes.entry.size:
-                spikes.entry[n], spikes.time[n], spikes.lane[n] = entry, time, lane
-            if stimulus.route[lane] >= 0 and pending < pending_time.size:
-                pending_time[pending] = time + stimulus.latency
-                pending_source[pending] = stimulus.route[lane]
-                pending += 1
-    return pending
+            bits = np.uint32(circuit_key(common, board.circuits[b * LANES + k]) >> np.uint64(32))
+            bits = bits if bits != 0 else np.uint32(1)
+            phase = np.float32(bits & np.uint32(65535)) / np.float32(65536)
+            first, second = next_bits(bits), next_bits(next_bits(bits))
+            a[b, RANDOM + k] = np.uint32(second).view(np.float32)
+            rest = a[b, REST + k] + phase * a[b, START_SPREAD + k]
+            a[b, V + k] = rest
+            a[b, V_BEFORE + k] = rest
+            a[b, NOISE + k] = stimulus.noise_sigma * bytes_normal(first)
+            a[b, ADAPTATION + k] = a[b, ADAPT_START + k]
+            a[b, THRESHOLD + k] = a[b, THRESHOLD_MEAN + k] + stimulus.threshold_sigma * bytes_normal(second)
 
 
 @kernel()
@@ -76,73 +120,120 @@ def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
     """Relative charge of the event `number` of an entry."""
     if sigma == 0:
         return np.float32(1)
-    return np.float32(1) + np.float32(sigma) * bytes_normal(np.uint32(mix(charge_key + np.uint64(number))))
+    return np.float32(1) + sigma * bytes_normal(np.uint32(mix(charge_key + np.uint64(number))))
 
 
 @kernel()
-def run_entries(p, circuits, seed, begin, end, steps, h, stimulus, readout, spikes):  # type: ignore[no-untyped-def]
+def _deliver(a, board, charges, plasticity, drivers, source, step, f, strength):  # type: ignore[no-untyped-def]
+    """Deliver one event to all lines that it reaches, `f` steps after the start of `step`."""
+    on_time = abs(f) < np.float32(1e-5)
+    for row in range(charges.first[source], charges.first[source + 1]):
+        q = strength
+        if charges.driver[row] >= 0:
+            q *= efficacy(plasticity, drivers, charges.driver[row], step + f)
+        for b in range(charges.begin[row], charges.end[row]):
+            if on_time:
+                deliver(a, b, board.layers[b], charges.charge, row, board.column[b], q)
+            else:
+                deliver_inside(a, b, board.layers[b], charges.charge, row, board.column[b], q, f)
+    return not on_time
+
+
+@kernel()
+def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[no-untyped-def]
+    """Advance one block; return whether a membrane needs to be resolved."""
+    begin_step(a, b, decay, noise_step)
+    if features & CONDUCTANCE_MODE:
+        add_conductances(a, b, layers)
+    advance_lines(a, b, layers)
+    if features & WITH_ADAPTATION:
+        add_adaptation(a, b)
+    if features & WITH_EXPONENTIAL:
+        exponential_flow(a, b, rails[2])
+    events = advance_membrane(a, b, rails)
+    if features & CONDUCTANCE_MODE:
+        apply_conductances(a, b)
+    if features & WITH_EXPONENTIAL:
+        exponential_flow(a, b, rails[2])
+    if features & (CONDUCTANCE_MODE | WITH_EXPONENTIAL):
+        events |= crossed_again(a, b)
+    return events
+
+
+@kernel()
+def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed, begin, end, steps, h, spikes):  # type: ignore[no-untyped-def]
     """Emulate the batch entries ``begin..end-1`` for `steps` steps of `h` µs.
 
-    Every entry has its own random streams, keyed by (seed, entry, circuit), so results depend neither on the
-    number of workers nor on the order of entries. If `spikes` overflows, `used` says by how much.
+    `a` is the worker's own copy of `board.rows`. Every entry has its own random streams, keyed by (seed, entry,
+    circuit), so results depend neither on the number of workers nor on the order of entries. If `spikes`
+    overflows, `used` says by how much.
     """
-    blocks = p.size // PARAMETER_BLOCK
-    s = np.zeros(blocks * STATE_BLOCK, dtype=np.float32)
-    random = np.zeros(blocks * LANES, dtype=np.uint32)
-    shown = np.zeros(blocks * LANES, dtype=np.float32)
-    flagged = np.zeros(blocks, dtype=np.int64)
-    pending_time = np.zeros(8 * blocks * LANES, dtype=np.float64)
-    pending_source = np.zeros(8 * blocks * LANES, dtype=np.int64)
-    noisy = stimulus.noise_sigma > 0
+    blocks = board.layers.size
+    flat = a.reshape(-1)
+    pending_time = np.zeros(4 * blocks * LANES, dtype=np.float64)
+    pending_source = np.zeros(4 * blocks * LANES, dtype=np.int64)
+    drivers = np.zeros((2, plasticity.recover.size), dtype=np.float32)
+    converter_random = np.zeros(readout.cadc_place.size + readout.madc_place.size, dtype=np.uint32)
+    next_sample = np.zeros(2, dtype=np.int64)
     for entry in range(begin, end):
-        start(s, p, random, seed, entry, circuits, stimulus)
+        _start(a, board, stimulus, seed, entry)
+        start_readout(converter_random, readout, seed, entry)
+        drivers[0], drivers[1] = plasticity.recover, np.float32(0)
         event, last_event = stimulus.first[entry], stimulus.first[entry + 1]
         charge_key = key(seed, entry, 1 << 20)
-        delivered = 0
-        pending = 0
-        reset = 0
-        next_sample = np.zeros(2, dtype=np.int64)
+        delivered, pending, reset = 0, 0, 0
+        next_sample[:] = 0
         for step in range(steps):
             while reset < stimulus.resets.size and stimulus.resets[reset] == step:
-                command_reset(s, p)
+                for b in range(blocks):
+                    command_reset(a, b)
                 reset += 1
-            late = np.float32(0)
+            inside = False
             kept = 0
             for i in range(pending):
-                if pending_time[i] > step:
+                if pending_time[i] >= step + 1:
                     pending_time[kept], pending_source[kept] = pending_time[i], pending_source[i]
                     kept += 1
                     continue
-                source, delay = pending_source[i], np.float32(step - pending_time[i])
-                charge = _charge(charge_key, delivered, stimulus.charge_sigma)
-                deliver(s, p, stimulus.exc[source], stimulus.inh[source], delay, charge, np.float32(h))
-                late = max(late, delay)
+                strength = _charge(charge_key, delivered, stimulus.charge_sigma)
+                f = np.float32(pending_time[i] - step)
+                inside |= _deliver(a, board, charges, plasticity, drivers, pending_source[i], step, f, strength)
                 delivered += 1
             pending = kept
             while event < last_event and stimulus.step[event] == step:
-                source = stimulus.source[event]
-                charge = _charge(charge_key, delivered, stimulus.charge_sigma)
-                deliver(
-                    s, p, stimulus.exc[source], stimulus.inh[source], stimulus.delay[event], charge, np.float32(h)
-                )
-                late = max(late, stimulus.delay[event])
+                strength = _charge(charge_key, delivered, stimulus.charge_sigma)
+                source, f = stimulus.source[event], stimulus.fraction[event]
+                inside |= _deliver(a, board, charges, plasticity, drivers, source, step, f, strength)
                 delivered += 1
                 event += 1
-            if advance(s, p, random, noisy, flagged) > 0:
-                pending = _collect(
-                    s,
-                    p,
-                    random,
-                    flagged,
-                    stimulus,
-                    spikes,
-                    pending_time,
-                    pending_source,
-                    pending,
-                    entry,
-                    step,
-                    late,
-                )
+            if coupling.size.size > 0:
+                couple(flat, coupling)
+            for b in range(blocks):
+                features = board.features[b]
+                if _advance(
+                    a, b, board.layers[b], features, board.rails, stimulus.noise_decay, stimulus.noise_step
+                ):
+                    resolve(a, b, board.rails, stimulus.threshold_sigma)
+                    for k in range(LANES):
+                        fraction = a[b, FRACTION + k]
+                        if fraction < np.float32(-1.5):
+                            continue
+                        lane = b * LANES + k
+                        time = step + np.float64(fraction) + board.spike_delay[lane]
+                        n = spikes.used[0]
+                        spikes.used[0] += 1
+                        if n < spikes.entry.size:
+                            spikes.entry[n], spikes.time[n], spikes.lane[n] = entry, time, lane
+                        if board.route[lane] >= 0 and pending < pending_time.size:
+                            pending_time[pending] = time + stimulus.latency
+                            pending_source[pending] = board.route[lane]
+                            pending += 1
+                if features & WITH_ADAPTATION:
+                    advance_adaptation(a, b)
+                if inside:
+                    forget_parts(a, b, board.layers[b])
+            if coupling.size.size > 0:
+                couple(flat, coupling)
             for hemisphere in range(2):
                 n = next_sample[hemisphere]
                 while (
@@ -150,10 +241,10 @@ def run_entries(p, circuits, seed, begin, end, steps, h, stimulus, readout, spik
                     and readout.cadc_time[entry, hemisphere, n] < (step + 1) * h
                 ):
                     fraction = np.float32(readout.cadc_time[entry, hemisphere, n] / h - step)
-                    sample_cadc(s, p, random, shown, readout, entry, hemisphere, n, fraction)
+                    sample_cadc(flat, converter_random, readout, entry, hemisphere, n, fraction)
                     n += 1
                 next_sample[hemisphere] = n
-            if readout.madc_lane.size > 0 and step < readout.madc_value.shape[1]:
-                sample_madc(s, p, random, readout, entry, step)
-            if readout.trace_lane.size > 0:
-                store_trace(s, p, readout, entry, step)
+            if readout.madc_place.size > 0 and step < readout.madc_value.shape[1]:
+                sample_madc(flat, converter_random, readout, entry, step)
+            if readout.trace_place.size > 0 and (step + 1) % readout.trace_every == 0:
+                store_trace(flat, readout, entry, (step + 1) // readout.trace_every - 1, np.float32(h))

@@ -19,6 +19,9 @@ from platformdirs import user_cache_dir
 
 Function = Callable[..., Any]
 
+# Liberties of arithmetic that vector code needs; infinities and the order of magnitude of errors stay.
+VECTOR_MATH = {"contract", "nsz", "arcp", "nnan", "reassoc"}
+
 
 @lru_cache
 def _cache_folder(package: Path) -> str:

@@ -1,9 +1,7 @@
-"""Memory layout of the engine: circuits as lanes of vector blocks.
+"""Circuit parameters times step: the numbers that the engine's rows hold (`hxtorch.twin.layout`).
 
-Sixteen circuits form a block, the width of one vector register. State and parameters of a block lie
-side by side in flat arrays, so that a step of the whole chip streams through a few dozen kilobytes of
-cache. The quantity Q of lane k in block b is ``array[b * BLOCK + Q + k]``: the names below are offsets.
-Constant offsets let the compiler see that no two rows overlap, without which it would not vectorise.
+Circuits that share a membrane add up: capacitances, leak conductances (whose potential is the mean weighted by
+them), constant currents and, each with its own time constants and saturation, synaptic inputs.
 """
 
 from __future__ import annotations
@@ -13,75 +11,43 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.twin import layout as row
+from hxtorch.twin import process
 from hxtorch.twin.circuits import CircuitParameters
-from hxtorch.twin.noise import Noise
+from hxtorch.twin.layout import LANES
+from hxtorch.twin.membranes import Membranes
 
-LANES = 16
+Array = NDArray[np.float64]
 
-# Rows of the state ------------------------------------------------------------------------------------------
-V = 0 * LANES  # membrane without noise, CADC LSB
-NOISE = 1 * LANES  # Ornstein-Uhlenbeck voltage that adds to the membrane
-X_EXC = 2 * LANES  # excitatory line, LSB/µs, kept at the middle of the coming step
-X_INH = 3 * LANES  # inhibitory line, likewise
-DEAD = 4 * LANES  # remaining dead time in steps: from crossing the threshold to the end of the reset
-THRESHOLD = 5 * LANES  # threshold with the jitter of the coming spike
-V_BEFORE = 6 * LANES  # membrane at the start of the step
-DRIVE = 7 * LANES  # voltage gained from all currents in the last step
-STATE_BLOCK = 8 * LANES
-
-# Rows of the parameters -------------------------------------------------------------------------------------
-LEAK = 0 * LANES
-DECAY_MEM = 1 * LANES  # exp(-h / tau_mem)
-GAIN_EXC = 2 * LANES  # voltage gained per step and unit of drive in the middle of the step
-GAIN_INH = 3 * LANES
-DECAY_EXC = 4 * LANES
-DECAY_INH = 5 * LANES
-SATURATION_EXC = 6 * LANES  # LSB/µs
-SATURATION_INH = 7 * LANES
-STATIC = 8 * LANES  # voltage gained per step from constant currents
-LEAK_IN_RESET = 9 * LANES  # potential that leak and reset conductance pull towards
-DECAY_RESET = 10 * LANES
-SHUNT = 11 * LANES  # factor on the currents' effect while the reset conductance is on
-NOISE_DECAY = 12 * LANES
-NOISE_STEP = 13 * LANES
-THRESHOLD_MEAN = 14 * LANES
-DEAD_STEPS = 15 * LANES
-RESET_STEPS = 26 * LANES  # remaining dead time at which the reset conductance switches on
-FLOOR = 16 * LANES
-FLOOR_RATE = 17 * LANES  # 1 / width
-CEILING = 18 * LANES
-CEILING_RATE = 19 * LANES
-RATE_MEM = 20 * LANES  # h / tau
-RATE_RESET = 21 * LANES
-RATE_EXC = 22 * LANES
-RATE_INH = 23 * LANES
-INV_SATURATION_EXC = 24 * LANES
-INV_SATURATION_INH = 25 * LANES
-PARAMETER_ROWS = 27
-PARAMETER_BLOCK = PARAMETER_ROWS * LANES
-
-_UNIFORM_TO_NORMAL = np.sqrt(3.0)  # a uniform number in (-1, 1) has variance 1/3
 _PAD_LEAK = 80.0
+_NEVER = 1e6  # threshold of lanes that do not spike
 
 
 @dataclass(frozen=True, eq=False)
 class LaneParameters:
-    """Engine parameters of `circuits` at step `h` (µs).
+    """Engine parameters of `membranes` at step `h` (µs).
 
-    `rows` is the flat array of all blocks; `scale_exc` and `scale_inh` (padded lanes,) turn a weight into
-    the jump of a line in the middle of the step that follows the event.
+    `rows` (blocks, quantities) is laid out as `hxtorch.twin.layout` tells, with its state at zero; `features`
+    (blocks,) tells which terms a block has (`layout.CONDUCTANCE_MODE` and so on). `scale_exc` and `scale_inh` (n,)
+    turn a weight into the jump of a circuit's line, in units of its saturation (`saturation_*`, LSB/µs), half
+    a step after the event. `rails` are floor, 1 / its width, ceiling, 1 / its width; `capacitance` (m,) is
+    relative to that of one circuit at code 63, `spike_delay` (lanes,) in steps.
     """
 
-    circuits: NDArray[np.int64]
+    membranes: Membranes
     h: float
     rows: NDArray[np.float32]
+    features: NDArray[np.int64]
     scale_exc: NDArray[np.float32]
     scale_inh: NDArray[np.float32]
-    noise_sigma: float
-    threshold_sigma: float
+    saturation_exc: NDArray[np.float32]
+    saturation_inh: NDArray[np.float32]
+    rails: tuple[np.float32, np.float32, np.float32, np.float32]
+    capacitance: Array
+    spike_delay: Array
 
 
-def _current_gain(h: float, tau_mem: NDArray[np.float64], tau_syn: NDArray[np.float64]) -> NDArray[np.float64]:
+def current_gain(h: float, tau_mem: Array, tau_syn: Array) -> Array:
     """Voltage that a decaying current adds in one step, per unit of its value in the middle of the step.
 
     Exact for an exponential current: integral of exp(-(h - t)/tau_m) exp(-(t - h/2)/tau_s) over the step.
@@ -93,66 +59,167 @@ def _current_gain(h: float, tau_mem: NDArray[np.float64], tau_syn: NDArray[np.fl
     return np.asarray(h * ratio * np.exp(-h / tau_mem) * np.exp(h / (2 * tau_syn)))
 
 
-def lane_parameters(
-    parameters: CircuitParameters, circuits: NDArray[np.int64], h: float, noise: Noise, floor_width: float,
-    ceiling_width: float,
-) -> LaneParameters:  # fmt: skip
-    """Lay out the parameters of `circuits` for steps of `h` µs."""
-    blocks = -(-circuits.size // LANES)
-    padded = np.zeros(blocks * LANES, dtype=np.int64)
-    padded[: circuits.size] = circuits
-    rows = np.zeros((PARAMETER_ROWS, blocks * LANES))
+def constant_gain(h: float, tau: Array) -> Array:
+    """Voltage that a constant current of 1 LSB/µs adds in one step."""
+    return np.asarray(tau * -np.expm1(-h / tau))
 
-    tau_mem, tau_reset = parameters.tau_mem[padded], parameters.tau_reset[padded]
-    tau_exc, tau_inh = parameters.tau_exc[padded], parameters.tau_inh[padded]
+
+def lane_parameters(parameters: CircuitParameters, membranes: Membranes, h: float) -> LaneParameters:
+    """Lay out the parameters of `membranes` for steps of `h` µs."""
+    c, lane, speaker = membranes.circuits, membranes.lane, membranes.speaker
+    lanes = speaker.size
+
+    def joined(per_circuit: Array) -> Array:
+        """Sum over the circuits of each membrane."""
+        return np.bincount(lane, per_circuit, minlength=lanes).astype(np.float64)
+
+    own = parameters.capacitance[c]
+    capacitance = joined(own)
+    share = own / capacitance[lane]  # of a circuit's own rate of change that the joined membrane sees
+    leak_conductance = own / parameters.tau_mem[c]
+    tau_mem = capacitance / joined(leak_conductance)
+    leak = joined(leak_conductance * parameters.leak[c]) / joined(leak_conductance)
+    static = joined(share * parameters.static[c])
+    tau_reset = parameters.tau_reset[speaker] * capacitance / parameters.capacitance[speaker]
     tau_both = 1 / (1 / tau_mem + 1 / tau_reset)
-    decay_noise = np.exp(-h / noise.membrane_time)
+    gain, gain_held = constant_gain(h, tau_mem), constant_gain(h, tau_both)
+    refractory, holdoff = parameters.refractory[speaker], parameters.holdoff[speaker]
+    pause = parameters.pause[speaker]
+    pull = leak / tau_mem + parameters.reset[speaker] / tau_reset + np.where(pause, static, 0)
 
-    rows[LEAK // LANES] = parameters.leak[padded]
-    rows[DECAY_MEM // LANES] = np.exp(-h / tau_mem)
-    rows[GAIN_EXC // LANES] = _current_gain(h, tau_mem, tau_exc)
-    rows[GAIN_INH // LANES] = _current_gain(h, tau_mem, tau_inh)
-    rows[DECAY_EXC // LANES] = np.exp(-h / tau_exc)
-    rows[DECAY_INH // LANES] = np.exp(-h / tau_inh)
-    rows[SATURATION_EXC // LANES] = parameters.saturation_exc[padded]
-    rows[SATURATION_INH // LANES] = parameters.saturation_inh[padded]
-    rows[INV_SATURATION_EXC // LANES] = 1 / rows[SATURATION_EXC // LANES]
-    rows[INV_SATURATION_INH // LANES] = 1 / rows[SATURATION_INH // LANES]
-    constant_gain = tau_mem * -np.expm1(-h / tau_mem)
-    rows[STATIC // LANES] = parameters.static[padded] * constant_gain
-    rows[LEAK_IN_RESET // LANES] = tau_both * (
-        parameters.leak[padded] / tau_mem + parameters.reset[padded] / tau_reset
-    )
-    rows[DECAY_RESET // LANES] = np.exp(-h / tau_both)
-    rows[SHUNT // LANES] = tau_both * -np.expm1(-h / tau_both) / constant_gain
-    rows[NOISE_DECAY // LANES] = decay_noise
-    rows[NOISE_STEP // LANES] = noise.membrane * np.sqrt(1 - decay_noise**2) * _UNIFORM_TO_NORMAL
-    rows[THRESHOLD_MEAN // LANES] = parameters.threshold[padded]
-    rows[RESET_STEPS // LANES] = parameters.refractory[padded] / h
-    rows[DEAD_STEPS // LANES] = (parameters.refractory[padded] + parameters.spike_delay[padded]) / h
-    rows[FLOOR // LANES] = parameters.floor[padded]
-    rows[FLOOR_RATE // LANES] = 1 / floor_width
-    rows[CEILING // LANES] = parameters.ceiling[padded]
-    rows[CEILING_RATE // LANES] = 1 / ceiling_width
-    rows[RATE_MEM // LANES] = h / tau_mem
-    rows[RATE_RESET // LANES] = h / tau_both
-    rows[RATE_EXC // LANES] = h / tau_exc
-    rows[RATE_INH // LANES] = h / tau_inh
+    rows: dict[int, Array] = {
+        row.LEAK: leak,
+        row.DECAY: np.exp(-h / tau_mem),
+        row.LEAK_IN_RESET: tau_both * pull,
+        row.DECAY_RESET: np.exp(-h / tau_both),
+        row.SHUNT: np.where(pause, 0, gain_held / gain),
+        row.STATIC_UP: np.maximum(static, 0) * gain,
+        row.STATIC_DOWN: np.maximum(-static, 0) * gain,
+        row.RESET_STEPS: refractory / h,
+        row.HOLDOFF_STEPS: holdoff / h,
+        row.DEAD_STEPS: (refractory + parameters.spike_delay[speaker]) / h,
+        row.THRESHOLD_MEAN: parameters.threshold[speaker],
+        row.RATE_MEM: h / tau_mem,
+        row.RATE_RESET: h / tau_both,
+        **_term_rows(parameters, membranes, share, h, gain),
+    }
+    floor, ceiling = float(parameters.floor[0]), float(parameters.ceiling[0])
+    rows[row.REST] = _rest(rows, leak, static, tau_mem, floor, ceiling)
+    start, threshold = rows[row.LEAK_IN_RESET], rows[row.THRESHOLD_MEAN]
+    fires = rows[row.REST] > threshold
+    rows[row.START_SPREAD] = np.where(fires, threshold - start, 0)
+    rows[row.REST] = np.where(fires, start, rows[row.REST])
 
-    scale_exc = parameters.drive_exc[padded] * np.exp(-h / (2 * tau_exc))
-    scale_inh = parameters.drive_inh[padded] * np.exp(-h / (2 * tau_inh))
-    beyond = np.arange(padded.size) >= circuits.size  # padding: silent lanes that never spike
-    rows[LEAK // LANES, beyond] = _PAD_LEAK
-    rows[STATIC // LANES, beyond] = 0
-    rows[THRESHOLD_MEAN // LANES, beyond] = 1e6
-    scale_exc[beyond] = scale_inh[beyond] = 0
-    layout = rows.reshape(PARAMETER_ROWS, blocks, LANES).transpose(1, 0, 2)
+    blocks = np.zeros((membranes.layers.size, membranes.stride), dtype=np.float32)
+    flat = blocks.reshape(-1)
+    every = np.arange(membranes.lanes)
+    flat[membranes.place(every) + row.LEAK] = flat[membranes.place(every) + row.REST] = _PAD_LEAK
+    flat[membranes.place(every) + row.THRESHOLD_MEAN] = _NEVER
+    flat[membranes.place(every) + row.EXP_WIDTH] = 1
+    for offset, values in rows.items():
+        flat[membranes.place(np.arange(lanes)) + offset] = values
+    lines = _line_rows(parameters, membranes, share, h, tau_mem)
+    for offset, values in lines.items():
+        flat[membranes.line_place + offset] = values
+
+    saturation_exc, saturation_inh = parameters.saturation_exc[c], parameters.saturation_inh[c]
+    scale_exc = parameters.drive_exc[c] * np.exp(-h / (2 * parameters.tau_exc[c])) / saturation_exc
+    scale_inh = parameters.drive_inh[c] * np.exp(-h / (2 * parameters.tau_inh[c])) / saturation_inh
     return LaneParameters(
-        circuits=circuits,
+        membranes=membranes,
         h=h,
-        rows=np.ascontiguousarray(layout, dtype=np.float32).reshape(-1),
+        rows=blocks,
+        features=_features(parameters, membranes),
         scale_exc=scale_exc.astype(np.float32),
         scale_inh=scale_inh.astype(np.float32),
-        noise_sigma=noise.membrane,
-        threshold_sigma=noise.threshold,
+        saturation_exc=saturation_exc.astype(np.float32),
+        saturation_inh=saturation_inh.astype(np.float32),
+        rails=(
+            np.float32(floor),
+            np.float32(1 / process.FLOOR_WIDTH.value),
+            np.float32(ceiling),
+            np.float32(1 / process.CEILING_WIDTH.value),
+        ),
+        capacitance=capacitance,
+        spike_delay=np.pad(parameters.spike_delay[speaker] / h, (0, membranes.lanes - lanes)),
     )
+
+
+def _line_rows(
+    parameters: CircuitParameters, membranes: Membranes, share: Array, h: float, tau_mem: Array
+) -> dict[int, Array]:
+    """Rows of the synaptic lines of all circuits (n,)."""
+    c, rows = membranes.circuits, {}
+    for kind in ("exc", "inh"):
+        tau = getattr(parameters, f"tau_{kind}")[c]
+        amplitude = current_gain(h, tau_mem[membranes.lane], tau) * getattr(parameters, f"saturation_{kind}")[c]
+        amplitude = amplitude * share
+        strength = getattr(parameters.terms, f"coba_{kind}")[c]
+        reference = getattr(parameters.terms, f"coba_reference_{kind}")[c]
+        upper = kind.upper()
+        rows[getattr(row, f"DECAY_{upper}")] = np.exp(-h / tau)
+        rows[getattr(row, f"RATE_{upper}")] = h / tau
+        rows[getattr(row, f"AMPLITUDE_{upper}")] = amplitude
+        rows[getattr(row, f"COBA_{upper}")] = amplitude * strength
+        rows[getattr(row, f"COBA_OFFSET_{upper}")] = amplitude * strength * reference
+    return rows
+
+
+def _term_rows(
+    parameters: CircuitParameters, membranes: Membranes, share: Array, h: float, gain: Array
+) -> dict[int, Array]:
+    """Rows of adaptation and exponential current; of joined circuits, those add up that have the term on."""
+    c, lane, terms = membranes.circuits, membranes.lane, parameters.terms
+    lanes = membranes.speaker.size
+
+    def total(switch: NDArray[np.bool_], values: Array) -> Array:
+        return np.bincount(lane, np.where(switch[c], share * values[c], 0), minlength=lanes).astype(np.float64)
+
+    def mean(switch: NDArray[np.bool_], values: Array, nothing: float) -> Array:
+        count = np.bincount(lane, switch[c], minlength=lanes)
+        plain = np.bincount(lane, np.where(switch[c], values[c], 0), minlength=lanes)
+        return np.where(count > 0, plain / np.maximum(count, 1), nothing)
+
+    width = mean(terms.exponential, terms.exp_width, 1.0)
+    adapt_tau = mean(terms.adaptation, terms.adapt_tau, 1.0)
+    decay = np.exp(-h / adapt_tau)
+    return {
+        row.EXP_WIDTH: width,
+        row.EXP_ONSET: mean(terms.exponential, terms.exp_onset, _NEVER),
+        row.EXP_RATE: total(terms.exponential, terms.exp_current) * (h / 2) / width,
+        row.ADAPT_DECAY: decay,
+        row.ADAPT_A: total(terms.adaptation, terms.adapt_a) * (1 - decay),
+        row.ADAPT_REFERENCE: mean(terms.adaptation, terms.adapt_leak, 0.0),
+        row.ADAPT_JUMP: total(terms.adaptation, terms.adapt_b),
+        row.ADAPT_GAIN: gain,
+    }
+
+
+def _rest(
+    rows: dict[int, Array], leak: Array, static: Array, tau_mem: Array, floor: float, ceiling: float
+) -> Array:
+    """Potential at which leak, constant and adaptation currents balance, within the rails."""
+    a = rows[row.ADAPT_A] / (1 - rows[row.ADAPT_DECAY])
+    rest = (leak + tau_mem * (static + a * rows[row.ADAPT_REFERENCE])) / (1 + tau_mem * a)
+    low, high = process.FLOOR_WIDTH.value, process.CEILING_WIDTH.value
+    constant = static * tau_mem
+    pull = np.maximum(-constant, 0) / low
+    rest = np.where((rest < floor + low) & (constant < 0), (leak + pull * floor) / (1 + pull), rest)
+    pull = np.maximum(constant, 0) / high
+    rest = np.where((rest > ceiling - high) & (constant > 0), (leak + pull * ceiling) / (1 + pull), rest)
+    rows[row.ADAPT_START] = a * (rest - rows[row.ADAPT_REFERENCE])
+    return np.asarray(rest)
+
+
+def _features(parameters: CircuitParameters, membranes: Membranes) -> NDArray[np.int64]:
+    """Which optional terms each block has."""
+    terms, c = parameters.terms, membranes.circuits
+    block = membranes.lane // LANES
+    features = np.zeros(membranes.layers.size, dtype=np.int64)
+    for feature, on in (
+        (row.CONDUCTANCE_MODE, (terms.coba_exc != 0) | (terms.coba_inh != 0)),
+        (row.WITH_ADAPTATION, terms.adaptation),
+        (row.WITH_EXPONENTIAL, terms.exponential),
+    ):
+        features[block[on[c]]] |= feature
+    return features

@@ -18,6 +18,8 @@ class Noise:
     * `threshold` (CADC LSB, M): jitter of the comparator from spike to spike.
     * `charge` (relative, E): jitter of the charge of one synaptic event.
     * `spike_loss` (probability, E): chance that the record of a spike is lost on its way off the chip.
+    * `link_load` (factor, D/E): how much of the link's real load counts for further losses (`hxtorch.twin.link`):
+      1 as on the chip, 0 for a link of any bandwidth.
     * `cadc_phase` (fraction, D): the first CADC sample falls anywhere in this part of one sampling period.
     """
 
@@ -29,6 +31,7 @@ class Noise:
     threshold: float = 0.2
     charge: float = 0.01
     spike_loss: float = 0.002
+    link_load: float = 1.0
     cadc_phase: float = 1.0
 
     def __post_init__(self) -> None:

@@ -50,6 +50,34 @@ OFFSET_CURRENT = Fact(0.02, "LSB/µs/code", "E", "constant current at full capac
 CAPACITANCE_FULL = Fact(2.2, "pF", "D", "membrane capacitance at code 63, CALIX")
 CAPACITANCE_INTRINSIC = Fact(0.1, "pF", "I", "limits of CALIX's test with joined circuits")
 
+SWITCH_FACTOR = Fact(8.0, "", "D", "multiplication and division of leak and reset bias, chip.md 2.2")
+HIGH_RESISTANCE = Fact(
+    6.0, "", "E", "longer tau_syn: reaches the documented 30 µs and more with codes that resolve it"
+)
+SMALL_CAPACITANCE = Fact(4.0, "", "E", "shorter tau_syn and larger jumps of the line")
+OFFSET_LINEAR = Fact(800.0, "code", "D", "the constant current is linear up to here, CALIX")
+
+# --- AdEx terms: no public translation of these codes ---------------------------------------------------------
+
+EXP_WIDTH = Fact(8.0, "CADC LSB", "E", "Delta_T at the reference bias, about 36 mV")
+EXP_REFERENCE = Fact(500.0, "code", "E", "reference i_bias_exp; it sets mainly Delta_T (DEMO cns_03)")
+EXP_CURRENT = Fact(0.8, "LSB/µs", "E", "g_l Delta_T at tau_mem 10 µs: current at the onset potential")
+ADAPT_TIME_CODE = Fact(5000.0, "µs code", "E", "time constants of 5 to 500 µs over the codes")
+ADAPT_A_SLOPE = Fact(2e-4, "1/µs/code", "E", "a equals the leak of tau_mem 10 µs at code 500")
+ADAPT_B_SLOPE = Fact(
+    0.002, "LSB/µs/code", "E", "current per spike at the reference pulse; 10 LSB at rest for code 500"
+)
+ADAPT_PULSE_REFERENCE = Fact(4.0, "", "E", "adaptation_pulse_scale to which the slope belongs")
+ADAPT_READOUT_SLOPE = Fact(20.0, "LSB per LSB/µs", "E", "readout of the adaptation state per unit of its current")
+COBA_SLOPE = Fact(
+    2e-5, "1/LSB/code", "E", "reversal potentials of 300 and 30 LSB (CALIX-T coba) at codes 263 and 625"
+)
+
+# --- Compartments ---------------------------------------------------------------------------------------------
+
+ICC_TIME_CODE = Fact(500.0, "µs code", "E", "tau_icc of 1 µs at the default bias; range 0.1..30 µs (CALIX)")
+ICC_FACTOR = Fact(4.0, "", "D", "multiplication and division of the inter-compartment bias, HALDLS")
+
 # --- CapMem: a cell does not hold its code exactly, and its error changes when the codes around it change ----
 # (crosstalk and refresh, chip.md 4.6). Sized so that a calibration leaves the residuals of chip.md 9.3.
 
@@ -80,6 +108,18 @@ SHIFT_CODE_INH = Fact(294.0, "code", "M", "mean i_shift_reference, inhibitory, C
 LINE_READOUT_REST = Fact(180.0, "CADC LSB", "E", "readout of an idle synaptic input line")
 LINE_READOUT_SLOPE = Fact(8.0, "LSB per LSB/µs", "E", "fall of the line's readout per unit of drive")
 
+# --- Short-term plasticity: an event moves a driver's voltage towards v_charge, and it recovers to v_recover ----
+
+STP_FULL_CODE = Fact(500.0, "code", "E", "voltage of no efficacy at v_stp 180: with the vendor's sets, 0.2 to 0.9")
+STP_SPAN = Fact(500.0, "code", "E", "codes from none to full pulse length at i_ramp 600")
+STP_STP_REFERENCE = Fact(180.0, "code", "D", "default v_stp, CALIX stp_calib_target")
+STP_RAMP_REFERENCE = Fact(600.0, "code", "D", "default i_ramp, CALIX stp_calib_target")
+STP_UTILIZATION = Fact(0.025, "per LSB", "D", "an event uses about 0.2 at mid setting, HALDLS synapse_driver")
+STP_RECOVERY = Fact(20.0, "µs", "E", "recovery at register 8 and clock scale 8; longer registers recover faster")
+STP_OFFSET_SLOPE = Fact(
+    0.03, "per LSB", "E", "efficacy per LSB of the 4-bit offset, covers the spread before calibration"
+)
+
 # --- Limits of the membrane ---------------------------------------------------------------------------------
 
 FLOOR = Fact(12.0, "CADC LSB", "E", "trough of strong inhibition, DEMO ts_06 (117 MADC LSB)")
@@ -93,6 +133,14 @@ CHIP_CLOCK = Fact(250.0, "MHz", "D", "HALDLS pll defaults")
 INPUT_LATENCY = Fact(0.4, "µs", "M", "onset of PSPs on the MADC, DEMO ts_12 figure")
 SPIKE_LATENCY = Fact(0.08, "µs", "D", "chip stamp behind the spike, JAXSNN")
 ONCHIP_LATENCY = Fact(0.05, "µs", "E", "neuron to crossbar to synapse, a few cycles")
+
+# --- The link off the chip (`hxtorch.twin.link`) ----------------------------------------------------------------
+
+LINK_CYCLES = Fact(2.0, "8 ns", "E", "62.5 MEvent/s; a quarter of what 5 Gbit/s and 20 bits per event allow")
+LINK_BUFFER = Fact(
+    190.0, "events", "E", "of 512 neurons that fire within 1 µs about half arrive (PYNN, GREN tests)"
+)
+LINK_BUSY_LOSS = Fact(0.02, "", "D", "typical spike loss under load, PYNN")
 
 # --- Readout ------------------------------------------------------------------------------------------------
 
@@ -123,6 +171,12 @@ RESET_THRESHOLD_CORRELATION = Fact(0.28, "", "M", "CUBE66")
 
 LEAK_CONDUCTANCE_SPREAD = Fact(0.126, "log", "M", "i_bias_leak, CUBE66")
 LEAK_CONDUCTANCE_QUADRANT_SPREAD = Fact(0.06, "log", "M", "CUBE66")
+LEAK_CONDUCTANCE_CORRELATION = Fact(
+    0.25,
+    "",
+    "M",
+    "with the v_leak code, CUBE66: -0.25 between the codes, of which i_bias_leak falls with conductance",
+)
 TAU_SYN_SPREAD = Fact(0.20, "log", "M", "i_bias_tau within quadrants, CUBE66")
 TAU_SYN_QUADRANT_SPREAD = Fact(0.19, "log", "M", "CUBE66")
 GAIN_SPREAD = Fact(0.057, "log", "M", "i_bias_gm within quadrants, CUBE66")
@@ -134,6 +188,18 @@ GAIN_CHIP_SPREAD = Fact(0.06, "log", "E", "between chips: published weight scale
 GAIN_CORRELATION = Fact(0.42, "", "M", "excitatory and inhibitory gain of a neuron, CUBE66")
 GAIN_INH_RATIO = Fact(0.9, "", "M", "inhibitory inputs need 10 % more bias, CUBE66")
 SHIFT_SPREAD = Fact(115.0, "code", "M", "i_shift_reference, CUBE66")
+EXP_ONSET_SPREAD = Fact(14.0, "code", "E", "as the threshold, whose voltage has no follower either")
+EXP_CURRENT_SPREAD = Fact(0.25, "log", "E", "transistor in weak inversion: an offset of a fifth of its width")
+ADAPT_LEAK_SPREAD = Fact(14.0, "code", "E", "as the threshold")
+ADAPT_TIME_SPREAD = Fact(0.20, "log", "E", "as the synaptic time constants")
+ADAPT_GAIN_SPREAD = Fact(0.10, "log", "E", "as the leak conductance")
+COBA_SPREAD = Fact(14.0, "code", "E", "as the threshold")
+ICC_SPREAD = Fact(0.13, "log", "E", "as the leak conductance")
+STP_OFFSET_SPREAD = Fact(0.1, "", "E", "efficacy before offset calibration, chip.md 9.2")
+STP_GAIN_SPREAD = Fact(0.02, "log", "E", "as without plasticity")
+SHIFT_GAIN_CORRELATION = Fact(
+    0.28, "", "M", "shift and gain, excitatory, CUBE66: -0.28 between the codes, of which i_bias_gm falls with gain"
+)
 RESET_TIME_SPREAD = Fact(0.05, "log", "M", "DEMO ts_00")
 SYNAPSE_SPREAD = Fact(0.05, "log", "E", "no public number for single synapses")
 DRIVER_SPREAD = Fact(0.02, "log", "E", "short-term plasticity off, CALIX calls it minimal")

@@ -14,6 +14,18 @@ from numpy.typing import NDArray
 from hxtorch.twin.config import ChipConfig
 from hxtorch.twin.coordinates import CIRCUITS, MAX_RUNTIME_CYCLES
 
+TRACE_STATES = (
+    "membrane", "i_exc", "i_inh", "voltage", "noise", "threshold", "refractory", "adaptation", "current",
+    "conductance",
+)  # fmt: skip
+"""Internal states that a virtual chip can trace.
+
+`membrane` (with noise), `voltage` (without), `noise` and `threshold` (with the jitter of the coming spike) are in
+CADC LSB; the drives `i_exc` and `i_inh` of the circuit's own lines before saturation, the `adaptation` current and
+the sum `current` of all currents but the leak in LSB/µs; `refractory` is the remaining dead time in µs,
+`conductance` that of inputs in conductance mode in 1/µs.
+"""
+
 
 class ProgramError(ValueError):
     """A program asks for something that no chip can do."""
@@ -42,8 +54,10 @@ class InputEvents:
 class Record:
     """What to record: circuits for spikes and CADC, up to two circuits (one even, one odd column) for the MADC.
 
-    `cadc_in_dram` chooses the slow, large CADC buffer. `trace_circuits` asks for the internal state of
-    these circuits at every step of the engine, which a virtual chip can give and a real one cannot.
+    `cadc_in_dram` chooses the slow, large CADC buffer. `trace` asks for internal states of these circuits, which
+    a virtual chip can give and a real one cannot: `trace_states` names them (`TRACE_STATES`), every
+    `trace_period` µs (None: at every step of the engine), of the batch entries `trace_entries` (None: all).
+    `counters` reads the 8-bit spike counters of all neurons at the end of every batch entry.
     `loopback` also records the input events for which the crossbar has a way back off the chip.
     """
 
@@ -53,6 +67,10 @@ class Record:
     cadc_in_dram: bool = False
     trace: NDArray[np.int64] = field(default_factory=_no_indices)
     loopback: bool = False
+    counters: bool = False
+    trace_states: tuple[str, ...] = ("membrane", "i_exc", "i_inh")
+    trace_period: float | None = None
+    trace_entries: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +101,34 @@ class Program:
         addresses = self.events.addresses
         if addresses.size and not (addresses.min() >= 0 and addresses.max() < 2**16):
             raise ProgramError("InputEvents.addresses holds an address outside of 16 bits, 0 to 65535.")
+        self._check_trace()
         for name in ("spikes", "cadc", "madc", "trace"):
             circuits = getattr(self.record, name)
             if circuits.size and not (circuits.min() >= 0 and circuits.max() < CIRCUITS):
                 raise ProgramError(f"Record.{name} names a circuit outside 0..{CIRCUITS - 1}.")
             if np.unique(circuits).size != circuits.size:
                 raise ProgramError(f"Record.{name} names a circuit twice.")
+
+    def _check_trace(self) -> None:
+        record = self.record
+        unknown = [name for name in record.trace_states if name not in TRACE_STATES]
+        if unknown or len(set(record.trace_states)) != len(record.trace_states):
+            raise ProgramError(
+                f"Record.trace_states is {', '.join(record.trace_states)}, but it takes each of "
+                f"{', '.join(TRACE_STATES)} once at most."
+            )
+        if record.trace_period is not None and not record.trace_period > 0:
+            raise ProgramError(f"Record.trace_period is {record.trace_period} µs, but a period is positive.")
+        entries = record.trace_entries
+        if entries is not None and not (
+            entries.size == np.unique(entries).size
+            and np.all((entries >= 0) & (entries < self.batch_size))
+            and entries.size
+        ):
+            raise ProgramError(
+                f"Record.trace_entries is {entries.tolist()}, but it takes some of the entries 0 to "
+                f"{self.batch_size - 1}, each once."
+            )
 
 
 @dataclass(frozen=True)
@@ -135,21 +175,44 @@ class MadcSamples:
 
 @dataclass(frozen=True)
 class Trace:
-    """Internal state at the end of every engine step: `time` (S,) in µs, the others (B, S, N).
+    """Internal states at the ends of engine steps: `time` (S,) in µs, and ``trace[name]`` (E, S, N) per state.
 
-    `membrane` is in CADC LSB, `i_exc` and `i_inh` are the synaptic drives in CADC LSB per µs.
+    E counts the traced batch `entries`. The states are those of `TRACE_STATES`.
     """
 
     circuits: NDArray[np.int64]
     time: NDArray[np.float64]
-    membrane: NDArray[np.float32]
-    i_exc: NDArray[np.float32]
-    i_inh: NDArray[np.float32]
+    entries: NDArray[np.int64]
+    values: dict[str, NDArray[np.float32]]
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        if name not in self.values:
+            raise KeyError(f"{name} was not traced, but {', '.join(self.values)}. Name it in Record.trace_states.")
+        return self.values[name]
+
+    @property
+    def membrane(self) -> NDArray[np.float32]:
+        """Membrane with its noise, CADC LSB."""
+        return self["membrane"]
+
+    @property
+    def i_exc(self) -> NDArray[np.float32]:
+        """Excitatory drive, CADC LSB per µs."""
+        return self["i_exc"]
+
+    @property
+    def i_inh(self) -> NDArray[np.float32]:
+        """Inhibitory drive, CADC LSB per µs."""
+        return self["i_inh"]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What a chip returns for one program; parts that were not asked for are None."""
+    """What a chip returns for one program; parts that were not asked for are None.
+
+    `lost_spikes` counts spikes that were lost on the way off the chip; `counters` (B, 512) are the spike counters,
+    which stop at 255 and miss no spike.
+    """
 
     spikes: Spikes | None = None
     cadc: CadcSamples | None = None
@@ -157,3 +220,4 @@ class Recording:
     trace: Trace | None = None
     loopback: SentEvents | None = None
     lost_spikes: int = 0
+    counters: NDArray[np.int64] | None = None

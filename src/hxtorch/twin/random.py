@@ -27,11 +27,22 @@ def mix(z):  # type: ignore[no-untyped-def]
 
 
 @kernel()
+def entry_key(seed, entry):  # type: ignore[no-untyped-def]
+    """The part of `key` that all circuits of an entry have in common."""
+    z = mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
+    return mix(z + np.uint64(entry) * np.uint64(0xD1B54A32D192ED03))
+
+
+@kernel()
+def circuit_key(common, circuit):  # type: ignore[no-untyped-def]
+    """`key` of a circuit in the entry of which `common` is the `entry_key`."""
+    return mix(common + np.uint64(circuit) * np.uint64(0x8CB92BA72F3D8DD7))
+
+
+@kernel()
 def key(seed, entry, circuit):  # type: ignore[no-untyped-def]
     """64-bit key of one circuit in one batch entry of one trial."""
-    z = mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
-    z = mix(z + np.uint64(entry) * np.uint64(0xD1B54A32D192ED03))
-    return mix(z + np.uint64(circuit) * np.uint64(0x8CB92BA72F3D8DD7))
+    return circuit_key(entry_key(seed, entry), circuit)
 
 
 @kernel()

@@ -1,7 +1,7 @@
 """Reading the circuits while they run: CADC, MADC and the trace of internal states.
 
-The readout multiplexer of a circuit shows its membrane or one of its synaptic input lines as a voltage in
-CADC LSB. The CADC samples all circuits of a hemisphere at once, the MADC up to two circuits in every
+The readout multiplexer of a circuit shows its membrane, one of its synaptic input lines or its adaptation as a
+voltage in CADC LSB. The CADC samples all circuits of a hemisphere at once, the MADC up to two circuits in every
 engine step (a program that uses it runs at the MADC's period).
 """
 
@@ -13,131 +13,172 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
-from hxtorch.twin.lanes import (
-    LANES,
+from hxtorch.twin.kernels import VECTOR_MATH, kernel
+from hxtorch.twin.layout import (
+    ADAPTATION,
+    CONDUCTANCE,
+    DEAD,
+    DOWN,
     NOISE,
-    PARAMETER_BLOCK,
     RATE_EXC,
     RATE_INH,
-    STATE_BLOCK,
+    THRESHOLD,
+    UP,
     V_BEFORE,
     X_EXC,
     X_INH,
     V,
 )
-from hxtorch.twin.random import bytes_normal, lane_normal, next_bits
+from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, next_bits
 
-# Rows of `Readout.weights`: shown voltage = base + weight * membrane + weights * lines + noise
-MEMBRANE_WEIGHT, EXC_WEIGHT, INH_WEIGHT, BASE = 0, 1, 2, 3
+# Rows of `Readout.cadc_mux` and `madc_mux`: shown = base + weight * membrane + weights * lines + ...
+MEMBRANE_WEIGHT, EXC_WEIGHT, INH_WEIGHT, ADAPTATION_WEIGHT, BASE = range(5)
+_CADC_STREAM, _MADC_STREAM = 1024, 2048  # added to the circuit in the keys of their random streams
+
+# States that a trace can show
+MEMBRANE, I_EXC, I_INH, VOLTAGE, NOISE_VOLTAGE, FIRING_THRESHOLD, REFRACTORY, ADAPT, CURRENT, INPUT_CONDUCTANCE = (
+    range(10)
+)
 
 
 class Readout(NamedTuple):
     """What is sampled, when, and into which arrays.
 
-    * `weights` (4, lanes): how state turns into the shown voltage; `reads_lines` if not all show membranes.
-    * CADC: sample times (µs since the first step) `cadc_time` (B, 2, S) of which `cadc_count`
-      (B, 2) are valid; `cadc_lane` (N,)
-      sorted lanes to keep, the first `cadc_split` of them in the top hemisphere; `cadc_column` (N,) where
-      each goes in `cadc_value` (B, S, N); `cadc_gain`, `cadc_offset` (lanes,) turn voltage into code.
-    * MADC: `madc_lane` (M,), gain, offset, noise, and `madc_value` (B, S, M).
-    * Trace: `trace_lane` (N,) and `trace` (3, B, S, N) for membrane and both drives.
+    * CADC: sample times (µs since the first step) `cadc_time` (B, 2, S) of which `cadc_count` (B, 2) are valid.
+      Recorded circuits are sorted, the first `cadc_split` of them in the top hemisphere. `cadc_circuit`,
+      `cadc_place` and `cadc_line` (N,) tell which they are and where their membranes and lines lie, `cadc_mux`
+      (5, N) what their multiplexers show; `cadc_gain`, `cadc_offset` (N,) turn that voltage into a code.
+      `cadc_plain` is set where all show their membranes. Codes go to `cadc_value` (B, S, N).
+    * MADC: the same for up to two circuits, `madc_value` (B, S, M).
+    * Trace: `trace_place`, `trace_line` (N,) and `trace_saturation` (2, N) of the chosen circuits; `trace_state`
+      (Q,) the chosen states, `trace_slot` (B,) where each batch entry goes in `trace` (Q, E, S, N) or -1, and
+      every how many steps.
     """
 
-    weights: NDArray[np.float32]
-    reads_lines: bool
     cadc_time: NDArray[np.float64]
     cadc_count: NDArray[np.int64]
-    cadc_lane: NDArray[np.int64]
     cadc_split: int
-    cadc_column: NDArray[np.int64]
+    cadc_circuit: NDArray[np.int64]
+    cadc_place: NDArray[np.int64]
+    cadc_line: NDArray[np.int64]
+    cadc_mux: NDArray[np.float32]
+    cadc_plain: bool
     cadc_gain: NDArray[np.float32]
     cadc_offset: NDArray[np.float32]
-    cadc_sigma: float
+    cadc_sigma: np.float32
     cadc_value: NDArray[np.uint8]
-    madc_lane: NDArray[np.int64]
-    madc_gain: float
-    madc_offset: float
-    madc_sigma: float
+    madc_circuit: NDArray[np.int64]
+    madc_place: NDArray[np.int64]
+    madc_line: NDArray[np.int64]
+    madc_mux: NDArray[np.float32]
+    madc_gain: np.float32
+    madc_offset: np.float32
+    madc_sigma: np.float32
     madc_value: NDArray[np.uint16]
-    trace_lane: NDArray[np.int64]
+    trace_place: NDArray[np.int64]
+    trace_line: NDArray[np.int64]
+    trace_saturation: NDArray[np.float32]
+    trace_state: NDArray[np.int64]
+    trace_slot: NDArray[np.int64]
+    trace_every: int
     trace: NDArray[np.float32]
 
 
 @kernel()
-def _shown(s, p, readout, lane, fraction):  # type: ignore[no-untyped-def]
-    """Voltage (CADC LSB) that the multiplexer of a lane shows, `fraction` of the way through the last step."""
-    block, k = lane // LANES, lane % LANES
-    o, q = block * STATE_BLOCK + k, block * PARAMETER_BLOCK + k
-    w = readout.weights
-    v = s[o + V_BEFORE] + (s[o + V] - s[o + V_BEFORE]) * fraction
-    value = w[BASE, lane] + w[MEMBRANE_WEIGHT, lane] * (v + s[o + NOISE])
-    if readout.reads_lines:
-        back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
-        value += w[EXC_WEIGHT, lane] * s[o + X_EXC] * math.exp(back * p[q + RATE_EXC])
-        value += w[INH_WEIGHT, lane] * s[o + X_INH] * math.exp(back * p[q + RATE_INH])
-    return value
+def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
+    """Start the random streams of the converters (CADC channels, then MADC) for one batch entry."""
+    common = entry_key(seed, entry)
+    channels = readout.cadc_circuit.size
+    for j in range(channels):
+        random[j] = np.uint32(circuit_key(common, readout.cadc_circuit[j] + _CADC_STREAM) >> np.uint64(32)) | 1
+    for j in range(readout.madc_circuit.size):
+        stream = circuit_key(common, readout.madc_circuit[j] + _MADC_STREAM)
+        random[channels + j] = np.uint32(stream >> np.uint64(32)) | 1
 
 
 @kernel()
-def _convert(s, random, gain, offset, sigma, first, last, fraction, codes):  # type: ignore[no-untyped-def]
-    """CADC codes (not yet rounded down) of the membranes of the blocks ``first..last-1``."""
-    low, high = np.float32(0), np.float32(255)
-    for block in range(first, last):
-        o, c = block * STATE_BLOCK, block * LANES
-        for k in range(LANES):
-            v = s[o + V_BEFORE + k] + (s[o + V + k] - s[o + V_BEFORE + k]) * fraction + s[o + NOISE + k]
-            codes[c + k] = gain[c + k] * v + offset[c + k]
-        if sigma > 0:
-            for k in range(LANES):
-                bits = next_bits(random[c + k])
-                random[c + k] = bits
-                codes[c + k] += sigma * bytes_normal(bits)
-        for k in range(LANES):
-            codes[c + k] = min(max(codes[c + k] + np.float32(0.5), low), high)
+def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
+    """Voltage (CADC LSB) that a multiplexer shows, `fraction` of the way through the last step."""
+    v = a[place + V_BEFORE] + (a[place + V] - a[place + V_BEFORE]) * fraction
+    value = mux[BASE] + mux[MEMBRANE_WEIGHT] * (v + a[place + NOISE])
+    back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
+    value += mux[EXC_WEIGHT] * a[line + X_EXC] * np.float32(math.exp(back * a[line + RATE_EXC]))
+    value += mux[INH_WEIGHT] * a[line + X_INH] * np.float32(math.exp(back * a[line + RATE_INH]))
+    return value + mux[ADAPTATION_WEIGHT] * a[place + ADAPTATION]
 
 
-@kernel()
-def sample_cadc(s, p, random, codes, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
+@kernel(fastmath=VECTOR_MATH)
+def sample_cadc(a, random, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
     """Take one CADC sample of all recorded circuits of a hemisphere."""
     begin = 0 if hemisphere == 0 else readout.cadc_split
-    end = readout.cadc_split if hemisphere == 0 else readout.cadc_lane.size
-    if begin == end:
-        return
-    sigma = np.float32(readout.cadc_sigma)
-    if readout.reads_lines:
+    end = readout.cadc_split if hemisphere == 0 else readout.cadc_place.size
+    low, high, half = np.float32(0), np.float32(255), np.float32(0.5)
+    sigma = readout.cadc_sigma
+    place, gain, offset = (
+        readout.cadc_place[begin:end],
+        readout.cadc_gain[begin:end],
+        readout.cadc_offset[begin:end],
+    )
+    streams, codes = random[begin:end], readout.cadc_value[entry, sample, begin:end]
+    if not readout.cadc_plain:
         for j in range(begin, end):
-            lane = readout.cadc_lane[j]
-            value = readout.cadc_gain[lane] * _shown(s, p, readout, lane, fraction) + readout.cadc_offset[lane]
-            value += sigma * lane_normal(random, lane) + np.float32(0.5)
-            codes[lane] = min(max(value, np.float32(0)), np.float32(255))
-    else:
-        first = readout.cadc_lane[begin] // LANES
-        last = readout.cadc_lane[end - 1] // LANES + 1
-        _convert(s, random, readout.cadc_gain, readout.cadc_offset, sigma, first, last, fraction, codes)
-    for j in range(begin, end):
-        readout.cadc_value[entry, sample, readout.cadc_column[j]] = np.uint8(codes[readout.cadc_lane[j]])
+            value = _shown(a, readout.cadc_mux[:, j], readout.cadc_place[j], readout.cadc_line[j], fraction)
+            random[j] = next_bits(random[j])
+            value = readout.cadc_gain[j] * value + readout.cadc_offset[j] + sigma * bytes_normal(random[j])
+            codes[j - begin] = np.uint8(min(max(value + half, low), high))
+        return
+    for j in range(place.size):
+        at = np.uint64(place[j])
+        before = a[at + np.uint64(V_BEFORE)]
+        v = before + (a[at + np.uint64(V)] - before) * fraction + a[at + np.uint64(NOISE)]
+        bits = next_bits(streams[j])
+        streams[j] = bits
+        value = gain[j] * v + offset[j] + sigma * bytes_normal(bits)
+        codes[j] = np.uint8(np.int32(min(max(value + half, low), high)))
 
 
 @kernel()
-def sample_madc(s, p, random, readout, entry, sample):  # type: ignore[no-untyped-def]
+def sample_madc(a, random, readout, entry, sample):  # type: ignore[no-untyped-def]
     """Take one MADC sample of each connected circuit at the end of a step."""
-    for j in range(readout.madc_lane.size):
-        lane = readout.madc_lane[j]
-        value = readout.madc_gain * _shown(s, p, readout, lane, np.float32(1)) + readout.madc_offset
-        if readout.madc_sigma > 0:
-            value += readout.madc_sigma * lane_normal(random, lane)
-        code = math.floor(value + 0.5)
+    channels = readout.cadc_circuit.size
+    for j in range(readout.madc_place.size):
+        shown = _shown(a, readout.madc_mux[:, j], readout.madc_place[j], readout.madc_line[j], np.float32(1))
+        random[channels + j] = next_bits(random[channels + j])
+        noise = readout.madc_sigma * bytes_normal(random[channels + j])
+        code = math.floor(readout.madc_gain * shown + readout.madc_offset + noise + np.float32(0.5))
         readout.madc_value[entry, sample, j] = np.uint16(min(max(code, 0), 1023))
 
 
 @kernel()
-def store_trace(s, p, readout, entry, step):  # type: ignore[no-untyped-def]
-    """Keep membrane and synaptic drives of the traced circuits at the end of a step."""
+def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
+    """Keep the chosen states of the traced circuits at the end of a step."""
     half = np.float32(0.5)
-    for j in range(readout.trace_lane.size):
-        block, k = readout.trace_lane[j] // LANES, readout.trace_lane[j] % LANES
-        o, q = block * STATE_BLOCK + k, block * PARAMETER_BLOCK + k
-        readout.trace[0, entry, step, j] = s[o + V] + s[o + NOISE]
-        readout.trace[1, entry, step, j] = s[o + X_EXC] * math.exp(half * p[q + RATE_EXC])
-        readout.trace[2, entry, step, j] = s[o + X_INH] * math.exp(half * p[q + RATE_INH])
+    slot = readout.trace_slot[entry]
+    if slot < 0:
+        return
+    for q in range(readout.trace_state.size):
+        state, row = readout.trace_state[q], readout.trace[q, slot, sample]
+        for j in range(row.size):
+            at, line = readout.trace_place[j], readout.trace_line[j]
+            if state == MEMBRANE:
+                row[j] = a[at + V] + a[at + NOISE]
+            elif state == I_EXC:
+                back = np.float32(math.exp(half * a[line + RATE_EXC]))
+                row[j] = a[line + X_EXC] * back * readout.trace_saturation[0, j]
+            elif state == I_INH:
+                back = np.float32(math.exp(half * a[line + RATE_INH]))
+                row[j] = a[line + X_INH] * back * readout.trace_saturation[1, j]
+            elif state == VOLTAGE:
+                row[j] = a[at + V]
+            elif state == NOISE_VOLTAGE:
+                row[j] = a[at + NOISE]
+            elif state == FIRING_THRESHOLD:
+                row[j] = a[at + THRESHOLD]
+            elif state == REFRACTORY:
+                row[j] = max(a[at + DEAD], np.float32(0)) * h
+            elif state == ADAPT:
+                row[j] = a[at + ADAPTATION]
+            elif state == CURRENT:
+                row[j] = (a[at + UP] - a[at + DOWN]) / h
+            else:
+                row[j] = a[at + CONDUCTANCE] / h

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin import process as p
-from hxtorch.twin.circuits import relative_capacitance, test_voltage_of
+from hxtorch.twin.circuits import relative_capacitance, test_voltage_of, threshold_of
 from hxtorch.twin.config import CommonConfig, ReadoutSource
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, QUADRANTS
 from hxtorch.twin.die import Die
+from hxtorch.twin.lanes import LaneParameters
 from hxtorch.twin.noise import Noise
-from hxtorch.twin.program import CadcSamples, MadcSamples, Program, ProgramError, Trace
+from hxtorch.twin.program import TRACE_STATES, CadcSamples, MadcSamples, Program, ProgramError, Record, Trace
 from hxtorch.twin.random import normal, uniform
-from hxtorch.twin.readout import BASE, EXC_WEIGHT, INH_WEIGHT, MEMBRANE_WEIGHT, Readout
+from hxtorch.twin.readout import ADAPTATION_WEIGHT, BASE, EXC_WEIGHT, INH_WEIGHT, MEMBRANE_WEIGHT, Readout
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ class Sampling:
     readout: Readout
     steps: int
     stamps: Array
+    cadc_order: NDArray[np.int64] | None
     origin: float
     h: float
 
@@ -34,7 +36,10 @@ class Sampling:
         """CADC samples with the stamps that the chip gives them."""
         if not program.record.cadc.size:
             return None
-        return CadcSamples(program.record.cadc, self.stamps, self.readout.cadc_count, self.readout.cadc_value)
+        value = self.readout.cadc_value
+        if self.cadc_order is not None:  # the kernel keeps circuits sorted
+            value = value[:, :, np.argsort(self.cadc_order)]
+        return CadcSamples(program.record.cadc, self.stamps, self.readout.cadc_count, value)
 
     def madc(self, program: Program) -> MadcSamples | None:
         """MADC samples, one per engine step."""
@@ -45,65 +50,93 @@ class Sampling:
         return MadcSamples(program.record.madc, time, self.readout.madc_value)
 
     def trace(self, program: Program) -> Trace | None:
-        """Internal states at the end of every step."""
-        if not program.record.trace.size:
+        """Internal states, at the ends of steps."""
+        record = program.record
+        if not record.trace.size:
             return None
-        time = np.arange(1.0, self.steps + 1) * self.h + self.origin
-        return Trace(program.record.trace, time, *self.readout.trace)
+        time = np.arange(1.0, self.readout.trace.shape[2] + 1) * self.readout.trace_every * self.h + self.origin
+        values = dict(zip(record.trace_states, self.readout.trace, strict=True))
+        entries = np.flatnonzero(self.readout.trace_slot >= 0)
+        return Trace(record.trace, time, entries, values)
 
 
 def plan_sampling(
-    program: Program,
-    die: Die,
-    noise: Noise,
-    circuits: NDArray[np.int64],
-    lanes: int,
-    h: float,
-    origin: float,
-    seed: int,
+    program: Program, die: Die, noise: Noise, lanes: LaneParameters, origin: float, seed: int
 ) -> Sampling:
-    """Lay out the readout of a program on the lanes of `circuits`; the first step starts at `origin` µs."""
-    record, common = program.record, program.config.common
+    """Lay out the readout of a program on the membranes of `lanes`; the first step starts at `origin` µs."""
+    record, common, h, membranes = program.record, program.config.common, lanes.h, lanes.membranes
     runtime = program.runtime / CYCLES_PER_US
     earliness = 0.0 if die.nominal else p.CADC_EARLINESS.value
     time, count = _cadc_times(program, die, noise, runtime, seed, h)
-    lane_of = np.full(CIRCUITS, -1, dtype=np.int64)
-    lane_of[circuits] = np.arange(circuits.size)
 
-    column = np.argsort(record.cadc, kind="stable")
-    cadc_lane = lane_of[record.cadc[column]]
+    order = np.argsort(record.cadc, kind="stable")
+    is_sorted = bool(np.all(order == np.arange(order.size)))
+    channel = record.cadc[order]
     gain, offset = cadc_conversion(common, die)
     if noise.run_offset and record.cadc.size:
         offset = offset + noise.run_offset * normal(seed, "run offset", np.arange(CIRCUITS))
-    weights, reads_lines = _multiplexer(program, die, circuits, lanes)
-    gain_lanes, offset_lanes = np.ones(lanes), np.zeros(lanes)
-    gain_lanes[: circuits.size], offset_lanes[: circuits.size] = gain[circuits], offset[circuits]
 
     end = runtime + (earliness if record.cadc.size else 0.0)
-    steps = int(np.ceil((end - origin) / h - 1e-9))
+    steps = max(int(np.ceil((end - origin) / h - 1e-9)), 1)
     madc_samples = _madc_samples(record.madc, runtime)
     shape = (program.batch_size, time.shape[2], record.cadc.size)
+    mux = _multiplexer(program, die, lanes)
+    at_cadc, at_madc, at_trace = (membranes.position(c) for c in (channel, record.madc, record.trace))
+    place, line = membranes.place(membranes.lane), membranes.line_place
+    every = _trace_stride(record, h)
+    slot = _trace_slots(program)
+    trace = np.zeros((len(record.trace_states), int(slot.max()) + 1, steps // every, record.trace.size), np.float32)
     readout = Readout(
-        weights=weights,
-        reads_lines=reads_lines,
         cadc_time=time - origin,
         cadc_count=count,
-        cadc_lane=cadc_lane,
         cadc_split=int(np.count_nonzero(record.cadc < COLUMNS)),
-        cadc_column=column.astype(np.int64),
-        cadc_gain=gain_lanes.astype(np.float32),
-        cadc_offset=offset_lanes.astype(np.float32),
-        cadc_sigma=noise.cadc,
+        cadc_circuit=channel.astype(np.int64),
+        cadc_place=place[at_cadc],
+        cadc_line=line[at_cadc],
+        cadc_mux=np.ascontiguousarray(mux[:, at_cadc]),
+        cadc_plain=bool(np.all(mux[MEMBRANE_WEIGHT, at_cadc] == 1)),
+        cadc_gain=gain[channel].astype(np.float32),
+        cadc_offset=offset[channel].astype(np.float32),
+        cadc_sigma=np.float32(noise.cadc),
         cadc_value=np.zeros(shape, dtype=np.uint8),
-        madc_lane=lane_of[record.madc],
-        madc_gain=p.MADC_SLOPE.value,
-        madc_offset=p.MADC_AT_ANCHOR.value - p.MADC_SLOPE.value * p.POTENTIAL_ANCHOR.value + die.madc_offset,
-        madc_sigma=noise.madc,
+        madc_circuit=np.require(record.madc, np.int64, ["C", "W"]),
+        madc_place=place[at_madc],
+        madc_line=line[at_madc],
+        madc_mux=np.ascontiguousarray(mux[:, at_madc]),
+        madc_gain=np.float32(p.MADC_SLOPE.value),
+        madc_offset=np.float32(madc_offset(die)),
+        madc_sigma=np.float32(noise.madc),
         madc_value=np.zeros((program.batch_size, madc_samples, record.madc.size), dtype=np.uint16),
-        trace_lane=lane_of[record.trace],
-        trace=np.zeros((3, program.batch_size, steps, record.trace.size), dtype=np.float32),
+        trace_place=place[at_trace],
+        trace_line=line[at_trace],
+        trace_saturation=np.stack([lanes.saturation_exc[at_trace], lanes.saturation_inh[at_trace]]),
+        trace_state=np.array([TRACE_STATES.index(name) for name in record.trace_states], dtype=np.int64),
+        trace_slot=slot,
+        trace_every=every,
+        trace=trace,
     )
-    return Sampling(readout, max(steps, 1), (time - earliness) * CYCLES_PER_US, origin, h)
+    stamps = (time - earliness) * CYCLES_PER_US
+    return Sampling(readout, steps, stamps, None if is_sorted else order, origin, h)
+
+
+def madc_offset(die: Die) -> float:
+    """MADC code (before rounding) of 0 CADC LSB."""
+    return p.MADC_AT_ANCHOR.value - p.MADC_SLOPE.value * p.POTENTIAL_ANCHOR.value + die.madc_offset
+
+
+def _trace_stride(record: Record, h: float) -> int:
+    """Every how many steps to trace: the nearest number to the period asked for."""
+    return 1 if record.trace_period is None else max(round(record.trace_period / h), 1)
+
+
+def _trace_slots(program: Program) -> NDArray[np.int64]:
+    """Where each batch entry goes in the trace, or -1."""
+    chosen = program.record.trace_entries
+    if chosen is None:
+        return np.arange(program.batch_size)
+    slot = np.full(program.batch_size, -1, dtype=np.int64)
+    slot[np.sort(chosen)] = np.arange(chosen.size)
+    return slot
 
 
 def cadc_conversion(common: CommonConfig, die: Die) -> tuple[Array, Array]:
@@ -122,20 +155,19 @@ def cadc_conversion(common: CommonConfig, die: Die) -> tuple[Array, Array]:
     return np.repeat(gain, per_quadrant), offset + die.cadc_channel + common.cadc_offset
 
 
-def _multiplexer(
-    program: Program, die: Die, circuits: NDArray[np.int64], lanes: int
-) -> tuple[NDArray[np.float32], bool]:
-    """Weights of membrane and lines in what the readout of each lane shows.
+def _multiplexer(program: Program, die: Die, lanes: LaneParameters) -> NDArray[np.float32]:
+    """Weights (5, n) of membrane, lines and adaptation in what the readout of each circuit in use shows.
 
     A line shows its charge, before the gain of the OTA that turns it into a current.
     """
-    weights = np.zeros((4, lanes), dtype=np.float32)
-    weights[MEMBRANE_WEIGHT] = 1
+    circuits = lanes.membranes.circuits
+    mux = np.zeros((5, circuits.size), dtype=np.float32)
+    mux[MEMBRANE_WEIGHT] = 1
     test_voltage = program.config.common.cadc_test_voltage
     if test_voltage is not None:
-        weights[MEMBRANE_WEIGHT] = 0
-        weights[BASE] = test_voltage_of(test_voltage)
-        return weights, True
+        mux[MEMBRANE_WEIGHT] = 0
+        mux[BASE] = test_voltage_of(test_voltage)
+        return mux
     neurons = program.config.neurons
     source = neurons.readout_source[circuits]
     for kind, row, sign in (
@@ -145,10 +177,14 @@ def _multiplexer(
         chosen = np.flatnonzero(source == kind)
         ota = getattr(die, f"gain_{sign}") * getattr(neurons, f"i_bias_gm_{sign}") / p.GM_REFERENCE.value
         ota = np.maximum(ota / relative_capacitance(neurons.membrane_capacitance), 1e-6)[circuits[chosen]]
-        weights[MEMBRANE_WEIGHT, chosen] = 0
-        weights[row, chosen] = -p.LINE_READOUT_SLOPE.value / ota
-        weights[BASE, chosen] = p.LINE_READOUT_REST.value
-    return weights, bool(np.any(source != ReadoutSource.MEMBRANE))
+        mux[MEMBRANE_WEIGHT, chosen] = 0
+        mux[row, chosen] = -p.LINE_READOUT_SLOPE.value / ota * getattr(lanes, f"saturation_{sign}")[chosen]
+        mux[BASE, chosen] = p.LINE_READOUT_REST.value
+    chosen = np.flatnonzero(source == ReadoutSource.ADAPTATION)
+    mux[MEMBRANE_WEIGHT, chosen] = 0
+    mux[ADAPTATION_WEIGHT, chosen] = p.ADAPT_READOUT_SLOPE.value
+    mux[BASE, chosen] = threshold_of(neurons.v_adapt_ref)[circuits[chosen]]
+    return mux
 
 
 def _cadc_times(

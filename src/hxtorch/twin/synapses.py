@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from hxtorch.twin.config import RoutingConfig, RowMode
 from hxtorch.twin.coordinates import BUSES, COLUMNS, DRIVERS, DRIVERS_PER_BUS, HEMISPHERES, ROWS
 from hxtorch.twin.crossbar import passes
+from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
 from hxtorch.twin.kernels import kernel
+from hxtorch.twin.layout import LANES
+from hxtorch.twin.membranes import Membranes
 
 _SELECT_SHIFT, _LABEL_MASK = 6, 63
 _EXCITATORY = int(RowMode.EXCITATORY)
@@ -107,36 +110,101 @@ def _fill_matches(  # type: ignore[no-untyped-def]
                             m += 1
 
 
-def charge_matrices(
+@dataclass(frozen=True, eq=False)
+class ChargeRows:
+    """Rows of the matrix of charges: one per source, and more for its drivers with short-term plasticity.
+
+    `source` and `driver` (-1: all drivers without plasticity) tell what a row is, `of_synapse` (m,) to which
+    row each entry of a `SynapseTable` belongs, `column` (n,) to which column each circuit, `block_of_column` to
+    which block of membranes each block of columns.
+    """
+
+    source: NDArray[np.int64]
+    driver: NDArray[np.int64]
+    of_synapse: NDArray[np.int32]
+    column: NDArray[np.int64]
+    block_of_column: NDArray[np.int64]
+
+
+def charge_rows(table: SynapseTable, plastic: NDArray[np.bool_], membranes: Membranes) -> ChargeRows:
+    """Decide which synapses share a row; `plastic` (2, 128) tells the drivers with short-term plasticity."""
+    source, of_synapse = np.unique(table.source.astype(np.int64), return_inverse=True)
+    driver = np.full(source.size, -1)
+    if np.any(plastic):
+        driver_of = table.synapse // (2 * COLUMNS)
+        chosen = plastic.reshape(-1)[driver_of]
+        pairs, inverse = np.unique(table.source[chosen] * plastic.size + driver_of[chosen], return_inverse=True)
+        of_synapse[chosen] = source.size + inverse
+        source = np.concatenate([source, pairs // plastic.size])
+        driver = np.concatenate([driver, pairs % plastic.size])
+    block_of_column = np.repeat(np.arange(membranes.layers.size), membranes.layers)
+    return ChargeRows(source, driver, of_synapse.astype(np.int32), membranes.charge_column, block_of_column)
+
+
+def charges(
     table: SynapseTable,
+    rows: ChargeRows,
     weights: NDArray[np.uint8],
     sources: int,
     scale_exc: NDArray[np.float32],
     scale_inh: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Drive that one event of each source adds: excitatory and inhibitory, each (sources, lanes).
+) -> Charges:
+    """Charge that one event of each source brings to each line, as the engine wants it.
 
-    `scale_*` (lanes,) is the drive of weight 1 in each circuit.
+    `scale_*` (n,) is the charge of weight 1 in each circuit. Excitatory and inhibitory charges of a row share
+    one row of signed numbers; where a circuit gets both from one source, the inhibitory ones have a row more.
     """
-    exc = np.zeros((sources, scale_exc.size), dtype=np.float32)
-    inh = np.zeros((sources, scale_inh.size), dtype=np.float32)
+    shape = rows.source.size, rows.block_of_column.size, LANES
+    flat = shape[0], shape[1] * LANES
+    charge, inh = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     _add_charges(
-        table.source, table.lane, table.synapse, table.inhibitory, table.gain, weights.reshape(-1),
-        scale_exc, scale_inh, exc, inh,
+        rows.of_synapse, rows.column[table.lane], table.lane, table.synapse, table.inhibitory, table.gain,
+        weights.reshape(-1), scale_exc, scale_inh, charge.reshape(flat), inh.reshape(flat),
     )  # fmt: skip
-    return exc, inh
+    both = np.zeros(shape[0], dtype=np.bool_)
+    _join_signs(charge.reshape(flat), inh.reshape(flat), both)
+    source, driver = rows.source, rows.driver
+    if np.any(both):
+        charge = np.concatenate([charge, -inh[both]])
+        source, driver = np.concatenate([source, source[both]]), np.concatenate([driver, driver[both]])
+    used = np.any(charge != 0, axis=2)
+    order = np.argsort(source, kind="stable")
+    order = order[np.any(used, axis=1)[order]]
+    if not np.array_equal(order, np.arange(len(charge))):
+        charge, used, source, driver = charge[order], used[order], source[order], driver[order]
+    last = used.shape[1] - 1
+    return Charges(
+        first=np.searchsorted(source, np.arange(sources + 1)).astype(np.int64),
+        charge=charge,
+        begin=rows.block_of_column[np.argmax(used, axis=1)].astype(np.int64),
+        end=rows.block_of_column[last - np.argmax(used[:, ::-1], axis=1)].astype(np.int64) + 1,
+        driver=driver.astype(np.int64),
+    )
+
+
+@kernel()
+def _join_signs(charge, inh, both):  # type: ignore[no-untyped-def]
+    """Subtract inhibitory charges from the excitatory ones of rows in which no column has both."""
+    for row in range(both.size):
+        clash = np.int32(0)
+        for k in range(charge.shape[1]):
+            clash |= np.int32((charge[row, k] != 0) & (inh[row, k] != 0))
+        both[row] = clash != 0
+        if clash == 0:
+            for k in range(charge.shape[1]):
+                charge[row, k] -= inh[row, k]
 
 
 @kernel()
 def _add_charges(  # type: ignore[no-untyped-def]
-    source, lane, synapse, inhibitory, gain, weights, scale_exc, scale_inh, exc, inh
+    row, column, lane, synapse, inhibitory, gain, weights, scale_exc, scale_inh, exc, inh
 ):
-    for m in range(source.size):
+    for m in range(row.size):
         weight = np.float32(weights[synapse[m]])
         if weight == 0:
             continue
         k = lane[m]
         if inhibitory[m]:
-            inh[source[m], k] += gain[m] * weight * scale_inh[k]
+            inh[row[m], column[m]] += gain[m] * weight * scale_inh[k]
         else:
-            exc[source[m], k] += gain[m] * weight * scale_exc[k]
+            exc[row[m], column[m]] += gain[m] * weight * scale_exc[k]

@@ -1,0 +1,89 @@
+"""Memory layout of the engine: membranes as lanes of vector blocks.
+
+Sixteen membranes form a block. Its state and parameters are one row ``a[b]`` of an array, so that a step of the
+whole chip streams through about fifty kilobytes of cache. First come the quantities of the membranes, then,
+once per circuit that shares them, those of the synaptic lines (a layer). Blocks whose circuits are not joined
+have one layer, those of joined circuits as many as their largest group.
+
+The names are offsets: quantity Q of lane k is ``a[b, Q + k]``, that of a line in layer l
+``a[b, MEMBRANE_ROWS + l * LAYER_ROWS + Q + k]``. Constant offsets in one array let the compiler see that no two
+quantities overlap, and an index of its own for the block that none is negative; else it would not vectorise.
+"""
+
+from __future__ import annotations
+
+LANES = 32
+
+
+def _rows(count: int, start: int = 0) -> range:
+    return range(start * LANES, (start + count) * LANES, LANES)
+
+
+# --- Membrane: state ----------------------------------------------------------------------------------------
+(
+    V,  # membrane without noise, CADC LSB
+    V_BEFORE,  # the same at the start of the last step
+    NOISE,  # Ornstein-Uhlenbeck voltage that adds to the membrane
+    RANDOM,  # state of the random stream (bits of an unsigned integer)
+    DEAD,  # remaining dead time in steps: from crossing the threshold to the end of the hold-off
+    THRESHOLD,  # with the jitter of the coming spike
+    UP,  # voltage gained in this step from all currents into the membrane
+    DOWN,  # voltage lost in this step to all currents out of it
+    FRACTION,  # when the threshold was crossed inside the last step, or -2
+    ADAPTATION,  # adaptation current w, LSB/µs, kept at the middle of the coming step
+    CONDUCTANCE,  # of the inputs in conductance mode, per step
+) = _rows(11)
+STATE_ROWS = 11
+
+# --- Membrane: parameters -----------------------------------------------------------------------------------
+(
+    LEAK,
+    DECAY,  # exp(-h / tau_mem)
+    LEAK_IN_RESET,  # potential that leak and reset conductance pull towards
+    DECAY_RESET,
+    SHUNT,  # factor on the currents' effect while the reset conductance is on
+    STATIC_UP,  # voltage gained per step from constant currents
+    STATIC_DOWN,
+    RESET_STEPS,  # remaining dead time at which the reset conductance switches on
+    HOLDOFF_STEPS,  # and at which it switches off
+    DEAD_STEPS,
+    THRESHOLD_MEAN,
+    RATE_MEM,  # h / tau
+    RATE_RESET,
+    REST,  # where the membrane starts
+    START_SPREAD,  # a neuron that fires without input starts anywhere up to here above its rest
+    EXP_RATE,  # exponential current at its onset potential, in exp_width per half step
+    EXP_ONSET,
+    EXP_WIDTH,
+    ADAPT_DECAY,
+    ADAPT_A,  # current per LSB that the membrane is above ADAPT_REFERENCE, times 1 - decay
+    ADAPT_REFERENCE,
+    ADAPT_JUMP,  # current added by a spike
+    ADAPT_GAIN,  # voltage lost per step and unit of adaptation current
+    ADAPT_START,
+) = _rows(24, STATE_ROWS)
+MEMBRANE_ROWS = (STATE_ROWS + 24) * LANES
+
+# --- One layer of synaptic lines ----------------------------------------------------------------------------
+(
+    X_EXC,  # excitatory line in units of its saturation, kept at the middle of the coming step
+    X_INH,
+    DECAY_EXC,
+    DECAY_INH,
+    AMPLITUDE_EXC,  # voltage gained per step when the input is saturated
+    AMPLITUDE_INH,
+    PART_EXC,  # what an event inside this step adds to the line for this step alone
+    PART_INH,
+    RATE_EXC,  # h / tau
+    RATE_INH,
+    COBA_EXC,  # conductance per step when the input is saturated
+    COBA_INH,
+    COBA_OFFSET_EXC,  # and its current towards the reversal potential at V = 0
+    COBA_OFFSET_INH,
+) = _rows(14)
+LAYER_ROWS = 14 * LANES
+
+# --- Features of a block ------------------------------------------------------------------------------------
+CONDUCTANCE_MODE = 1
+WITH_ADAPTATION = 2
+WITH_EXPONENTIAL = 4

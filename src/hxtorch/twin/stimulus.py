@@ -1,0 +1,78 @@
+"""A program's input events and its way of spikes, in the steps and units of the engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.twin import process
+from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
+from hxtorch.twin.die import Die
+from hxtorch.twin.engine import Stimulus
+from hxtorch.twin.link import Link
+from hxtorch.twin.noise import Noise
+from hxtorch.twin.program import InputEvents, Program, ProgramError
+
+_UNIFORM_TO_NORMAL = np.sqrt(3.0)  # a uniform number in (-1, 1) has variance 1/3
+
+
+def input_stimulus(program: Program, die: Die, noise: Noise, h: float, origin: float) -> Stimulus:
+    """Sort events into steps of `h` µs, the first of which starts at `origin` µs; refuse unsorted ones."""
+    events = program.events
+    _check_events(events, program.batch_size)
+    latency = 0.0 if die.nominal else process.INPUT_LATENCY.value
+    arrival = (events.time / CYCLES_PER_US + latency - origin) / h
+    step = np.floor(arrival + 1e-6)
+    resets = np.rint((np.asarray(sorted(program.resets)) / CYCLES_PER_US - origin) / h)
+    decay = np.exp(-h / noise.membrane_time)
+    return Stimulus(
+        first=np.searchsorted(events.entry, np.arange(program.batch_size + 1)).astype(np.int64),
+        step=step.astype(np.int64),
+        fraction=np.maximum(arrival - step, 0).astype(np.float32),
+        source=np.require(events.source, np.int64, ["C", "W"]),  # one layout: one compiled kernel
+        resets=resets.astype(np.int64),
+        latency=0.0 if die.nominal else process.ONCHIP_LATENCY.value / h,
+        charge_sigma=np.float32(noise.charge),
+        threshold_sigma=np.float32(noise.threshold),
+        noise_sigma=np.float32(noise.membrane),
+        noise_decay=np.float32(decay),
+        noise_step=np.float32(noise.membrane * np.sqrt(1 - decay**2) * _UNIFORM_TO_NORMAL),
+    )
+
+
+def spike_link(
+    program: Program, die: Die, noise: Noise, circuits: NDArray[np.int64], h: float, origin: float
+) -> Link:
+    """Link of a run whose lanes are `circuits` (larger numbers than those of circuits do not spike)."""
+    recorded = np.zeros(CIRCUITS, dtype=np.bool_)
+    recorded[program.record.spikes] = True
+    latency = 0.0 if die.nominal else process.SPIKE_LATENCY.value
+    return Link(
+        scale=h * CYCLES_PER_US,
+        offset=(origin + latency) * CYCLES_PER_US,
+        runtime=program.runtime,
+        circuits=circuits,
+        sends=np.require(program.config.enable_events, np.bool_, ["C", "W"]),
+        recorded=recorded,
+        idle_loss=float(noise.spike_loss),
+        busy_loss=process.LINK_BUSY_LOSS.value,
+        load=float(noise.link_load),
+        buffer=process.LINK_BUFFER.value,
+        cycles=process.LINK_CYCLES.value,
+    )
+
+
+def _check_events(events: InputEvents, batch_size: int) -> None:
+    if events.entry.size == 0:
+        return
+    if not events.entry.shape == events.time.shape == events.source.shape:
+        raise ProgramError("Input events need one entry, one time and one source each.")
+    if events.entry.min() < 0 or events.entry.max() >= batch_size:
+        raise ProgramError(f"An input event belongs to no batch entry 0..{batch_size - 1}.")
+    if events.source.min() < 0 or events.source.max() >= events.addresses.size:
+        raise ProgramError("An input event has a source without an address.")
+    if events.time.min() < 0:
+        raise ProgramError("An input event lies before the start of the run.")
+    same = events.entry[1:] == events.entry[:-1]
+    if np.any(np.diff(events.entry) < 0) or np.any(np.diff(events.time)[same] < 0):
+        raise ProgramError("Input events must be sorted by batch entry and time.")
