@@ -7,6 +7,7 @@
 # make bench      times of mock mode and the twin
 # make bench-peers  training next to norse and snnTorch, in an environment of its own
 # make images     the pictures of README and docs
+# make fidelity   measure ten virtual chips, write docs/fidelity.md
 #
 # PYTHON=...      the interpreter to build .venv with (default: the first of a few that is 3.11 or newer)
 # PIP_ARGS=...    more arguments for pip; on a machine without GPU,
@@ -21,7 +22,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PACKAGE := $(VENV)/.package-installed
 TOOLS := $(VENV)/.tools-installed
 
-.PHONY: install demo test test-long test-libraries bench bench-peers images clean
+.PHONY: install demo test test-long test-libraries bench bench-peers images fidelity clean
 .DEFAULT_GOAL := demo
 
 install: $(TOOLS)
@@ -83,6 +84,9 @@ bench-peers: $(PACKAGE)
 
 images: $(PACKAGE)
 	$(BIN)/python docs/make_images.py
+
+fidelity: $(PACKAGE)
+	$(BIN)/hxtorch fidelity --markdown docs/fidelity.md
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .pytest_cache .hypothesis

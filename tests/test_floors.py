@@ -23,6 +23,7 @@ FLOORS = {
     "perceptron": 4,
     "snn": 4,
     "plots": 5,
+    "fidelity": 6,
     "demo": 6,
     "examples": 6,
     "study": 7,

@@ -36,6 +36,7 @@ SHIFT_TOLERANCE = 10.0  # codes
 LINE_AMPLITUDE = 80.0  # LSB, decay on the readout of a synaptic line that leaves room for strong inputs
 DEFLECTION = 35.0  # LSB, likewise on the membrane
 REST = 120.0  # LSB, rest potential that leaves room to both sides
+REST_FOR_GAIN = {"exc": 120.0, "inh": 145.0}  # LSB: currents lose strength long before the membrane is at its floor
 
 _MODE = {"exc": RowMode.EXCITATORY, "inh": RowMode.INHIBITORY}
 _LINE = {"exc": ReadoutSource.SYNAPTIC_EXCITATORY, "inh": ReadoutSource.SYNAPTIC_INHIBITORY}
@@ -185,7 +186,7 @@ def _train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, flo
     tau_syn = tau_syn * code / bias_tau
     neurons = replace(
         _only(quiet(state), sign),
-        v_leak=v_leak_for(state, REST),
+        v_leak=v_leak_for(state, REST_FOR_GAIN[sign]),
         i_bias_leak=bias,
         **_register(f"i_bias_tau_{sign}", bias_tau),
     )

@@ -197,7 +197,9 @@ def circuit_parameters(config: ChipConfig, die: Die) -> CircuitParameters:
     reset_bias = _switched(
         reset_bias, n.enable_reset_multiplication, n.enable_reset_division, p.SWITCH_FACTOR.value
     )
-    tau_reset = p.RESET_TIME.value * p.RESET_TIME_CODE.value / reset_bias * die.reset_time
+    missing = np.clip(1 - common.v_bias_casc_n / p.CASCODE_CODE.value, 0, 1)
+    slow = _per_circuit((p.RESET_TIME_RAW.value / p.RESET_TIME.value) ** missing)
+    tau_reset = slow * p.RESET_TIME.value * p.RESET_TIME_CODE.value / reset_bias * die.reset_time
     refractory = refractory_of(n, common)
     return CircuitParameters(
         capacitance=capacitance,

@@ -216,6 +216,8 @@ class CommonConfig:
     * `synapse_dac_bias`: CapMem code per quadrant, scales the charge of every synapse of the quadrant.
     * `refractory_clock_scale`: exponents ``s`` of the fast and the slow refractory clock, whose frequency
       is 250 MHz / 2**(s + 1).
+    * `v_bias_casc_n`: CapMem code per quadrant, a bias shared by the circuits. The default is that of a
+      calibrated chip; after power-up it is 0, and resets are slow.
     * `cadc_ramp_offset`, `cadc_ramp_slope`: CapMem codes per quadrant of the CADC's ramp.
     * `cadc_offset`: digital offset of the CADC channel of every circuit, -128..127.
     * `adaptation_pulse_scale`: exponent ``s`` of the adaptation pulse at a spike, 2**(s + 1) / 250 MHz long.
@@ -225,13 +227,14 @@ class CommonConfig:
     synapse_dac_bias: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 600.0))
     refractory_clock_scale: tuple[int, int] = (3, 10)
     adaptation_pulse_scale: int = 4
+    v_bias_casc_n: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 250.0))
     cadc_ramp_offset: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 31.0))
     cadc_ramp_slope: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 369.0))
     cadc_offset: IntArray = field(default_factory=lambda: np.zeros(CIRCUITS, dtype=np.int64))
     cadc_test_voltage: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("synapse_dac_bias", "cadc_ramp_offset", "cadc_ramp_slope"):
+        for name in ("synapse_dac_bias", "v_bias_casc_n", "cadc_ramp_offset", "cadc_ramp_slope"):
             _freeze(name, getattr(self, name), (QUADRANTS,))
             _check_range(name, getattr(self, name), 0, MAX_CAPMEM_CODE)
         _check_range("cadc_ramp_slope", self.cadc_ramp_slope, 1, MAX_CAPMEM_CODE)

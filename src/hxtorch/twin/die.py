@@ -204,14 +204,21 @@ def _draw(seed: int) -> dict[str, Any]:
         stream = np.random.SeedSequence([seed, *effect.encode()])
         return np.random.default_rng(stream).standard_normal(shape)
 
-    def log_normal(effect: str, spread: process.Fact, quadrant_spread: process.Fact) -> Array:
-        within = spread.value * normal(effect, CIRCUITS)
-        return np.exp(within + _quadrants(quadrant_spread.value * normal(f"{effect} quadrant", QUADRANTS)))
-
-    def share(correlation: process.Fact, theirs: Array, effect: str) -> Array:
-        """Standard normal numbers of `effect`, correlated with those of another effect."""
+    def correlated(effect: str, other: Array, correlation: process.Fact) -> Array:
         rho = correlation.value
-        return np.asarray(rho * theirs + np.sqrt(1 - rho**2) * normal(effect, CIRCUITS))
+        return np.asarray(rho * other + np.sqrt(1 - rho**2) * normal(effect, CIRCUITS))
+
+    def log_normal(
+        effect: str,
+        spread: process.Fact,
+        quadrant_spread: process.Fact,
+        unit: Array | None = None,
+        quadrant: str = "",
+    ) -> Array:
+        within = spread.value * (normal(effect, CIRCUITS) if unit is None else unit)
+        return np.exp(
+            within + _quadrants(quadrant_spread.value * normal(quadrant or f"{effect} quadrant", QUADRANTS))
+        )
 
     leak_reset = process.LEAK_RESET_CORRELATION.value
     leak_threshold = process.LEAK_THRESHOLD_CORRELATION.value
@@ -230,9 +237,10 @@ def _draw(seed: int) -> dict[str, Any]:
         process.RESET_QUADRANT_SPREAD,
         process.THRESHOLD_QUADRANT_SPREAD,
     )
+    # the quadrant means of leak and reset move together, too (measured correlation 0.99)
     leak, reset, threshold = (
-        spread.value * row + _quadrants(quadrant.value * normal(f"potentials quadrant {i}", QUADRANTS))
-        for i, (spread, quadrant, row) in enumerate(zip(spreads, quadrant_spreads, potentials, strict=True))
+        spread.value * row + _quadrants(quadrant.value * normal(f"potentials quadrant {stream}", QUADRANTS))
+        for stream, spread, quadrant, row in zip((0, 0, 2), spreads, quadrant_spreads, potentials, strict=True)
     )
 
     rho = process.GAIN_CORRELATION.value
@@ -251,18 +259,20 @@ def _draw(seed: int) -> dict[str, Any]:
         "leak_code": leak,
         "reset_code": reset,
         "threshold_code": threshold,
-        "leak_conductance": np.exp(
-            process.LEAK_CONDUCTANCE_SPREAD.value
-            * share(process.LEAK_CONDUCTANCE_CORRELATION, potentials[0], "leak conductance")
-            + _quadrants(
-                process.LEAK_CONDUCTANCE_QUADRANT_SPREAD.value * normal("leak conductance quadrant", QUADRANTS)
-            )
+        "leak_conductance": log_normal(
+            "leak conductance",
+            process.LEAK_CONDUCTANCE_SPREAD,
+            process.LEAK_CONDUCTANCE_QUADRANT_SPREAD,
+            correlated("leak conductance", potentials[0], process.LEAK_CONDUCTANCE_CORRELATION),
         ),
         "tau_exc": log_normal("tau exc", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD),
-        "tau_inh": log_normal("tau inh", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD),
+        # a quadrant's time constants move together (measured correlation 0.99): it has one reference current
+        "tau_inh": log_normal(
+            "tau inh", process.TAU_SYN_SPREAD, process.TAU_SYN_QUADRANT_SPREAD, quadrant="tau exc quadrant"
+        ),
         "gain_exc": gain_exc,
         "gain_inh": gain_inh,
-        "shift_exc": process.SHIFT_SPREAD.value * share(process.SHIFT_GAIN_CORRELATION, common, "shift exc"),
+        "shift_exc": process.SHIFT_SPREAD.value * correlated("shift exc", common, process.SHIFT_GAIN_CORRELATION),
         "shift_inh": process.SHIFT_SPREAD.value * normal("shift inh", CIRCUITS),
         "reset_time": np.exp(process.RESET_TIME_SPREAD.value * normal("reset time", CIRCUITS)),
         "synapse_dac": np.exp(process.SYNAPSE_DAC_SPREAD.value * normal("synapse dac", QUADRANTS)),

@@ -23,12 +23,12 @@ class Noise:
     * `cadc_phase` (fraction, D): the first CADC sample falls anywhere in this part of one sampling period.
     """
 
-    membrane: float = 0.35
+    membrane: float = 0.29
     membrane_time: float = 10.0
     cadc: float = 0.7
     madc: float = 1.35
     run_offset: float = 0.8
-    threshold: float = 0.2
+    threshold: float = 0.07
     charge: float = 0.01
     spike_loss: float = 0.002
     link_load: float = 1.0

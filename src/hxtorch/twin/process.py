@@ -44,6 +44,14 @@ SPIKE_DELAY = Fact(
     "comparator, from crossing to spike: no spike at 436 MADC LSB but a peak of 440 (DEMO ts_12); effective "
     "threshold 5 % up for rises of 10-20 LSB/µs (DELGRAD)",
 )  # fmt: skip
+RESET_TIME_RAW = Fact(
+    1.95, "µs", "I", "uncalibrated chip: 1.77 µs seen with a leak of 18 µs beside it (M), DEMO ts_00, 10 neurons"
+)  # fmt: skip
+CASCODE_CODE = Fact(
+    250.0, "code", "D", "v_bias_casc_n of a calibrated chip, CALIX. That this of the shared cells makes the "
+    "difference "
+    "between both reset times, and the course in between, is an estimate (E)",
+)  # fmt: skip
 RESET_TIME_CODE = Fact(1012.0, "code", "M", "i_bias_reset in CUBE66")
 OFFSET_CURRENT = Fact(0.02, "LSB/µs/code", "E", "constant current at full capacitance")
 
@@ -95,10 +103,10 @@ SYNAPSE_DRIVE = Fact(
 )  # fmt: skip
 DAC_REFERENCE = Fact(600.0, "code", "D", "default synapse DAC bias, CALIX")
 DAC_EXPONENT = Fact(
-    1.5,
+    1.6,
     "",
     "E",
-    "charge grows faster than the DAC bias: joins the amplitudes at DAC 600 (0.31) and 1000 (0.40)",
+    "charge grows faster than the DAC bias: joins the amplitudes at DAC 600 (0.31) and 1000 (0.42)",
 )
 GM_REFERENCE = Fact(500.0, "code", "D", "default i_synin_gm, CALIX")
 OTA_SATURATION = Fact(500.0, "weight LSB at DAC 600", "E", "linear to 288 (DEMO ts_06), estimate 400..600")
@@ -122,8 +130,12 @@ STP_OFFSET_SLOPE = Fact(
 
 # --- Limits of the membrane ---------------------------------------------------------------------------------
 
-FLOOR = Fact(12.0, "CADC LSB", "E", "trough of strong inhibition, DEMO ts_06 (117 MADC LSB)")
-FLOOR_WIDTH = Fact(15.0, "CADC LSB", "E", "soft compression above the floor")
+FLOOR = Fact(
+    0.0, "CADC LSB", "E", "where the CADC clips; with FLOOR_WIDTH, -128 MADC LSB at weight -288 (DEMO ts_06)"
+)
+FLOOR_WIDTH = Fact(
+    90.0, "CADC LSB", "I", "inhibition is 0.83 of excitation at small weights, 0.57 at 288, DEMO ts_06"
+)
 CEILING = Fact(235.0, "CADC LSB", "I", "upper boundary of +100 signed LSB, dynamic_range.boundary")
 CEILING_WIDTH = Fact(12.0, "CADC LSB", "E", "soft compression below the ceiling")
 
@@ -167,19 +179,19 @@ RESET_QUADRANT_SPREAD = Fact(26.0, "code", "M", "four quadrant means, CUBE66")
 THRESHOLD_QUADRANT_SPREAD = Fact(12.0, "code", "M", "four quadrant means, CUBE66")
 LEAK_RESET_CORRELATION = Fact(0.61, "", "M", "CUBE66")
 LEAK_THRESHOLD_CORRELATION = Fact(0.21, "", "M", "CUBE66")
+LEAK_CONDUCTANCE_CORRELATION = Fact(0.25, "", "M", "codes v_leak and i_bias_leak have -0.25, CUBE66")
+SHIFT_GAIN_CORRELATION = Fact(
+    0.33, "", "I", "codes i_shift and i_bias_gm, excitatory, have -0.28 (M), CUBE66; measuring blurs it"
+)
 RESET_THRESHOLD_CORRELATION = Fact(0.28, "", "M", "CUBE66")
 
 LEAK_CONDUCTANCE_SPREAD = Fact(0.126, "log", "M", "i_bias_leak, CUBE66")
 LEAK_CONDUCTANCE_QUADRANT_SPREAD = Fact(0.06, "log", "M", "CUBE66")
-LEAK_CONDUCTANCE_CORRELATION = Fact(
-    0.25,
-    "",
-    "M",
-    "with the v_leak code, CUBE66: -0.25 between the codes, of which i_bias_leak falls with conductance",
-)
 TAU_SYN_SPREAD = Fact(0.20, "log", "M", "i_bias_tau within quadrants, CUBE66")
 TAU_SYN_QUADRANT_SPREAD = Fact(0.19, "log", "M", "CUBE66")
-GAIN_SPREAD = Fact(0.057, "log", "M", "i_bias_gm within quadrants, CUBE66")
+GAIN_SPREAD = Fact(
+    0.053, "log", "I", "i_bias_gm within quadrants, 5.97 and 5.39 %, CUBE66 (M), 2 % of it from measuring"
+)
 GAIN_QUADRANT_SPREAD = Fact(0.27, "log", "M", "between the quadrants of a chip, CUBE66, partly the synapse DAC")
 SYNAPSE_DAC_SPREAD = Fact(
     0.032, "", "I", "codes 987, 1021, 947, 974 near 1000 among the common cells of the four quadrants, CUBE66"
@@ -197,9 +209,6 @@ COBA_SPREAD = Fact(14.0, "code", "E", "as the threshold")
 ICC_SPREAD = Fact(0.13, "log", "E", "as the leak conductance")
 STP_OFFSET_SPREAD = Fact(0.1, "", "E", "efficacy before offset calibration, chip.md 9.2")
 STP_GAIN_SPREAD = Fact(0.02, "log", "E", "as without plasticity")
-SHIFT_GAIN_CORRELATION = Fact(
-    0.28, "", "M", "shift and gain, excitatory, CUBE66: -0.28 between the codes, of which i_bias_gm falls with gain"
-)
 RESET_TIME_SPREAD = Fact(0.05, "log", "M", "DEMO ts_00")
 SYNAPSE_SPREAD = Fact(0.05, "log", "E", "no public number for single synapses")
 DRIVER_SPREAD = Fact(0.02, "log", "E", "short-term plasticity off, CALIX calls it minimal")

@@ -1,0 +1,92 @@
+"""`hxtorch fidelity`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hxtorch.cli.command import FAILED, OK, Command, CommandError, add_json, as_json, natural, positive
+from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
+from hxtorch.twin.chip import DEFAULT_STEP
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--chips", type=positive, default=10, metavar="N",
+        help=f"measure N chips: the standard one ({DEFAULT_CHIP_SEED}), then 1, 2, ... (default: 10)",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=natural, nargs="+", metavar="SEED", help="measure these chips instead")
+    parser.add_argument(
+        "--rows", nargs="+", default=[], metavar="NAME", help="measure only rows of these names, * as in a shell"
+    )
+    parser.add_argument("--step", type=_step, default=DEFAULT_STEP, help="integration step of the twin in µs")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the temporal noise (default: 0)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the page, with figures beside it")
+    add_json(parser)
+
+
+def _step(text: str) -> float:
+    try:
+        step = float(text)
+    except ValueError:
+        step = 0.0
+    if not 0 < step <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no step above 0 and up to 1 µs")
+    return step
+
+
+def chip_seeds(number: int) -> list[int]:
+    """The standard chip, and then the first seeds."""
+    others = (seed for seed in range(1, number + 1) if seed != DEFAULT_CHIP_SEED)
+    return [DEFAULT_CHIP_SEED, *others][:number]
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hxtorch.fidelity import measure, report
+
+    if options.markdown is not None and not options.markdown.parent.is_dir():
+        raise CommandError(f"There is no folder {options.markdown.parent}. Create it or choose another file.")
+    seeds = options.seeds or chip_seeds(options.chips)
+    found = measure(
+        [VirtualChip(Die.from_seed(seed), step=options.step) for seed in seeds],
+        options.rows,
+        trial_seed=options.seed,
+    )
+    if options.markdown is not None:
+        from hxtorch.fidelity.figures import write_figures  # imports matplotlib
+
+        paths = write_figures(found, options.markdown.parent / "images")
+        figures = {group: path.relative_to(options.markdown.parent).as_posix() for group, path in paths.items()}
+        part = options.markdown.with_name(options.markdown.name + ".part")
+        part.write_text(report.markdown(found, figures), encoding="utf-8")
+        part.replace(options.markdown)
+    if options.json:
+        print(
+            as_json(
+                {
+                    "chips": found.chips,
+                    "whole_chips": found.whole_chips,
+                    "rows": [row.as_dict() for row in found.rows],
+                }
+            )
+        )
+    else:
+        print(report.text(found))
+    return FAILED if found.failed else OK
+
+
+COMMAND = Command(
+    name="fidelity",
+    help="measure the twin with the protocols of the publications, and compare",
+    add_arguments=_arguments,
+    run=_run,
+    description="Measure virtual chips as one measures silicon (set codes, run, read) and print a table: "
+    "published value\n"
+    "with source and mark (D documented, M measured, I inferred, E estimate), band, value of the twin, verdict.\n"
+    "The exit code is 1 if a row fails.",
+    examples=(
+        "hxtorch fidelity --chips 2",
+        "hxtorch fidelity --rows 'PSP*' 'MADC*' --json",
+        "hxtorch fidelity --markdown docs/fidelity.md",
+    ),
+)

@@ -1,0 +1,263 @@
+"""The bench on which a chip is measured: registers, input events and runs through the public door.
+
+Nothing here looks into the die. Voltages are in CADC or MADC LSB, times in µs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch import calibration
+from hxtorch.twin import (
+    Chip,
+    ChipConfig,
+    CommonConfig,
+    InputEvents,
+    NeuronConfig,
+    Program,
+    Record,
+    Recording,
+    RoutingConfig,
+    RowMode,
+)
+from hxtorch.twin import process as facts
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
+
+Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+ALL = np.arange(CIRCUITS, dtype=np.int64)
+SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value
+BUS_ROWS = tuple(8 * k + j for k in range(32) for j in range(2))  # the rows of the drivers on bus 0
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Synapses of every circuit, and what to send: `time` (µs) and `source` of the events of each entry."""
+
+    routing: RoutingConfig
+    weights: NDArray[np.uint8]
+    events: InputEvents
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """Registers of the circuits and those they share."""
+
+    neurons: NeuronConfig = field(default_factory=NeuronConfig)
+    common: CommonConfig = field(default_factory=CommonConfig)
+
+
+class Bench:
+    """A chip on the bench: runs programs on it, every run with a trial seed of its own."""
+
+    def __init__(self, chip: Chip, trial_seed: int = 0) -> None:
+        self.chip = chip
+        self._seeds = count(trial_seed << 20)
+        self._calibrations: dict[str, calibration.CalibrationResult] = {}
+
+    def calibration(self, name: str) -> calibration.CalibrationResult:
+        """The nightly calibration "spiking" or "spiking2" of the chip."""
+        if name not in self._calibrations:
+            self._calibrations[name] = calibration.nightly(name, self.chip)
+        return self._calibrations[name]
+
+    def calibrated(self, name: str = "spiking") -> Settings:
+        """Registers of a nightly calibration."""
+        result = self.calibration(name)
+        return Settings(result.neurons, result.common)
+
+    def good(self, name: str = "spiking") -> IntArray:
+        """Circuits that met the target of a nightly calibration; the others are left out, as in the lab."""
+        return np.setdiff1d(ALL, self.calibration(name).failed)
+
+    def run(
+        self,
+        settings: Settings,
+        runtime: float,
+        *,
+        entries: int = 1,
+        stimulus: Stimulus | None = None,
+        cadc: IntArray | None = None,
+        madc: IntArray | None = None,
+        spikes: IntArray | None = None,
+        resets: tuple[float, ...] = (),
+        dram: bool = False,
+    ) -> Recording:
+        """Run `entries` batch entries of `runtime` µs and record what is asked for."""
+        none = np.empty(0, dtype=np.int64)
+        config = ChipConfig(settings.neurons, settings.common)
+        events = InputEvents()
+        if stimulus is not None:
+            config = ChipConfig(settings.neurons, settings.common, stimulus.routing, stimulus.weights)
+            events = stimulus.events
+        program = Program(
+            config=config,
+            batch_size=entries,
+            runtime=round(runtime * CYCLES_PER_US),
+            events=events,
+            record=Record(
+                spikes=none if spikes is None else spikes,
+                cadc=none if cadc is None else cadc,
+                madc=none if madc is None else madc,
+                cadc_in_dram=dram,
+            ),
+            resets=tuple(round(time * CYCLES_PER_US) for time in resets),
+        )
+        return self.chip.run(program, next(self._seeds))
+
+    def madc(
+        self,
+        settings: Settings,
+        circuit: int,
+        runtime: float,
+        *,
+        entries: int = 1,
+        stimulus: Stimulus | None = None,
+        spikes: bool = False,
+    ) -> MadcTrace:
+        """Record one circuit with the MADC, and its spikes on request."""
+        chosen = np.array([circuit])
+        recording = self.run(
+            settings, runtime, entries=entries, stimulus=stimulus, madc=chosen, spikes=chosen if spikes else None
+        )
+        assert recording.madc is not None
+        stamps: list[Array] = []
+        if recording.spikes is not None:
+            time = recording.spikes.time / CYCLES_PER_US
+            stamps = [time[recording.spikes.entry == entry] for entry in range(entries)]
+        value = recording.madc.value[:, :, 0].astype(np.float64)
+        return MadcTrace(recording.madc.time / CYCLES_PER_US, value, stamps)
+
+
+@dataclass(frozen=True, eq=False)
+class MadcTrace:
+    """MADC samples of one circuit: `time` (S,) in µs, `value` (B, S), spike stamps (µs) of each entry."""
+
+    time: Array
+    value: Array
+    spikes: list[Array]
+
+
+def switch(on: bool | IntArray) -> BoolArray:
+    """Switch (512,): all on, all off, or on for the circuits named."""
+    if isinstance(on, bool):
+        return np.full(CIRCUITS, on)
+    chosen = np.zeros(CIRCUITS, dtype=np.bool_)
+    chosen[on] = True
+    return chosen
+
+
+def codes(value: float) -> Array:
+    """The same CapMem code for all circuits."""
+    return np.full(CIRCUITS, float(value))
+
+
+def sample_times(recording: Recording, entry: int, side: int) -> Array:
+    """Stamps (µs) of the valid CADC samples of a hemisphere in a batch entry."""
+    cadc = recording.cadc
+    assert cadc is not None
+    return np.asarray(cadc.time[entry, side, : cadc.count[entry, side]] / CYCLES_PER_US)
+
+
+def halves(recording: Recording) -> list[tuple[Array, IntArray, NDArray[np.uint8]]]:
+    """Per hemisphere with recorded circuits: stamps (µs), entries (M,) and codes (M, N) of the samples.
+
+    The recorded circuits must be sorted.
+    """
+    cadc = recording.cadc
+    assert cadc is not None
+    valid = np.arange(cadc.time.shape[2]) < cadc.count[:, :, None]
+    split = int(np.count_nonzero(cadc.circuits < COLUMNS))
+    parts = (slice(0, split), slice(split, cadc.circuits.size))
+    found = []
+    for side, part in enumerate(parts):
+        if part.stop > part.start:
+            entry = np.nonzero(valid[:, side])[0]
+            time = cadc.time[:, side][valid[:, side]] / CYCLES_PER_US
+            found.append((time, entry, cadc.value[:, :, part][valid[:, side]]))
+    return found
+
+
+def cadc_mean(recording: Recording, begin: float = -np.inf, end: float = np.inf) -> Array:
+    """Mean code (N,) of every circuit over the samples stamped ``begin..end`` µs."""
+    return np.concatenate(
+        [value[(time >= begin) & (time < end)].mean(axis=0) for time, _, value in halves(recording)]
+    )
+
+
+def cadc_course(recording: Recording, grid: Array, entries: slice = slice(None)) -> Array:
+    """Mean course (grid - 1, N) of the CADC codes: samples of all entries, binned between `grid` edges (µs)."""
+    courses = []
+    for time, entry, value in halves(recording):
+        assert recording.cadc is not None
+        wanted = np.isin(entry, np.arange(recording.cadc.count.shape[0])[entries])
+        place = np.digitize(time[wanted], grid) - 1
+        inside = (place >= 0) & (place < grid.size - 1)
+        place, chosen = place[inside], value[wanted][inside].astype(np.float64)
+        order = np.argsort(place, kind="stable")
+        starts = np.searchsorted(place[order], np.arange(grid.size - 1))
+        number = np.bincount(place, minlength=grid.size - 1)
+        total = np.add.reduceat(np.vstack([chosen[order], np.zeros((1, chosen.shape[1]))]), starts, axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            courses.append(np.where(number[:, None] > 0, total / number[:, None], np.nan))
+    return np.concatenate(courses, axis=1)
+
+
+def volleys(totals: list[int], *, time: float = 20.0, repeats: int = 1) -> Stimulus:
+    """One event per batch entry: entry ``i`` (modulo the number of `totals`) gets total weight ``totals[i]``.
+
+    Weights above 63 are built of several synapses in parallel rows, as everybody does on the chip. Every
+    total has rows of its own, told apart by the label; a negative one has inhibitory rows.
+    """
+    labels = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
+    weights = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
+    mode = np.zeros((HEMISPHERES, ROWS), dtype=np.uint8)
+    free = iter(BUS_ROWS)
+    for source, total in enumerate(totals):
+        rows = [next(free) for _ in range(max(1, -(-abs(total) // MAX_WEIGHT)))]
+        parts = np.full(len(rows), abs(total) // len(rows))
+        parts[: abs(total) % len(rows)] += 1
+        labels[:, rows] = source
+        mode[:, rows] = int(RowMode.INHIBITORY if total < 0 else RowMode.EXCITATORY)
+        weights[:, rows] = parts[:, None]
+    number = len(totals)
+    entry = np.arange(repeats * number, dtype=np.int64)
+    events = InputEvents(
+        entry,
+        np.full(entry.size, round(time * CYCLES_PER_US), dtype=np.int64),
+        entry % number,
+        np.arange(number, dtype=np.int64),
+    )
+    mask = np.zeros_like(RoutingConfig().driver_mask)  # every driver of the bus answers, the label decides
+    return Stimulus(RoutingConfig(labels=labels, row_mode=mode, driver_mask=mask), weights, events)
+
+
+def fit_exponential(time: Array, value: Array, shortest: float, longest: float) -> tuple[float, float, float]:
+    """Time constant, base and amplitude of ``base + amplitude * exp(-time / tau)``, least squares.
+
+    Base and amplitude are linear and solved for; the time constant is searched between `shortest` and `longest`.
+    """
+    best = (np.inf, np.nan, np.nan, np.nan)
+    low, high = np.log(shortest), np.log(longest)
+    for _ in range(4):
+        for log_tau in np.linspace(low, high, 25):
+            design = np.stack([np.ones_like(time), np.exp(-time / np.exp(log_tau))], axis=1)
+            solution, *_ = np.linalg.lstsq(design, value, rcond=None)
+            error = float(np.sum((design @ solution - value) ** 2))
+            if error < best[0]:
+                best = (error, float(log_tau), float(solution[0]), float(solution[1]))
+        width = (high - low) / 12
+        low, high = best[1] - width, best[1] + width
+    return float(np.exp(best[1])), best[2], best[3]
+
+
+def smooth(value: Array, width: int) -> Array:
+    """Running mean over `width` samples along the last axis."""
+    total = np.cumsum(np.pad(value, [(0, 0)] * (value.ndim - 1) + [(1, 0)]), axis=-1)
+    return np.asarray((total[..., width:] - total[..., :-width]) / width)
