@@ -11,6 +11,7 @@ import pytest
 from hxtorch.cli import main
 from hxtorch.cli.app import find_commands
 from hxtorch.cli.command import Command, CommandError, as_json, natural, positive
+from hxtorch.twin import DEFAULT_CHIP_SEED
 
 COMMANDS = find_commands()
 
@@ -38,7 +39,7 @@ def test_the_list_of_commands(capsys):
 def test_info_as_json(capsys):
     assert main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["standard chip"] == "twin:2"
+    assert facts["standard chip"] == f"twin:{DEFAULT_CHIP_SEED}"
     assert facts["threads of the twin"] >= 1
 
 

@@ -10,7 +10,7 @@ import torch
 
 import hxtorch
 from hxtorch.connection import connected_chip
-from hxtorch.twin import Recording, Spikes
+from hxtorch.twin import DEFAULT_CHIP_SEED, Recording, Spikes
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,11 @@ def test_every_way_to_connect(tmp_path):
         hxtorch.release_hardware()
         assert connected_chip() is None
         connect()
-        assert hxtorch.get_unique_identifier() == hxtorch.get_unique_identifier(hxtorch.HWDBPath()) == ["twin:2"]
+        assert (
+            hxtorch.get_unique_identifier()
+            == hxtorch.get_unique_identifier(hxtorch.HWDBPath())
+            == [f"twin:{DEFAULT_CHIP_SEED}"]
+        )
 
 
 def test_connections_that_are_refused(tmp_path):

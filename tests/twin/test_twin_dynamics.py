@@ -338,9 +338,9 @@ def test_membrane_does_not_depend_on_the_step(die: Die, step: float, tolerance: 
     events = sorted(
         (int(t), int(s)) for t, s in zip(rng.integers(0, 5000, 30), rng.integers(0, 3, 30), strict=True)
     )
-    cells = neurons(tau_mem=8, tau_exc=4, tau_inh=6)
+    cells = neurons(leak=140, tau_mem=8, tau_exc=4, tau_inh=6)
     leaks = VirtualChip(die).parameters(ChipConfig(cells)).leak
-    typical = int(np.argmin(np.abs(leaks - 80)))  # away from the rails, where a step matters more
+    typical = int(np.argmin(np.abs(leaks - 140)))  # away from the rails, where a step matters more
     task = program(weights, events, [typical], cells=cells, runtime=60)
     fine = _membrane(VirtualChip(die, Noise.off(), 1 / 64), task)
     time, coarse = _membrane(VirtualChip(die, Noise.off(), step), task)
@@ -369,9 +369,9 @@ def test_synaptic_input_saturates(weight: int) -> None:
     """A static drive far beyond the OTA's limit moves the membrane by limit x tau_mem, however strong it is."""
     tau = 0.93  # short: the membrane stays away from its rails
     limit = process.OTA_SATURATION.value * DRIVE
-    strong = _burst(weight, 60, tau_mem=tau, leak=120, tau_exc=30, tau_inh=30)
-    stronger = _burst(weight, 120, tau_mem=tau, leak=120, tau_exc=30, tau_inh=30)
-    plateau = strong[80:].mean() - 120
+    strong = _burst(weight, 60, tau_mem=tau, leak=150, tau_exc=30, tau_inh=30)
+    stronger = _burst(weight, 120, tau_mem=tau, leak=150, tau_exc=30, tau_inh=30)
+    plateau = strong[80:].mean() - 150
     assert plateau == pytest.approx(np.sign(weight) * limit * tau, rel=0.01)
     np.testing.assert_allclose(stronger[80:], strong[80:], atol=0.01)
 

@@ -78,7 +78,7 @@ def _synapses(curves: Curves) -> Figure:
     )
     weights = np.array([0.0, 288.0])
     right.plot(weights, 0.785 * weights, "--", color="k", linewidth=1, label="published (DEMO-ts_06)")
-    right.plot([-288, 0], [-128, 0], "k:", linewidth=1)
+    right.plot([-60, 0], [0.65 * -60, 0], "k--", linewidth=1)
     right.plot([-288], [-128], "ks", markersize=4)
     right.set(xlabel="total weight", ylabel="PSP / MADC LSB")
     right.legend()
@@ -166,7 +166,7 @@ def _readout(curves: Curves) -> Figure:
     )
     left.axvline(0, color="k", linewidth=0.8, linestyle=":")
     left.set(xlabel="time from the stamp of the spike / µs", ylabel="CADC LSB", xlim=(-7, 7))
-    left.legend(loc="lower right")
+    left.legend(loc="upper right")
     right.hist(curves["channels"]["uncalibrated"] - curves["channels"]["uncalibrated"].mean(), 40, color=CHIP_FAST)
     right.set(xlabel="CADC channel, uncalibrated / LSB", ylabel="channels")
     return figure
