@@ -38,8 +38,8 @@ def test_align_finds_the_scales_of_the_ideal_chip(connect):
     # CADC samples every 1.7 µs see the membrane a little below its threshold
     assert hidden.threshold == pytest.approx(70, abs=3)
     assert hidden.trace_scale == pytest.approx(1 / 70, rel=0.05)
-    # an event of weight w drives w * 0.085 LSB/µs (1000/600)^1.5; the peak at tau 6 µs is 6 / e times that
-    psp = 0.085 * (1000 / 600) ** 1.5 * 6 / 2.71828
+    # an event of weight w drives w * 0.085 LSB/µs (1000/600)^1.6; the peak at tau 6 µs is 6 / e times that
+    psp = 0.085 * (1000 / 600) ** 1.6 * 6 / 2.71828
     assert hidden.psp == pytest.approx(psp, rel=0.03)
     # the peak of the model in steps of 1 µs at weight 1
     current, membrane, peak = 1.0, 0.0, 0.0
