@@ -110,7 +110,7 @@ class WholeChip:
             warnings.filterwarnings("ignore", message=".*overrides")  # a loaded calibration is meant to decide
             handle = neuron(synapse(NeuronHandle(inputs)))
             run(experiment, inputs.shape[0])
-        return handle  # type: ignore[no-any-return]
+        return handle
 
     def _network(self, spiking: bool, mock: bool) -> tuple[Synapse, Neuron, Experiment, DrivenInstance]:
         """Build a network once: it is mapped at its first run."""
