@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import ALL, Bench, peak_level, rest_level
+from hxtorch.calibration.measure import Bench, peak_level, rest_level
 from hxtorch.calibration.membrane_steps import quiet, reset_meter, tau_mem_meter
 from hxtorch.calibration.readout_steps import middle_level
 from hxtorch.calibration.state import State
@@ -105,7 +105,7 @@ def firing_rates(bench: Bench, state: State) -> Array:
         enable_threshold=np.ones(CIRCUITS, dtype=np.bool_),
     )
     interval = value("refractory_time") + 0.8 * value("tau_mem") + facts.SPIKE_DELAY.value
-    spikes = bench.run(neurons, state.common, entries=4, runtime=RATE_RUNTIME, spikes=True).spikes
-    assert spikes is not None
-    rate = np.bincount(spikes.circuit, minlength=ALL.size) / (4 * RATE_RUNTIME)
+    counters = bench.run(neurons, state.common, entries=4, runtime=RATE_RUNTIME, spikes=True).counters
+    assert counters is not None
+    rate = counters.mean(axis=0) / RATE_RUNTIME
     return np.where(reached & (interval < RATE_RUNTIME / 10), rate * interval, np.nan)
