@@ -174,6 +174,7 @@ def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed
     pending_source = np.zeros(4 * blocks * LANES, dtype=np.int64)
     drivers = np.zeros((2, plasticity.recover.size), dtype=np.float32)
     converter_random = np.zeros(readout.cadc_place.size + readout.madc_place.size, dtype=np.uint32)
+    shown = np.zeros(readout.cadc_place.size, dtype=np.float32)
     next_sample = np.zeros(2, dtype=np.int64)
     for entry in range(begin, end):
         _start(a, board, stimulus, seed, entry)
@@ -241,7 +242,7 @@ def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed
                     and readout.cadc_time[entry, hemisphere, n] < (step + 1) * h
                 ):
                     fraction = np.float32(readout.cadc_time[entry, hemisphere, n] / h - step)
-                    sample_cadc(flat, converter_random, readout, entry, hemisphere, n, fraction)
+                    sample_cadc(flat, converter_random, shown, readout, entry, hemisphere, n, fraction)
                     n += 1
                 next_sample[hemisphere] = n
             if readout.madc_place.size > 0 and step < readout.madc_value.shape[1]:

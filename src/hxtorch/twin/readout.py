@@ -18,10 +18,18 @@ from hxtorch.twin.layout import (
     ADAPTATION,
     CONDUCTANCE,
     DEAD,
+    DEAD_STEPS,
     DOWN,
+    HOLDOFF_STEPS,
+    LEAK,
+    LEAK_IN_RESET,
     NOISE,
     RATE_EXC,
     RATE_INH,
+    RATE_MEM,
+    RATE_RESET,
+    RESET_STEPS,
+    SHUNT,
     THRESHOLD,
     UP,
     V_BEFORE,
@@ -30,6 +38,7 @@ from hxtorch.twin.layout import (
     V,
 )
 from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, next_bits
+from hxtorch.twin.spiking import fade
 
 # Rows of `Readout.cadc_mux` and `madc_mux`: shown = base + weight * membrane + weights * lines + ...
 MEMBRANE_WEIGHT, EXC_WEIGHT, INH_WEIGHT, ADAPTATION_WEIGHT, BASE = range(5)
@@ -96,10 +105,36 @@ def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
         random[channels + j] = np.uint32(stream >> np.uint64(32)) | 1
 
 
+@kernel(fastmath=VECTOR_MATH)
+def _reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
+    """Membrane `fraction` of the way through a step in which it fired or was dead.
+
+    The course has corners: free until the threshold is crossed and for the comparator's delay, then held at
+    reset, then free again (as `hxtorch.twin.spiking.resolve` has it). A straight line would miss its peak.
+    """
+    zero, one = np.float32(0), np.float32(1)
+    left, on, off = a[at + DEAD], a[at + RESET_STEPS], a[at + HOLDOFF_STEPS]
+    drive = a[at + UP] - a[at + DOWN]
+    leak, leak_in_reset = a[at + LEAK], a[at + LEAK_IN_RESET]
+    since = a[at + DEAD_STEPS] - left  # steps from crossing to the end of this step, if it fired
+    crossed = since <= one
+    before = min(fraction, one - since) if crossed else zero
+    dead = a[at + DEAD_STEPS] if crossed else left + one
+    rest = fraction - before
+    late = min(max(dead - on, zero), rest)
+    held = min(max(min(dead, on) - off, zero), rest - late)
+    free = rest - late - held
+    v = leak + (a[at + V_BEFORE] - leak) * fade((before + late) * a[at + RATE_MEM]) + drive * (before + late)
+    v = leak_in_reset + (v - leak_in_reset) * fade(held * a[at + RATE_RESET]) + drive * a[at + SHUNT] * held
+    return leak + (v - leak) * fade(free * a[at + RATE_MEM]) + drive * free
+
+
 @kernel()
 def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     """Voltage (CADC LSB) that a multiplexer shows, `fraction` of the way through the last step."""
     v = a[place + V_BEFORE] + (a[place + V] - a[place + V_BEFORE]) * fraction
+    if fraction < np.float32(1) and a[place + DEAD] > np.float32(-1):
+        v = _reset_course(a, place, fraction)
     value = mux[BASE] + mux[MEMBRANE_WEIGHT] * (v + a[place + NOISE])
     back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
     value += mux[EXC_WEIGHT] * a[line + X_EXC] * np.float32(math.exp(back * a[line + RATE_EXC]))
@@ -108,8 +143,8 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
 
 
 @kernel(fastmath=VECTOR_MATH)
-def sample_cadc(a, random, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
-    """Take one CADC sample of all recorded circuits of a hemisphere."""
+def sample_cadc(a, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
+    """Take one CADC sample of all recorded circuits of a hemisphere; `shown` is scratch, one per circuit."""
     begin = 0 if hemisphere == 0 else readout.cadc_split
     end = readout.cadc_split if hemisphere == 0 else readout.cadc_place.size
     low, high, half = np.float32(0), np.float32(255), np.float32(0.5)
@@ -130,10 +165,14 @@ def sample_cadc(a, random, readout, entry, hemisphere, sample, fraction):  # typ
     for j in range(place.size):
         at = np.uint64(place[j])
         before = a[at + np.uint64(V_BEFORE)]
-        v = before + (a[at + np.uint64(V)] - before) * fraction + a[at + np.uint64(NOISE)]
+        shown[j] = before + (a[at + np.uint64(V)] - before) * fraction + a[at + np.uint64(NOISE)]
+    for j in range(place.size):
+        if a[place[j] + DEAD] > np.float32(-1):
+            shown[j] = _reset_course(a, place[j], fraction) + a[place[j] + NOISE]
+    for j in range(place.size):
         bits = next_bits(streams[j])
         streams[j] = bits
-        value = gain[j] * v + offset[j] + sigma * bytes_normal(bits)
+        value = gain[j] * shown[j] + offset[j] + sigma * bytes_normal(bits)
         codes[j] = np.uint8(np.int32(min(max(value + half, low), high)))
 
 
