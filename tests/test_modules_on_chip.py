@@ -11,26 +11,11 @@ import hxtorch.snn as hxsnn
 from hxtorch.mapping import MappingError, map_network
 from hxtorch.snn.morphology import SingleCompartmentNeuron
 from hxtorch.snn.neuron_placement import NeuronPlacement
-from hxtorch.twin import ChipConfig, Die, NeuronConfig, Noise, Program, ProgramError, Record, VirtualChip
+from hxtorch.twin import Die, Noise
 from hxtorch.twin import coordinates as halco
 from hxtorch.twin.circuits import nominal_drive
 
 STEPS = 40
-
-
-def chip_joins_circuits() -> bool:
-    """Whether the engine of this version models joined circuits yet."""
-    joined = np.zeros(512, dtype=np.bool_)
-    joined[0] = True
-    config = ChipConfig(NeuronConfig(connect_vertical=joined))
-    try:
-        VirtualChip(Die.ideal(), Noise.off()).run(Program(config, 1, 1250, record=Record(cadc=np.array([0]))))
-    except ProgramError:
-        return False
-    return True
-
-
-needs_joined_circuits = pytest.mark.skipif(not chip_joins_circuits(), reason="the engine joins no circuits yet")
 
 
 @pytest.fixture(autouse=True)
@@ -437,7 +422,6 @@ def test_partition_of_a_layer_that_exceeds_the_chip():
         assert float(rates[part].detach().mean()) == pytest.approx(float(expected[part].detach().mean()), rel=0.2)
 
 
-@needs_joined_circuits
 def test_five_instances_by_hand():
     """784-256-10: four instances of 64 hidden neurons with 8 circuits each, and one readout called for each."""
     x = spikes(784, steps=30, rate=0.02)

@@ -19,27 +19,12 @@ import hxtorch
 import hxtorch.snn as hxsnn
 from hxtorch.snn.morphology import SingleCompartmentNeuron
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin import ChipConfig, Die, NeuronConfig, Noise, Program, ProgramError, Record, VirtualChip
+from hxtorch.twin import Die, Noise, VirtualChip
 from hxtorch.twin.circuits import nominal_drive
 
 DT, STEPS, FINE = 0.2e-6, 150, 5
 MARGIN = 0.1  # LSB by which the two thresholds lie off 125; Euler's error is smaller
 UNIT = float(nominal_drive(np.array(500.0), np.array(600.0), np.array(63))) * 10  # current of one weight LSB
-
-
-def chip_joins_circuits() -> bool:
-    """Whether the engine of this version models joined circuits yet."""
-    joined = np.zeros(512, dtype=np.bool_)
-    joined[0] = True
-    config = ChipConfig(NeuronConfig(connect_vertical=joined))
-    try:
-        VirtualChip(Die.ideal(), Noise.off()).run(Program(config, 1, 1250, record=Record(cadc=np.array([0]))))
-    except ProgramError:
-        return False
-    return True
-
-
-JOINED = chip_joins_circuits()
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +148,7 @@ def _shapes(draw: st.DrawFn) -> Shape:
         # as many neurons as circuits and rows are there for, or few
         least = -(-before // 128)
         count = max(least, wanted or least)
-        most = max(1, min(512 // layers // count - 4, 512 if JOINED else 128))
+        most = max(1, min(512 // layers // count - 4, 512))
         size = draw(st.integers(1, most) if draw(st.booleans()) else st.integers(1, min(25, most)))
         loop = draw(st.booleans()) and before + size <= 100 * count
         sizes.append(size)
@@ -174,7 +159,7 @@ def _shapes(draw: st.DrawFn) -> Shape:
     return Shape(inputs, tuple(sizes), tuple(circuits), tuple(recurrent), sparse, tuple(instances))
 
 
-CIRCUITS = [None, 1, 2, 3, 4, 8] if JOINED else [1]
+CIRCUITS = [None, 1, 2, 3, 4, 8]
 
 
 @pytest.mark.filterwarnings("ignore:refractory_time = 0.008")  # the model has none, the chip at least a tick
@@ -200,7 +185,5 @@ CHOSEN = {
 @pytest.mark.filterwarnings("ignore:refractory_time = 0.008")
 @pytest.mark.parametrize("name", CHOSEN)
 def test_chosen_networks(name: str) -> None:
-    if not JOINED and any(c != 1 for c in CHOSEN[name].circuits):
-        pytest.skip("the engine of this version joins no circuits")
     found = np.array([compare(CHOSEN[name], seed) for seed in range(2)]).sum(axis=0)
     assert found[0] > 50 and found[0] > 0.2 * found[1]  # the comparison covers something

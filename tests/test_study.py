@@ -11,7 +11,7 @@ from hxtorch import study
 from hxtorch.calibration import cached
 from hxtorch.examples.spiking.yinyang_model import SNN
 from hxtorch.study import Condition, conditions, connected, damaged, decalibrated, prepare
-from hxtorch.twin import Die, VirtualChip
+from hxtorch.twin import Die, Noise, VirtualChip
 
 DIE = Die.from_seed(3)
 
@@ -108,6 +108,6 @@ def test_study_resumes_and_makes_tables(tmp_path):
 def test_noise_is_scaled():
     with connected(replace(Condition(chip=3), noise=2.0)):
         noise = hxtorch.connection.require_chip().noise
-    assert noise.membrane == pytest.approx(0.7)
+    assert noise.membrane == pytest.approx(2 * Noise().membrane)
     assert noise.membrane_time == 10.0
     assert np.isclose(noise.cadc_phase, 1.0)

@@ -26,7 +26,6 @@ from hxtorch.mapping import (
 )
 from hxtorch.mapping.routing import RoutingError, route
 from hxtorch.twin.circuits import capacitance_of
-from hxtorch.twin.membranes import membrane_groups
 
 AUTO = {"structure": None}
 
@@ -99,7 +98,7 @@ def test_a_group_has_the_membrane_of_one_circuit() -> None:
     cells = replace(neurons(), membrane_capacitance=np.full(512, 40), enable_threshold=np.zeros(512, dtype=bool))
     mapping = map_network(network)
     joined = mapping.neurons(cells)
-    groups = membrane_groups(joined.connect_right, joined.connect_vertical)
+    groups = joined.membrane
     for rows in mapping.circuits.values():
         for circuits in rows:
             members = np.flatnonzero(groups == groups[circuits[0]])

@@ -15,18 +15,23 @@ from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US, MAX_CAPMEM_CODE
 RUNTIME = 400.0  # µs
 RATE_TARGET = calibration.CalibrationTarget(leak=160.0, reset=50.0, threshold=110.6)  # 10 µs between spikes
 CURRENTS = np.arange(0.0, 801.0, 50.0)
+GROUPS = 8
 
 
 def _rates(bench: Bench, neurons: NeuronConfig, settings: Settings) -> Array:
     """Firing rates (512,) in kHz: intervals over the time from the first to the last spike."""
-    firing = replace(neurons, enable_threshold=switch(True))
-    spikes = bench.run(Settings(firing, settings.common), RUNTIME, spikes=ALL).spikes
-    assert spikes is not None
-    number = np.bincount(spikes.circuit, minlength=CIRCUITS)
-    time = spikes.time / CYCLES_PER_US
+    number = np.zeros(CIRCUITS, dtype=np.int64)
     first, last = np.full(CIRCUITS, RUNTIME), np.zeros(CIRCUITS)
-    np.minimum.at(first, spikes.circuit, time)
-    np.maximum.at(last, spikes.circuit, time)
+    for group in np.split(ALL, GROUPS):  # all at once, in step from the start, would overrun the link
+        fires = np.zeros(CIRCUITS, dtype=np.bool_)
+        fires[group] = True
+        firing = replace(neurons, enable_threshold=fires)
+        spikes = bench.run(Settings(firing, settings.common), RUNTIME, spikes=group).spikes
+        assert spikes is not None
+        number += np.bincount(spikes.circuit, minlength=CIRCUITS)
+        time = spikes.time / CYCLES_PER_US
+        np.minimum.at(first, spikes.circuit, time)
+        np.maximum.at(last, spikes.circuit, time)
     spans = np.where(number > 1, last - first, RUNTIME)
     return np.asarray(1000 * np.maximum(number - 1, 0) / spans)
 
