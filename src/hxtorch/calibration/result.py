@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class CalibrationResult:
     options: CalibrationOptions = field(default_factory=CalibrationOptions)
     before: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def defective(self) -> NDArray[np.int64]:
         """Numbers of the circuits that failed in something of their own.
 

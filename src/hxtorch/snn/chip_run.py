@@ -92,10 +92,10 @@ def _calibrated_plan(experiment: Experiment, graph: Graph, chip: Chip) -> tuple[
     for last in (False, False, True):
         plan = experiment.plans.plan_for(experiment, graph)
         calibrations = _calibrations(chip, plan)
-        for run, calibrated in zip(plan.runs, calibrations, strict=True):
-            if run.instance.calibration is None:
-                run.instance.learn_failed(calibrated)
-        same = plan is experiment.plans.plan_for(experiment, graph)
+        made = [(r, c) for r, c in zip(plan.runs, calibrations, strict=True) if r.instance.calibration is None]
+        for run, calibrated in made:
+            run.instance.learn_failed(calibrated)
+        same = not made or plan is experiment.plans.plan_for(experiment, graph)
         if same or last:
             break
     for run, calibrated in zip(plan.runs, calibrations, strict=True):

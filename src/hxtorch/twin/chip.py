@@ -124,7 +124,12 @@ class VirtualChip:
         """Emulate `program` and return what it asked to record."""
         config, record = program.config, program.record
         wires = self._links(config.neurons)
-        membranes = _membranes_in_use(program, wires)
+        read = (record.spikes, record.cadc, record.madc, record.trace)
+        membranes = self._cache.get(
+            (config.neurons,),
+            ("membranes", *(circuits.tobytes() for circuits in read)),
+            lambda: _membranes_in_use(program, wires),
+        )
         h = self._step(program, wires)
         origin = 0.0 if record.madc.size else self._origin(h)  # the MADC counts from the start
         lanes = self._lanes(config, membranes, h)

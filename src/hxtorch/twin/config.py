@@ -318,6 +318,10 @@ class PlasticityConfig:
         _check_range("clock_scale", np.asarray([self.clock_scale]), 0, 15)
 
 
+# One object for all: a chip keeps what it derived from the parts of a configuration that did not change.
+_NO_PLASTICITY = PlasticityConfig()
+
+
 @dataclass(frozen=True)
 class ChipConfig:
     """The whole chip: circuits, common registers, routing and the 6-bit `weights` (hemisphere, row, column).
@@ -331,7 +335,7 @@ class ChipConfig:
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     weights: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
     enable_events: BoolArray = field(default_factory=lambda: np.ones(CIRCUITS, dtype=np.bool_))
-    plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
+    plasticity: PlasticityConfig = _NO_PLASTICITY
 
     def __post_init__(self) -> None:
         _freeze("enable_events", self.enable_events, (CIRCUITS,))

@@ -74,7 +74,7 @@ def plan_sampling(
     channel = record.cadc[order]
     gain, offset = cadc_conversion(common, die)
     if noise.run_offset and record.cadc.size:
-        offset = offset + noise.run_offset * normal(seed, "run offset", np.arange(CIRCUITS))
+        offset[channel] += noise.run_offset * normal(seed, "run offset", channel)
 
     end = runtime + (earliness if record.cadc.size else 0.0)
     steps = max(int(np.ceil((end - origin) / h - 1e-9)), 1)
@@ -175,12 +175,16 @@ def _multiplexer(program: Program, die: Die, lanes: LaneParameters) -> NDArray[n
         (ReadoutSource.SYNAPTIC_INHIBITORY, INH_WEIGHT, "inh"),
     ):
         chosen = np.flatnonzero(source == kind)
+        if not chosen.size:
+            continue
         ota = getattr(die, f"gain_{sign}") * getattr(neurons, f"i_bias_gm_{sign}") / p.GM_REFERENCE.value
         ota = np.maximum(ota / relative_capacitance(neurons.membrane_capacitance), 1e-6)[circuits[chosen]]
         mux[MEMBRANE_WEIGHT, chosen] = 0
         mux[row, chosen] = -p.LINE_READOUT_SLOPE.value / ota * getattr(lanes, f"saturation_{sign}")[chosen]
         mux[BASE, chosen] = p.LINE_READOUT_REST.value
     chosen = np.flatnonzero(source == ReadoutSource.ADAPTATION)
+    if not chosen.size:
+        return mux
     mux[MEMBRANE_WEIGHT, chosen] = 0
     mux[ADAPTATION_WEIGHT, chosen] = p.ADAPT_READOUT_SLOPE.value
     mux[BASE, chosen] = threshold_of(neurons.v_adapt_ref)[circuits[chosen]]
