@@ -24,7 +24,7 @@ from hxtorch.twin.coordinates import CYCLES_PER_US
 
 DOCS = Path(__file__).parent
 RUNS = 10
-CHIP = 82  # like the published chip, it has weaker synapses than most and fires with the fourth input
+CHIP = 39  # like the published chip, it has weaker synapses than most and fires with the fourth input
 DPI = 160
 
 Curve = tuple[np.ndarray, np.ndarray]  # times in µs, values
