@@ -22,7 +22,7 @@ from hxtorch.snn.functional.workspace import empty
 
 @dataclass(frozen=True)
 class Costs:
-    """Time of products per element in nanoseconds of one processor, measured by `benchmarks/products.py`.
+    """Time of products per element in nanoseconds of one processor: estimates from single timings.
 
     Constants, not measurements of the running program: which product is taken, and with it the order of
     summation, must not depend on the load of the machine.
