@@ -113,7 +113,7 @@ def overfull(demand, load):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel()
+@kernel(allocates=True)
 def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed):  # type: ignore[no-untyped-def]
     """Move and swap sources out of overfull cells, for some `rounds`; returns what remains overfull.
 
@@ -223,7 +223,7 @@ def match_listener(demand, r, choices, load, taken, kicks, state):  # type: igno
     return -1
 
 
-@kernel()
+@kernel(allocates=True)
 def match_all(demand, choices, used, labels, taken, repairs, seed):  # type: ignore[no-untyped-def]
     """Match every listener (see `match_listener`); where that fails, move a copy of the source left over.
 

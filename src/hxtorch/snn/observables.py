@@ -214,7 +214,7 @@ def check_mode(mode: str) -> None:
         raise RuntimeError(f"Mode '{mode}' is not supported yet. Supported modes are: 'linear', 'nn'.")
 
 
-@kernel()
+@kernel(allocates=True)
 def _interpolate(
     value: NDArray[np.uint8],
     time: NDArray[np.float64],

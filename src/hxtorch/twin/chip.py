@@ -18,7 +18,7 @@ from hxtorch.twin.coupling import Coupling, Links, links, no_links, propagators
 from hxtorch.twin.crossbar import FIRST_OFF_CHIP, neuron_address, passes
 from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
-from hxtorch.twin.engine import Board, SpikeBuffer, Stimulus, run_entries
+from hxtorch.twin.engine import Board, SpikeBuffer, Stimulus, run_entries, scratch
 from hxtorch.twin.lanes import LaneParameters, lane_parameters
 from hxtorch.twin.link import Link, transmit
 from hxtorch.twin.membranes import Membranes, lowest_connected, membranes_in_use
@@ -230,13 +230,14 @@ class VirtualChip:
 
         def work(begin: int, end: int) -> None:
             capacity = self._spike_capacity
+            memory = scratch(board, plasticity, coupling, sampling.readout)
             while True:
                 buffer = SpikeBuffer(
                     np.empty(capacity, dtype=np.int64), np.empty(capacity),
                     np.empty(capacity, dtype=np.int64), np.zeros(1, dtype=np.int64),
                 )  # fmt: skip
                 run_entries(
-                    board.rows.copy(), board, charge, stimulus, plasticity, coupling, sampling.readout,
+                    memory, board, charge, stimulus, plasticity, coupling, sampling.readout,
                     key, begin, end, sampling.steps, sampling.h, buffer,
                 )  # fmt: skip
                 used = int(buffer.used[0])

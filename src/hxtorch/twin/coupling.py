@@ -134,12 +134,11 @@ def no_coupling() -> Coupling:
 
 
 @kernel()
-def couple(a, coupling):  # type: ignore[no-untyped-def]
-    """Let the compartments exchange charge for half a step."""
+def couple(a, coupling, before):  # type: ignore[no-untyped-def]
+    """Let the compartments exchange charge for half a step; `before` is scratch for the largest cell."""
     first, m = 0, 0
     for c in range(coupling.size.size):
         n = coupling.size[c]
-        before = np.empty(n, dtype=np.float32)
         for i in range(n):
             before[i] = a[coupling.place[first + i] + V]
         for i in range(n):

@@ -7,7 +7,8 @@ tau_syn. In this one step, however, the membrane sees its current only from f on
 
     c = (exp(d) - exp(d f)) / (exp(d) - 1) = (1 - f) exp(d f / 2) (1 + d^2 (f^2 - 2 f) / 24) + ...
 
-of the step's gain belongs to it; the remaining ``(c - 1)`` of the jump are added for this step alone.
+of the step's gain belongs to it, computed here to the second order in d; the remaining ``(c - 1)`` of the jump
+are added for this step alone.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 
 from hxtorch.twin.kernels import VECTOR_MATH, kernel
 from hxtorch.twin.layout import (
-    DECAY_EXC,
-    DECAY_INH,
+    BEAT_EXC,
+    BEAT_INH,
     LANES,
     LAYER_ROWS,
     MEMBRANE_ROWS,
@@ -28,7 +29,6 @@ from hxtorch.twin.layout import (
     PART_INH,
     RATE_EXC,
     RATE_INH,
-    RATE_MEM,
     X_EXC,
     X_INH,
 )
@@ -53,52 +53,51 @@ class Charges(NamedTuple):
 @kernel(fastmath=VECTOR_MATH)
 def _exp(y):  # type: ignore[no-untyped-def]
     """exp(y) for |y| < 1, by its series."""
-    e = np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120))
-    return np.float32(1) + y * (np.float32(1) + y * (np.float32(0.5) + y * e))
+    e = np.float32(0.5) + y * (np.float32(1 / 6) + y * np.float32(1 / 24))
+    return np.float32(1) + y * (np.float32(1) + y * e)
 
 
 @kernel(fastmath=VECTOR_MATH)
-def deliver(a, b, layers, charges, row, column, strength):  # type: ignore[no-untyped-def]
-    """Deliver an event at the start of a step to all lines of a block, whose first column block is `column`."""
+def deliver(a, layers, column, charge, begin, end, strength):  # type: ignore[no-untyped-def]
+    """Deliver an event at the start of a step to all lines of the blocks ``begin..end-1``.
+
+    `charge` (columns / 32, 32) is a row of `Charges`, `layers` and `column` are those of `engine.Board`.
+    """
     zero = np.float32(0)
-    for layer in range(layers):
-        o = MEMBRANE_ROWS + layer * LAYER_ROWS
-        for k in range(LANES):
-            q = strength * charges[row, column + layer, k]
-            a[b, o + X_EXC + k] += max(q, zero)
-            a[b, o + X_INH + k] -= min(q, zero)
+    blocks, layers, column = a[begin:end], layers[begin:end], column[begin:end]
+    for b in range(blocks.shape[0]):
+        for layer in range(layers[b]):
+            jump = charge[column[b] + layer]
+            o = MEMBRANE_ROWS + layer * LAYER_ROWS
+            for k in range(LANES):
+                q = strength * jump[k]
+                blocks[b, o + X_EXC + k] += max(q, zero)
+                blocks[b, o + X_INH + k] -= min(q, zero)
 
 
 @kernel(fastmath=VECTOR_MATH)
-def deliver_inside(a, b, layers, charges, row, column, strength, f):  # type: ignore[no-untyped-def]
-    """Deliver an event `f` steps after the start of the step to all lines of a block."""
+def deliver_inside(a, layers, column, charge, begin, end, strength, f):  # type: ignore[no-untyped-def]
+    """Deliver an event `f` steps after the start of the step, as `deliver` does."""
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    # (c - 1) as a polynomial in d
     curve = (f * f - np.float32(2) * f) * np.float32(1 / 24)
-    for layer in range(layers):
-        o = MEMBRANE_ROWS + layer * LAYER_ROWS
-        for k in range(LANES):
-            q = strength * charges[row, column + layer, k]
-            rate_exc, rate_inh = a[b, o + RATE_EXC + k], a[b, o + RATE_INH + k]
-            excitatory = q > zero
-            r = rate_exc if excitatory else rate_inh
-            d = a[b, RATE_MEM + k] - r
-            q *= _exp(f * r)
-            part = q * ((one - f) * _exp(half * f * d) * (one + curve * d * d) - one)
-            part_up, part_down = (part if excitatory else zero), (zero if excitatory else part)
-            a[b, o + X_EXC + k] += max(q, zero) + part_up
-            a[b, o + X_INH + k] -= min(q, zero) + part_down
-            a[b, o + PART_EXC + k] += part_up
-            a[b, o + PART_INH + k] -= part_down
-
-
-@kernel(fastmath=VECTOR_MATH)
-def forget_parts(a, b, layers):  # type: ignore[no-untyped-def]
-    """Take back, after the step, what `deliver_inside` added for that step alone."""
-    zero = np.float32(0)
-    for layer in range(layers):
-        o = MEMBRANE_ROWS + layer * LAYER_ROWS
-        for k in range(LANES):
-            a[b, o + X_EXC + k] -= a[b, o + PART_EXC + k] * a[b, o + DECAY_EXC + k]
-            a[b, o + X_INH + k] -= a[b, o + PART_INH + k] * a[b, o + DECAY_INH + k]
-            a[b, o + PART_EXC + k] = zero
-            a[b, o + PART_INH + k] = zero
+    c1 = half * f * (one - f)
+    c2 = (np.float32(0.125) * f * f + curve) * (one - f)
+    blocks, layers, column = a[begin:end], layers[begin:end], column[begin:end]
+    for b in range(blocks.shape[0]):
+        for layer in range(layers[b]):
+            jump = charge[column[b] + layer]
+            o = MEMBRANE_ROWS + layer * LAYER_ROWS
+            for k in range(LANES):
+                q = strength * jump[k]
+                excitatory = q > zero
+                rate_exc, rate_inh = blocks[b, o + RATE_EXC + k], blocks[b, o + RATE_INH + k]
+                beat_exc, beat_inh = blocks[b, o + BEAT_EXC + k], blocks[b, o + BEAT_INH + k]
+                d = beat_exc if excitatory else beat_inh
+                q *= _exp(f * (rate_exc if excitatory else rate_inh))
+                part = q * (d * (c1 + d * c2) - f)
+                both = q + part
+                blocks[b, o + X_EXC + k] += both if excitatory else zero
+                blocks[b, o + X_INH + k] -= zero if excitatory else both
+                blocks[b, o + PART_EXC + k] += part if excitatory else zero
+                blocks[b, o + PART_INH + k] -= zero if excitatory else part

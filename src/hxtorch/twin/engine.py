@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.coupling import couple
-from hxtorch.twin.delivery import deliver, deliver_inside, forget_parts
+from hxtorch.twin.coupling import Coupling, couple
+from hxtorch.twin.delivery import deliver, deliver_inside
 from hxtorch.twin.kernels import kernel
 from hxtorch.twin.layout import (
     ADAPT_START,
     ADAPTATION,
+    ARMED,
     CONDUCTANCE_MODE,
-    FRACTION,
     LANES,
     NOISE,
     RANDOM,
@@ -31,12 +31,13 @@ from hxtorch.twin.layout import (
     WITH_ADAPTATION,
     WITH_EXPONENTIAL,
     V,
+    aligned,
 )
-from hxtorch.twin.plasticity import efficacy
+from hxtorch.twin.plasticity import Plasticity, efficacy
 from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, key, mix, next_bits
-from hxtorch.twin.readout import sample_cadc, sample_madc, start_readout, store_trace
-from hxtorch.twin.spiking import command_reset, resolve
-from hxtorch.twin.step import advance_lines, advance_membrane, begin_step
+from hxtorch.twin.readout import Readout, sample_cadc, sample_madc, start_readout, store_trace
+from hxtorch.twin.spiking import NO_SPIKE, command_reset, lowest_lane, resolve
+from hxtorch.twin.step import advance_lines, advance_membrane, begin_step, busy_lanes, forget_parts
 from hxtorch.twin.terms import (
     add_adaptation,
     add_conductances,
@@ -44,6 +45,7 @@ from hxtorch.twin.terms import (
     apply_conductances,
     crossed_again,
     exponential_flow,
+    find_conductances,
 )
 
 
@@ -113,9 +115,10 @@ def _start(a, board, stimulus, seed, entry):  # type: ignore[no-untyped-def]
             a[b, NOISE + k] = stimulus.noise_sigma * bytes_normal(first)
             a[b, ADAPTATION + k] = a[b, ADAPT_START + k]
             a[b, THRESHOLD + k] = a[b, THRESHOLD_MEAN + k] + stimulus.threshold_sigma * bytes_normal(second)
+            a[b, ARMED + k] = a[b, THRESHOLD + k]
 
 
-@kernel()
+@kernel(inline=True)
 def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
     """Relative charge of the event `number` of an entry."""
     if sigma == 0:
@@ -123,29 +126,31 @@ def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
     return np.float32(1) + sigma * bytes_normal(np.uint32(mix(charge_key + np.uint64(number))))
 
 
-@kernel()
-def _deliver(a, board, charges, plasticity, drivers, source, step, f, strength):  # type: ignore[no-untyped-def]
+@kernel(inline=True)
+def _deliver(a, layers, column, first, charge, begin, end, driver, plasticity, drivers, source, step, f, strength):  # type: ignore[no-untyped-def]
     """Deliver one event to all lines that it reaches, `f` steps after the start of `step`."""
     on_time = abs(f) < np.float32(1e-5)
-    for row in range(charges.first[source], charges.first[source + 1]):
+    for row in range(first[source], first[source + 1]):
         q = strength
-        if charges.driver[row] >= 0:
-            q *= efficacy(plasticity, drivers, charges.driver[row], step + f)
-        for b in range(charges.begin[row], charges.end[row]):
-            if on_time:
-                deliver(a, b, board.layers[b], charges.charge, row, board.column[b], q)
-            else:
-                deliver_inside(a, b, board.layers[b], charges.charge, row, board.column[b], q, f)
+        if driver[row] >= 0:
+            q *= efficacy(plasticity, drivers, driver[row], step + f)
+        if on_time:
+            deliver(a, layers, column, charge[row], begin[row], end[row], q)
+        else:
+            deliver_inside(a, layers, column, charge[row], begin[row], end[row], q, f)
     return not on_time
 
 
-@kernel()
+@kernel(inline=True)
 def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[no-untyped-def]
     """Advance one block; return whether a membrane needs to be resolved."""
-    begin_step(a, b, decay, noise_step)
     if features & CONDUCTANCE_MODE:
-        add_conductances(a, b, layers)
-    advance_lines(a, b, layers)
+        find_conductances(a, b, layers)
+    begin_step(a, b, decay, noise_step)
+    if layers > 1:
+        advance_lines(a, b, layers)
+    if features & CONDUCTANCE_MODE:
+        add_conductances(a, b)
     if features & WITH_ADAPTATION:
         add_adaptation(a, b)
     if features & WITH_EXPONENTIAL:
@@ -160,30 +165,63 @@ def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[
     return events
 
 
-@kernel()
-def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed, begin, end, steps, h, spikes):  # type: ignore[no-untyped-def]
-    """Emulate the batch entries ``begin..end-1`` for `steps` steps of `h` µs.
+class Scratch(NamedTuple):
+    """Memory of one worker: the membranes, events on their way on the chip, states of drivers and converters."""
 
-    `a` is the worker's own copy of `board.rows`. Every entry has its own random streams, keyed by (seed, entry,
+    rows: NDArray[np.float32]
+    pending_time: NDArray[np.float64]
+    pending_source: NDArray[np.int64]
+    drivers: NDArray[np.float32]
+    converter_random: NDArray[np.uint32]
+    shown: NDArray[np.float32]
+    next_sample: NDArray[np.int64]
+    cell: NDArray[np.float32]
+
+
+def scratch(board: Board, plasticity: Plasticity, coupling: Coupling, readout: Readout) -> Scratch:
+    """Memory for one worker; `run_entries` allocates none."""
+    events = 4 * board.layers.size * LANES
+    return Scratch(
+        rows=aligned(board.rows.shape),
+        pending_time=np.zeros(events),
+        pending_source=np.zeros(events, dtype=np.int64),
+        drivers=np.zeros((2, plasticity.recover.size), dtype=np.float32),
+        converter_random=np.zeros(readout.cadc_place.size + readout.madc_place.size, dtype=np.uint32),
+        shown=aligned((max(board.layers.size, -(-readout.cadc_place.size // LANES)), LANES)),
+        next_sample=np.zeros(2, dtype=np.int64),
+        cell=np.zeros(int(coupling.size.max(initial=0)), dtype=np.float32),
+    )
+
+
+@kernel()
+def run_entries(  # type: ignore[no-untyped-def]
+    scratch, board, charges, stimulus, plasticity, coupling, readout, seed, begin, end, steps, h, spikes
+):
+    """Emulate the batch entries ``begin..end-1`` for `steps` steps of `h` µs in the memory of one worker.
+
+    Every entry has its own random streams, keyed by (seed, entry,
     circuit), so results depend neither on the number of workers nor on the order of entries. If `spikes`
     overflows, `used` says by how much.
     """
-    blocks = board.layers.size
-    flat = a.reshape(-1)
-    pending_time = np.zeros(4 * blocks * LANES, dtype=np.float64)
-    pending_source = np.zeros(4 * blocks * LANES, dtype=np.int64)
-    drivers = np.zeros((2, plasticity.recover.size), dtype=np.float32)
-    converter_random = np.zeros(readout.cadc_place.size + readout.madc_place.size, dtype=np.uint32)
-    shown = np.zeros(readout.cadc_place.size, dtype=np.float32)
-    next_sample = np.zeros(2, dtype=np.int64)
+    a = scratch.rows
+    blocks, flat = board.layers.size, a.reshape(-1)
+    layers, column = board.layers, board.column
+    first, charge, driver = charges.first, charges.charge, charges.driver
+    first_block, last_block = charges.begin, charges.end
+    pending_time, pending_source = scratch.pending_time, scratch.pending_source
+    drivers, next_sample = scratch.drivers, scratch.next_sample
+    converter_random, shown = scratch.converter_random, scratch.shown
+    features = board.features
+    noise_decay, noise_step = stimulus.noise_decay, stimulus.noise_step
     for entry in range(begin, end):
         _start(a, board, stimulus, seed, entry)
         start_readout(converter_random, readout, seed, entry)
-        drivers[0], drivers[1] = plasticity.recover, np.float32(0)
+        for i in range(plasticity.recover.size):
+            drivers[0, i], drivers[1, i] = plasticity.recover[i], 0
         event, last_event = stimulus.first[entry], stimulus.first[entry + 1]
         charge_key = key(seed, entry, 1 << 20)
         delivered, pending, reset = 0, 0, 0
-        next_sample[:] = 0
+        next_sample[0] = next_sample[1] = 0
         for step in range(steps):
             while reset < stimulus.resets.size and stimulus.resets[reset] == step:
                 for b in range(blocks):
@@ -198,26 +236,31 @@ def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed
                     continue
                 strength = _charge(charge_key, delivered, stimulus.charge_sigma)
                 f = np.float32(pending_time[i] - step)
-                inside |= _deliver(a, board, charges, plasticity, drivers, pending_source[i], step, f, strength)
+                inside |= _deliver(
+                    a, layers, column, first, charge, first_block, last_block, driver, plasticity, drivers,
+                    pending_source[i], step, f, strength,
+                )  # fmt: skip
                 delivered += 1
             pending = kept
             while event < last_event and stimulus.step[event] == step:
                 strength = _charge(charge_key, delivered, stimulus.charge_sigma)
                 source, f = stimulus.source[event], stimulus.fraction[event]
-                inside |= _deliver(a, board, charges, plasticity, drivers, source, step, f, strength)
+                inside |= _deliver(
+                    a, layers, column, first, charge, first_block, last_block, driver, plasticity, drivers,
+                    source, step, f, strength,
+                )  # fmt: skip
                 delivered += 1
                 event += 1
             if coupling.size.size > 0:
-                couple(flat, coupling)
+                couple(flat, coupling, scratch.cell)
             for b in range(blocks):
-                features = board.features[b]
-                if _advance(
-                    a, b, board.layers[b], features, board.rails, stimulus.noise_decay, stimulus.noise_step
-                ):
-                    resolve(a, b, board.rails, stimulus.threshold_sigma)
-                    for k in range(LANES):
-                        fraction = a[b, FRACTION + k]
-                        if fraction < np.float32(-1.5):
+                if _advance(a, b, layers[b], features[b], board.rails, noise_decay, noise_step):
+                    lanes = busy_lanes(a, b)
+                    while lanes != 0:
+                        k = lowest_lane(lanes)
+                        lanes = np.uint32(lanes & np.uint32(lanes - np.uint32(1)))
+                        fraction = resolve(a, b, k, board.rails, stimulus.threshold_sigma)
+                        if fraction == NO_SPIKE:
                             continue
                         lane = b * LANES + k
                         time = step + np.float64(fraction) + board.spike_delay[lane]
@@ -229,12 +272,12 @@ def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed
                             pending_time[pending] = time + stimulus.latency
                             pending_source[pending] = board.route[lane]
                             pending += 1
-                if features & WITH_ADAPTATION:
+                if features[b] & WITH_ADAPTATION:
                     advance_adaptation(a, b)
                 if inside:
-                    forget_parts(a, b, board.layers[b])
+                    forget_parts(a, b, layers[b])
             if coupling.size.size > 0:
-                couple(flat, coupling)
+                couple(flat, coupling, scratch.cell)
             for hemisphere in range(2):
                 n = next_sample[hemisphere]
                 while (
@@ -242,7 +285,7 @@ def run_entries(a, board, charges, stimulus, plasticity, coupling, readout, seed
                     and readout.cadc_time[entry, hemisphere, n] < (step + 1) * h
                 ):
                     fraction = np.float32(readout.cadc_time[entry, hemisphere, n] / h - step)
-                    sample_cadc(flat, converter_random, shown, readout, entry, hemisphere, n, fraction)
+                    sample_cadc(a, converter_random, shown, readout, entry, hemisphere, n, fraction)
                     n += 1
                 next_sample[hemisphere] = n
             if readout.madc_place.size > 0 and step < readout.madc_value.shape[1]:

@@ -35,15 +35,27 @@ def _cache_folder(package: Path) -> str:
     return str(Path(base) / f"{package.name}-{state:08x}")
 
 
-def kernel(fastmath: bool | set[str] = False) -> Callable[[Function], Function]:
+def kernel(
+    fastmath: bool | set[str] = False, allocates: bool = False, inline: bool = False
+) -> Callable[[Function], Function]:
     """Compile a function with numba at its first call, without Python's lock, and keep the code on disk.
+
+    Only a kernel that `allocates` arrays counts references to them. Counting is atomic: it would wait for all
+    stores before it, at every array that is passed on inside a loop (half of the virtual chip's time). A kernel
+    that is called often and gets many arrays goes `inline` into its callers.
 
     Division by zero follows IEEE 754, which vector code needs. Where no folder is writable, the kernel is
     compiled in every process.
     """
 
     def compile_lazily(function: Function) -> Function:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+        options: dict[str, Any] = {
+            "nogil": True,
+            "error_model": "numpy",
+            "fastmath": fastmath,
+            "_nrt": allocates,
+            "forceinline": inline,
+        }
         folder = _cache_folder(Path(function.__code__.co_filename).parent)
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = folder

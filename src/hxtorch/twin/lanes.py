@@ -89,7 +89,10 @@ def lane_parameters(parameters: CircuitParameters, membranes: Membranes, h: floa
 
     rows: dict[int, Array] = {
         row.LEAK: leak,
+        row.TARGET: leak,
         row.DECAY: np.exp(-h / tau_mem),
+        row.DECAY_NOW: np.exp(-h / tau_mem),
+        row.SHUNT_NOW: np.ones_like(leak),
         row.LEAK_IN_RESET: tau_both * pull,
         row.DECAY_RESET: np.exp(-h / tau_both),
         row.SHUNT: np.where(pause, 0, gain_held / gain),
@@ -113,7 +116,9 @@ def lane_parameters(parameters: CircuitParameters, membranes: Membranes, h: floa
     blocks = np.zeros((membranes.layers.size, membranes.stride), dtype=np.float32)
     flat = blocks.reshape(-1)
     every = np.arange(membranes.lanes)
-    flat[membranes.place(every) + row.LEAK] = flat[membranes.place(every) + row.REST] = _PAD_LEAK
+    for potential in (row.LEAK, row.TARGET, row.REST):
+        flat[membranes.place(every) + potential] = _PAD_LEAK
+    flat[membranes.place(every) + row.NEXT] = -row.NEVER
     flat[membranes.place(every) + row.THRESHOLD_MEAN] = _NEVER
     flat[membranes.place(every) + row.EXP_WIDTH] = 1
     for offset, values in rows.items():
@@ -159,6 +164,7 @@ def _line_rows(
         upper = kind.upper()
         rows[getattr(row, f"DECAY_{upper}")] = np.exp(-h / tau)
         rows[getattr(row, f"RATE_{upper}")] = h / tau
+        rows[getattr(row, f"BEAT_{upper}")] = h / tau_mem[membranes.lane] - h / tau
         rows[getattr(row, f"AMPLITUDE_{upper}")] = amplitude
         rows[getattr(row, f"COBA_{upper}")] = amplitude * strength
         rows[getattr(row, f"COBA_OFFSET_{upper}")] = amplitude * strength * reference

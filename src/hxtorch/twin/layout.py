@@ -1,7 +1,7 @@
 """Memory layout of the engine: membranes as lanes of vector blocks.
 
-Sixteen membranes form a block. Its state and parameters are one row ``a[b]`` of an array, so that a step of the
-whole chip streams through about fifty kilobytes of cache. First come the quantities of the membranes, then,
+Thirty-two membranes form a block. Its state and parameters are one row ``a[b]`` of an array, so that a step of the
+whole chip streams through about sixty kilobytes of cache. First come the quantities of the membranes, then,
 once per circuit that shares them, those of the synaptic lines (a layer). Blocks whose circuits are not joined
 have one layer, those of joined circuits as many as their largest group.
 
@@ -11,6 +11,11 @@ quantities overlap, and an index of its own for the block that none is negative;
 """
 
 from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
 
 LANES = 32
 
@@ -32,8 +37,16 @@ def _rows(count: int, start: int = 0) -> range:
     FRACTION,  # when the threshold was crossed inside the last step, or -2
     ADAPTATION,  # adaptation current w, LSB/µs, kept at the middle of the coming step
     CONDUCTANCE,  # of the inputs in conductance mode, per step
-) = _rows(11)
-STATE_ROWS = 11
+    DRIVE,  # UP - DOWN
+    TARGET,  # LEAK or LEAK_IN_RESET, DECAY or DECAY_RESET, 1 or SHUNT: those of now
+    DECAY_NOW,
+    SHUNT_NOW,
+    ARMED,  # THRESHOLD, or never while the neuron is dead
+    NEXT,  # remaining dead time at which the reset circuit switches next, or never
+    COBA_UP,  # current of the inputs in conductance mode at V = 0, as UP
+) = _rows(18)
+STATE_ROWS = 18
+NEVER = np.float32(1e9)  # as threshold; -NEVER as remaining dead time
 
 # --- Membrane: parameters -----------------------------------------------------------------------------------
 (
@@ -80,8 +93,20 @@ MEMBRANE_ROWS = (STATE_ROWS + 24) * LANES
     COBA_INH,
     COBA_OFFSET_EXC,  # and its current towards the reversal potential at V = 0
     COBA_OFFSET_INH,
-) = _rows(14)
-LAYER_ROWS = 14 * LANES
+    BEAT_EXC,  # h / tau_mem - h / tau_syn
+    BEAT_INH,
+) = _rows(16)
+LAYER_ROWS = 16 * LANES
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros that begin at a cache line, so that no vector straddles two: that takes twice as long."""
+    size = math.prod(shape)
+    line = 64 // np.dtype(np.float32).itemsize
+    room = np.zeros(size + line, dtype=np.float32)
+    start = -(room.ctypes.data // room.itemsize) % line
+    return room[start : start + size].reshape(shape)
+
 
 # --- Features of a block ------------------------------------------------------------------------------------
 CONDUCTANCE_MODE = 1

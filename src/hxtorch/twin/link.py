@@ -49,7 +49,7 @@ def _uniform(key, entry, circuit, stamp):  # type: ignore[no-untyped-def]
     return np.float64(z >> np.uint64(11)) / np.float64(9007199254740992.0)
 
 
-@kernel()
+@kernel(allocates=True)
 def transmit(entry, time, lane, used, key, link, counts):  # type: ignore[no-untyped-def]
     """Stamp, sort and thin the spikes of one worker, in place.
 

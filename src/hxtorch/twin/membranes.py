@@ -80,8 +80,9 @@ class Membranes:
 
     @property
     def stride(self) -> int:
-        """Size of the row of one block."""
-        return MEMBRANE_ROWS + int(self.layers.max()) * LAYER_ROWS
+        """Size of the row of one block: odd in vectors, which spreads the blocks over the cache."""
+        vectors = (MEMBRANE_ROWS + int(self.layers.max()) * LAYER_ROWS) // LANES
+        return (vectors | 1) * LANES
 
     def place(self, lanes: IntArray) -> IntArray:
         """Where these lanes begin in the flat array of blocks; add the offset of a quantity of membranes."""

@@ -48,8 +48,9 @@ def key(seed, entry, circuit):  # type: ignore[no-untyped-def]
 @kernel()
 def bytes_normal(bits):  # type: ignore[no-untyped-def]
     """Approximate standard normal number from 32 random bits (sum of four bytes)."""
-    total = (bits & np.uint32(255)) + ((bits >> np.uint32(8)) & np.uint32(255))
-    total += ((bits >> np.uint32(16)) & np.uint32(255)) + (bits >> np.uint32(24))
+    low = np.uint32(0x00FF00FF)
+    pairs = np.uint32(np.uint32(bits & low) + np.uint32(np.uint32(bits >> np.uint32(8)) & low))
+    total = np.int32(np.uint32(pairs & np.uint32(0xFFFF)) + np.uint32(pairs >> np.uint32(16)))
     return (np.float32(total) - _BYTES_MEAN) * _BYTES_SIGMA
 
 

@@ -19,8 +19,9 @@ from hxtorch.twin.layout import (
     CONDUCTANCE,
     DEAD,
     DEAD_STEPS,
-    DOWN,
+    DRIVE,
     HOLDOFF_STEPS,
+    LANES,
     LEAK,
     LEAK_IN_RESET,
     NOISE,
@@ -31,14 +32,13 @@ from hxtorch.twin.layout import (
     RESET_STEPS,
     SHUNT,
     THRESHOLD,
-    UP,
     V_BEFORE,
     X_EXC,
     X_INH,
     V,
 )
 from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, next_bits
-from hxtorch.twin.spiking import fade
+from hxtorch.twin.spiking import fade, lowest_lane
 
 # Rows of `Readout.cadc_mux` and `madc_mux`: shown = base + weight * membrane + weights * lines + ...
 MEMBRANE_WEIGHT, EXC_WEIGHT, INH_WEIGHT, ADAPTATION_WEIGHT, BASE = range(5)
@@ -57,7 +57,8 @@ class Readout(NamedTuple):
       Recorded circuits are sorted, the first `cadc_split` of them in the top hemisphere. `cadc_circuit`,
       `cadc_place` and `cadc_line` (N,) tell which they are and where their membranes and lines lie, `cadc_mux`
       (5, N) what their multiplexers show; `cadc_gain`, `cadc_offset` (N,) turn that voltage into a code.
-      `cadc_plain` is set where all show their membranes. Codes go to `cadc_value` (B, S, N).
+      `cadc_lane` (2,) is the lane of the first circuit of a hemisphere where all show their membranes, which lie
+      in consecutive lanes; else -1. Codes go to `cadc_value` (B, S, N).
     * MADC: the same for up to two circuits, `madc_value` (B, S, M).
     * Trace: `trace_place`, `trace_line` (N,) and `trace_saturation` (2, N) of the chosen circuits; `trace_state`
       (Q,) the chosen states, `trace_slot` (B,) where each batch entry goes in `trace` (Q, E, S, N) or -1, and
@@ -71,7 +72,7 @@ class Readout(NamedTuple):
     cadc_place: NDArray[np.int64]
     cadc_line: NDArray[np.int64]
     cadc_mux: NDArray[np.float32]
-    cadc_plain: bool
+    cadc_lane: tuple[int, int]
     cadc_gain: NDArray[np.float32]
     cadc_offset: NDArray[np.float32]
     cadc_sigma: np.float32
@@ -114,7 +115,7 @@ def _reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
     """
     zero, one = np.float32(0), np.float32(1)
     left, on, off = a[at + DEAD], a[at + RESET_STEPS], a[at + HOLDOFF_STEPS]
-    drive = a[at + UP] - a[at + DOWN]
+    drive = a[at + DRIVE]
     leak, leak_in_reset = a[at + LEAK], a[at + LEAK_IN_RESET]
     since = a[at + DEAD_STEPS] - left  # steps from crossing to the end of this step, if it fired
     crossed = since <= one
@@ -142,37 +143,55 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     return value + mux[ADAPTATION_WEIGHT] * a[place + ADAPTATION]
 
 
-@kernel(fastmath=VECTOR_MATH)
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def _show_lanes(a, flat, shown, first, last, fraction):  # type: ignore[no-untyped-def]
+    """Membranes with noise of the lanes ``first..last-1`` (and their neighbours), into `shown` (blocks, lanes)."""
+    near, here = np.float32(-1), np.float32(1.5)
+    for b in range(first // LANES, (last + LANES - 1) // LANES):
+        block = np.uint64(b)
+        corners = np.uint32(0)
+        for k in range(LANES):
+            before, after = a[block, V_BEFORE + k], a[block, V + k]
+            rise = after - before
+            shown[block, k] = before + rise * fraction + a[block, NOISE + k]
+            # Where the reset pulls, the course inside the step has corners that a straight line misses.
+            corner = (a[block, DEAD + k] > near) & (abs(rise) > here)
+            corners |= np.uint32(np.uint32(corner) << np.uint32(k))
+        while corners != 0:
+            k = lowest_lane(corners)
+            corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
+            shown[block, k] = _reset_course(flat, b * a.shape[1] + k, fraction) + a[block, NOISE + k]
+
+
+@kernel(inline=True)
 def sample_cadc(a, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
-    """Take one CADC sample of all recorded circuits of a hemisphere; `shown` is scratch, one per circuit."""
+    """Take one CADC sample of all recorded circuits of a hemisphere; `shown` (blocks, lanes) is scratch."""
     begin = 0 if hemisphere == 0 else readout.cadc_split
     end = readout.cadc_split if hemisphere == 0 else readout.cadc_place.size
-    low, high, half = np.float32(0), np.float32(255), np.float32(0.5)
-    sigma = readout.cadc_sigma
-    place, gain, offset = (
-        readout.cadc_place[begin:end],
-        readout.cadc_gain[begin:end],
-        readout.cadc_offset[begin:end],
-    )
-    streams, codes = random[begin:end], readout.cadc_value[entry, sample, begin:end]
-    if not readout.cadc_plain:
+    first = readout.cadc_lane[hemisphere]
+    voltage, flat = shown.reshape(-1), a.reshape(-1)
+    if first >= 0:
+        _show_lanes(a, flat, shown, first, first + end - begin, fraction)
+        voltage = voltage[first:]
+    else:
         for j in range(begin, end):
-            value = _shown(a, readout.cadc_mux[:, j], readout.cadc_place[j], readout.cadc_line[j], fraction)
-            random[j] = next_bits(random[j])
-            value = readout.cadc_gain[j] * value + readout.cadc_offset[j] + sigma * bytes_normal(random[j])
-            codes[j - begin] = np.uint8(min(max(value + half, low), high))
-        return
-    for j in range(place.size):
-        at = np.uint64(place[j])
-        before = a[at + np.uint64(V_BEFORE)]
-        shown[j] = before + (a[at + np.uint64(V)] - before) * fraction + a[at + np.uint64(NOISE)]
-    for j in range(place.size):
-        if a[place[j] + DEAD] > np.float32(-1):
-            shown[j] = _reset_course(a, place[j], fraction) + a[place[j] + NOISE]
-    for j in range(place.size):
+            voltage[j - begin] = _shown(
+                flat, readout.cadc_mux[:, j], readout.cadc_place[j], readout.cadc_line[j], fraction
+            )
+    _convert(
+        voltage, random[begin:end], readout.cadc_gain[begin:end], readout.cadc_offset[begin:end],
+        readout.cadc_sigma, readout.cadc_value[entry, sample, begin:end],
+    )  # fmt: skip
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def _convert(voltage, streams, gain, offset, sigma, codes):  # type: ignore[no-untyped-def]
+    """Turn voltages into codes of the CADC, each channel with its gain, offset and noise."""
+    low, high, half = np.float32(0), np.float32(255), np.float32(0.5)
+    for j in range(streams.size):
         bits = next_bits(streams[j])
         streams[j] = bits
-        value = gain[j] * shown[j] + offset[j] + sigma * bytes_normal(bits)
+        value = gain[j] * voltage[j] + offset[j] + sigma * bytes_normal(bits)
         codes[j] = np.uint8(np.int32(min(max(value + half, low), high)))
 
 
@@ -218,6 +237,6 @@ def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
             elif state == ADAPT:
                 row[j] = a[at + ADAPTATION]
             elif state == CURRENT:
-                row[j] = (a[at + UP] - a[at + DOWN]) / h
+                row[j] = a[at + DRIVE] / h
             else:
                 row[j] = a[at + CONDUCTANCE] / h

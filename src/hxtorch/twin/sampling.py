@@ -86,15 +86,16 @@ def plan_sampling(
     every = _trace_stride(record, h)
     slot = _trace_slots(program)
     trace = np.zeros((len(record.trace_states), int(slot.max()) + 1, steps // every, record.trace.size), np.float32)
+    split = int(np.count_nonzero(record.cadc < COLUMNS))
     readout = Readout(
         cadc_time=time - origin,
         cadc_count=count,
-        cadc_split=int(np.count_nonzero(record.cadc < COLUMNS)),
+        cadc_split=split,
         cadc_circuit=channel.astype(np.int64),
         cadc_place=place[at_cadc],
         cadc_line=line[at_cadc],
         cadc_mux=np.ascontiguousarray(mux[:, at_cadc]),
-        cadc_plain=bool(np.all(mux[MEMBRANE_WEIGHT, at_cadc] == 1)),
+        cadc_lane=_first_lanes(membranes.lane[at_cadc], mux[MEMBRANE_WEIGHT, at_cadc], split),
         cadc_gain=gain[channel].astype(np.float32),
         cadc_offset=offset[channel].astype(np.float32),
         cadc_sigma=np.float32(noise.cadc),
@@ -117,6 +118,17 @@ def plan_sampling(
     )
     stamps = (time - earliness) * CYCLES_PER_US
     return Sampling(readout, steps, stamps, None if is_sorted else order, origin, h)
+
+
+def _first_lanes(lane: NDArray[np.int64], weight: NDArray[np.float32], split: int) -> tuple[int, int]:
+    """First lane of each hemisphere's recorded circuits, or -1 if these are not consecutive plain membranes."""
+
+    def first(part: slice) -> int:
+        chosen = lane[part]
+        plain = bool(np.all(weight[part] == 1)) and bool(np.all(np.diff(chosen) == 1))
+        return int(chosen[0]) if chosen.size and plain else -1
+
+    return first(slice(0, split)), first(slice(split, None))
 
 
 def madc_offset(die: Die) -> float:

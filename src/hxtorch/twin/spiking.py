@@ -11,23 +11,30 @@ import numpy as np
 
 from hxtorch.twin.kernels import VECTOR_MATH, kernel
 from hxtorch.twin.layout import (
+    ARMED,
     DEAD,
     DEAD_STEPS,
-    DOWN,
+    DECAY,
+    DECAY_NOW,
+    DECAY_RESET,
+    DRIVE,
     FRACTION,
     HOLDOFF_STEPS,
     LANES,
     LEAK,
     LEAK_IN_RESET,
+    NEVER,
+    NEXT,
     NOISE,
     RANDOM,
     RATE_MEM,
     RATE_RESET,
     RESET_STEPS,
     SHUNT,
+    SHUNT_NOW,
+    TARGET,
     THRESHOLD,
     THRESHOLD_MEAN,
-    UP,
     V_BEFORE,
     V,
 )
@@ -50,52 +57,69 @@ def fade(y):  # type: ignore[no-untyped-def]
     return e * e
 
 
-@kernel(fastmath=VECTOR_MATH)
-def resolve(a, b, rails, threshold_sigma):  # type: ignore[no-untyped-def]
-    """Redo the last step of those membranes whose reset circuit switched or that crossed the threshold.
+@kernel()
+def lowest_lane(lanes):  # type: ignore[no-untyped-def]
+    """Number of the lowest bit that is set, read off the exponent of its value."""
+    bit = np.uint32(lanes & np.uint32(~lanes + np.uint32(1)))
+    return np.int64(np.float32(bit).view(np.uint32) >> np.uint32(23)) - 127
 
-    The time of crossing (steps since the start of the step) goes to `FRACTION`, or `NO_SPIKE`. A neuron whose
-    dead time ended inside the step before may have crossed as early as that.
+
+@kernel()
+def set_state(a, b, k):  # type: ignore[no-untyped-def]
+    """Choose what acts on a membrane, now that so much of its dead time remains."""
+    left, on, off = a[b, DEAD + k], a[b, RESET_STEPS + k], a[b, HOLDOFF_STEPS + k]
+    held = (left > off) and (left <= on)
+    a[b, TARGET + k] = a[b, LEAK_IN_RESET + k] if held else a[b, LEAK + k]
+    a[b, DECAY_NOW + k] = a[b, DECAY_RESET + k] if held else a[b, DECAY + k]
+    a[b, SHUNT_NOW + k] = a[b, SHUNT + k] if held else np.float32(1)
+    a[b, ARMED + k] = NEVER if left > np.float32(0) else a[b, THRESHOLD + k]
+    if left > on:
+        a[b, NEXT + k] = on
+    elif left > off:
+        a[b, NEXT + k] = off
+    else:
+        a[b, NEXT + k] = np.float32(0) if left > np.float32(0) else -NEVER
+
+
+@kernel(fastmath=VECTOR_MATH)
+def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
+    """Redo the last step of a membrane whose reset circuit switched or that crossed the threshold.
+
+    Returns the time of crossing (steps since the start of the step), which also goes to `FRACTION`, or
+    `NO_SPIKE`. A neuron whose dead time ended inside the step before may have crossed as early as that.
     """
     zero, one = np.float32(0), np.float32(1)
-    floor, ceiling = rails[0], rails[2]
-    for k in range(LANES):
-        before, after, drive = a[b, V_BEFORE + k], a[b, V + k], a[b, UP + k] - a[b, DOWN + k]
-        left = a[b, DEAD + k]
-        remaining = left + one  # at the start of the step
-        on, off, dead_steps = a[b, RESET_STEPS + k], a[b, HOLDOFF_STEPS + k], a[b, DEAD_STEPS + k]
-        leak, leak_in_reset, shunt = a[b, LEAK + k], a[b, LEAK_IN_RESET + k], a[b, SHUNT + k]
-        rate_mem, rate_reset = a[b, RATE_MEM + k], a[b, RATE_RESET + k]
-        threshold, mean = a[b, THRESHOLD + k], a[b, THRESHOLD_MEAN + k]
-        bits = next_bits(np.float32(a[b, RANDOM + k]).view(np.uint32))
-        old_bits = a[b, RANDOM + k]
-
-        crossing = threshold - a[b, NOISE + k]
-        crossed = (after > crossing) & (remaining <= zero)
+    before, after, drive = a[b, V_BEFORE + k], a[b, V + k], a[b, DRIVE + k]
+    dead = a[b, DEAD + k] + one  # at the start of the step
+    v, rest, fraction = before, one, NO_SPIKE
+    if after + a[b, NOISE + k] > a[b, ARMED + k]:
+        crossing = a[b, ARMED + k] - a[b, NOISE + k]
         rise = after - before
-        fraction = (crossing - before) / (rise if rise > np.float32(1e-9) else np.float32(1e-9))
-        earliest = remaining if remaining > -one else zero
-        fraction = min(max(fraction, earliest), one)
-        switches = ((remaining > on) & (left < on)) | ((remaining > off) & (left < off))
-        redo = crossed | switches | ((remaining > zero) & (left < zero))
-
-        # What is left of the step, and of the dead time, from here on: free, reset, free
-        v = before + fraction * rise if crossed else before
-        rest = one - fraction if crossed else one
-        dead = dead_steps if crossed else remaining
-        late = min(max(dead - on, zero), rest)
-        held = min(max(min(dead, on) - off, zero), rest - late)
-        free = rest - late - held
+        fraction = (crossing - before) / max(rise, np.float32(1e-9))
+        fraction = min(max(fraction, dead if dead > -one else zero), one)
+        v += fraction * rise
+        rest -= fraction
+        dead = a[b, DEAD_STEPS + k]
+        bits = next_bits(np.float32(a[b, RANDOM + k]).view(np.uint32))
+        a[b, RANDOM + k] = np.uint32(bits).view(np.float32)
+        a[b, THRESHOLD + k] = a[b, THRESHOLD_MEAN + k] + threshold_sigma * bytes_normal(bits)
+        a[b, FRACTION + k] = fraction
+    # What is left of the step, and of the dead time, from here on: free, reset, free
+    on, off = a[b, RESET_STEPS + k], a[b, HOLDOFF_STEPS + k]
+    leak, leak_in_reset, rate_mem = a[b, LEAK + k], a[b, LEAK_IN_RESET + k], a[b, RATE_MEM + k]
+    late = min(max(dead - on, zero), rest)
+    held = min(max(min(dead, on) - off, zero), rest - late)
+    free = rest - late - held
+    if late > zero:
         v = leak + (v - leak) * fade(late * rate_mem) + drive * late
-        v = leak_in_reset + (v - leak_in_reset) * fade(held * rate_reset) + drive * shunt * held
+    if held > zero:
+        v = leak_in_reset + (v - leak_in_reset) * fade(held * a[b, RATE_RESET + k]) + drive * a[b, SHUNT + k] * held
+    if free > zero:
         v = leak + (v - leak) * fade(free * rate_mem) + drive * free
-        v = min(max(v, floor), ceiling)
-
-        a[b, V + k] = v if redo else after
-        a[b, DEAD + k] = dead_steps - rest if crossed else left
-        a[b, FRACTION + k] = fraction if crossed else NO_SPIKE
-        a[b, THRESHOLD + k] = mean + threshold_sigma * bytes_normal(bits) if crossed else threshold
-        a[b, RANDOM + k] = np.uint32(bits).view(np.float32) if crossed else old_bits
+    a[b, V + k] = min(max(v, rails[0]), rails[2])
+    a[b, DEAD + k] = dead - rest
+    set_state(a, b, k)
+    return fraction
 
 
 @kernel()
@@ -103,3 +127,4 @@ def command_reset(a, b):  # type: ignore[no-untyped-def]
     """Start a refractory period in all lanes of a block, as the reset command of the chip does."""
     for k in range(LANES):
         a[b, DEAD + k] = a[b, RESET_STEPS + k]
+        set_state(a, b, k)

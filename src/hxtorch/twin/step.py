@@ -14,6 +14,8 @@ A step is exact for the linear part: exponential propagators, and the weight wit
 enters the membrane is integrated analytically (`lanes.current_gain`); only S is evaluated in the middle of
 the step. Events and spikes inside a step are placed at their own time (`delivery`, `spiking`), so that results
 depend on the step only to second order. The voltage noise adds to the membrane wherever it is compared or read.
+
+The functions return whether any membrane of the block needs `spiking.resolve`; `busy_lanes` tells which.
 """
 
 from __future__ import annotations
@@ -24,25 +26,25 @@ from hxtorch.twin.kernels import VECTOR_MATH, kernel
 from hxtorch.twin.layout import (
     AMPLITUDE_EXC,
     AMPLITUDE_INH,
+    ARMED,
     DEAD,
-    DECAY,
     DECAY_EXC,
     DECAY_INH,
-    DECAY_RESET,
+    DECAY_NOW,
     DOWN,
-    HOLDOFF_STEPS,
+    DRIVE,
     LANES,
     LAYER_ROWS,
-    LEAK,
-    LEAK_IN_RESET,
     MEMBRANE_ROWS,
+    NEXT,
     NOISE,
+    PART_EXC,
+    PART_INH,
     RANDOM,
-    RESET_STEPS,
-    SHUNT,
+    SHUNT_NOW,
     STATIC_DOWN,
     STATIC_UP,
-    THRESHOLD,
+    TARGET,
     UP,
     V_BEFORE,
     X_EXC,
@@ -55,63 +57,74 @@ _INV_2_31 = np.float32(1.0 / 2**31)
 _NOTHING = np.float32(1e-15)  # a line that has decayed so far is empty: tiny numbers would be slow
 
 
-@kernel(fastmath=VECTOR_MATH)
+@kernel(fastmath=VECTOR_MATH, inline=True)
 def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
-    """Advance the noise and start the sum of currents with the constant ones."""
+    """Advance the noise, sum up constant currents and those of the first line, and let that decay."""
+    zero, one, three = np.float32(0), np.float32(1), np.float32(3)
+    nine, c = np.float32(9), np.float32(27)
+    o = MEMBRANE_ROWS
     for k in range(LANES):
         bits = next_bits(np.float32(a[b, RANDOM + k]).view(np.uint32))
         a[b, RANDOM + k] = np.uint32(bits).view(np.float32)
         uniform = np.float32(np.uint32(bits).view(np.int32)) * _INV_2_31
         a[b, NOISE + k] = a[b, NOISE + k] * noise_decay + noise_step * uniform
-        a[b, UP + k] = a[b, STATIC_UP + k]
-        a[b, DOWN + k] = a[b, STATIC_DOWN + k]
+
+        exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
+        e, i = min(exc, three), min(inh, three)
+        e2, i2 = e * e, i * i
+        below_e, below_i = c + nine * e2, c + nine * i2
+        inverse = one / (below_e * below_i)  # one division for both saturations
+        a[b, UP + k] = a[b, STATIC_UP + k] + a[b, o + AMPLITUDE_EXC + k] * (e * (c + e2) * below_i * inverse)
+        a[b, DOWN + k] = a[b, STATIC_DOWN + k] + a[b, o + AMPLITUDE_INH + k] * (i * (c + i2) * below_e * inverse)
+        a[b, o + X_EXC + k] = max(exc * a[b, o + DECAY_EXC + k] - _NOTHING, zero)
+        a[b, o + X_INH + k] = max(inh * a[b, o + DECAY_INH + k] - _NOTHING, zero)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@kernel(fastmath=VECTOR_MATH, inline=True)
 def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
-    """Add the currents of all synaptic lines in the middle of the step, and let the lines decay."""
+    """Do the same for the lines of all further circuits that share the membranes."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
     nine, c = np.float32(9), np.float32(27)
-    for layer in range(layers):
+    for layer in range(1, layers):
         o = MEMBRANE_ROWS + layer * LAYER_ROWS
         for k in range(LANES):
             exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
             e, i = min(exc, three), min(inh, three)
             e2, i2 = e * e, i * i
             below_e, below_i = c + nine * e2, c + nine * i2
-            inverse = one / (below_e * below_i)  # one division for both saturations
+            inverse = one / (below_e * below_i)
             a[b, UP + k] += a[b, o + AMPLITUDE_EXC + k] * (e * (c + e2) * below_i * inverse)
             a[b, DOWN + k] += a[b, o + AMPLITUDE_INH + k] * (i * (c + i2) * below_e * inverse)
-            exc *= a[b, o + DECAY_EXC + k]
-            inh *= a[b, o + DECAY_INH + k]
-            a[b, o + X_EXC + k] = exc if exc > _NOTHING else zero
-            a[b, o + X_INH + k] = inh if inh > _NOTHING else zero
+            a[b, o + X_EXC + k] = max(exc * a[b, o + DECAY_EXC + k] - _NOTHING, zero)
+            a[b, o + X_INH + k] = max(inh * a[b, o + DECAY_INH + k] - _NOTHING, zero)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def forget_parts(a, b, layers):  # type: ignore[no-untyped-def]
+    """Take back what `delivery.deliver_inside` added to the lines for the last step alone."""
+    zero = np.float32(0)
+    for layer in range(layers):
+        o = MEMBRANE_ROWS + layer * LAYER_ROWS
+        for k in range(LANES):
+            a[b, o + X_EXC + k] -= a[b, o + PART_EXC + k] * a[b, o + DECAY_EXC + k]
+            a[b, o + X_INH + k] -= a[b, o + PART_INH + k] * a[b, o + DECAY_INH + k]
+            a[b, o + PART_EXC + k] = zero
+            a[b, o + PART_INH + k] = zero
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
 def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
-    """Advance the membranes of a block; return whether any of them needs `spiking.resolve`.
-
-    Everything is loaded before it is chosen between, so that the loop becomes straight vector code.
-    """
+    """Advance the membranes of a block under the currents that were summed up."""
     zero, one = np.float32(0), np.float32(1)
     floor, floor_rate, ceiling, ceiling_rate = rails
     soft_up, soft_down = ceiling - one / ceiling_rate, floor + one / floor_rate
     events = np.int32(0)
     for k in range(LANES):
-        v, remaining = a[b, V + k], a[b, DEAD + k]
+        v, target = a[b, V + k], a[b, TARGET + k]
         up, down = a[b, UP + k], a[b, DOWN + k]
-        leak, leak_in_reset = a[b, LEAK + k], a[b, LEAK_IN_RESET + k]
-        decay_free, decay_held = a[b, DECAY + k], a[b, DECAY_RESET + k]
-        shunt_held = a[b, SHUNT + k]
-        on, off = a[b, RESET_STEPS + k], a[b, HOLDOFF_STEPS + k]
-        threshold = a[b, THRESHOLD + k] - a[b, NOISE + k]
-        left = remaining - one
-        held = (remaining > off) & (remaining <= on)
-        target = leak_in_reset if held else leak
-        decay = decay_held if held else decay_free
-        shunt = shunt_held if held else one
-        base = target + (v - target) * decay
+        shunt, left = a[b, SHUNT_NOW + k], a[b, DEAD + k] - one
+        a[b, DRIVE + k] = up - down
+        base = target + (v - target) * a[b, DECAY_NOW + k]
         up *= shunt
         down *= shunt
         # Inside the soft zones the currents act like conductances to the rails, which cannot overshoot.
@@ -119,11 +132,19 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
         down_free = max(min(down, zero if v < soft_down else base - soft_down), zero)
         pull_up, pull_down = (up - up_free) * ceiling_rate, (down - down_free) * floor_rate
         after = (base + up_free - down_free + pull_up * ceiling + pull_down * floor) / (one + pull_up + pull_down)
-        crossed = (after > threshold) & (remaining <= zero)
-        switches = ((remaining > on) & (left < on)) | ((remaining > off) & (left < off))
-        ends = (remaining > zero) & (left < zero)
-        events |= np.int32(crossed | switches | ends)
+        event = (after + a[b, NOISE + k] > a[b, ARMED + k]) | (left < a[b, NEXT + k])
+        events |= np.int32(event)
         a[b, V_BEFORE + k] = v
         a[b, V + k] = after
         a[b, DEAD + k] = left
     return events
+
+
+@kernel(fastmath=VECTOR_MATH)
+def busy_lanes(a, b):  # type: ignore[no-untyped-def]
+    """Number whose bit k is set where the membrane in lane k crossed its threshold or switches its reset."""
+    lanes = np.uint32(0)
+    for k in range(LANES):
+        event = (a[b, V + k] + a[b, NOISE + k] > a[b, ARMED + k]) | (a[b, DEAD + k] < a[b, NEXT + k])
+        lanes |= np.uint32(np.uint32(event) << np.uint32(k))
+    return lanes

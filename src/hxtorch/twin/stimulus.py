@@ -9,6 +9,7 @@ from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
 from hxtorch.twin.die import Die
 from hxtorch.twin.engine import Stimulus
+from hxtorch.twin.kernels import kernel
 from hxtorch.twin.link import Link
 from hxtorch.twin.noise import Noise
 from hxtorch.twin.program import InputEvents, Program, ProgramError
@@ -21,14 +22,14 @@ def input_stimulus(program: Program, die: Die, noise: Noise, h: float, origin: f
     events = program.events
     _check_events(events, program.batch_size)
     latency = 0.0 if die.nominal else process.INPUT_LATENCY.value
-    arrival = (events.time / CYCLES_PER_US + latency - origin) / h
-    step = np.floor(arrival + 1e-6)
+    step, fraction = np.empty(events.time.size, dtype=np.int64), np.empty(events.time.size, dtype=np.float32)
+    _place_events(events.time, 1 / (CYCLES_PER_US * h), (latency - origin) / h, step, fraction)
     resets = np.rint((np.asarray(sorted(program.resets)) / CYCLES_PER_US - origin) / h)
     decay = np.exp(-h / noise.membrane_time)
     return Stimulus(
         first=np.searchsorted(events.entry, np.arange(program.batch_size + 1)).astype(np.int64),
-        step=step.astype(np.int64),
-        fraction=np.maximum(arrival - step, 0).astype(np.float32),
+        step=step,
+        fraction=fraction,
         source=np.require(events.source, np.int64, ["C", "W"]),  # one layout: one compiled kernel
         resets=resets.astype(np.int64),
         latency=0.0 if die.nominal else process.ONCHIP_LATENCY.value / h,
@@ -67,12 +68,36 @@ def _check_events(events: InputEvents, batch_size: int) -> None:
         return
     if not events.entry.shape == events.time.shape == events.source.shape:
         raise ProgramError("Input events need one entry, one time and one source each.")
-    if events.entry.min() < 0 or events.entry.max() >= batch_size:
+    fault = _first_fault(events.entry, events.time, events.source, batch_size, events.addresses.size)
+    if fault == 1:
         raise ProgramError(f"An input event belongs to no batch entry 0..{batch_size - 1}.")
-    if events.source.min() < 0 or events.source.max() >= events.addresses.size:
+    if fault == 2:
         raise ProgramError("An input event has a source without an address.")
-    if events.time.min() < 0:
+    if fault == 3:
         raise ProgramError("An input event lies before the start of the run.")
-    same = events.entry[1:] == events.entry[:-1]
-    if np.any(np.diff(events.entry) < 0) or np.any(np.diff(events.time)[same] < 0):
+    if fault == 4:
         raise ProgramError("Input events must be sorted by batch entry and time.")
+
+
+@kernel()
+def _place_events(time, scale, shift, step, fraction):  # type: ignore[no-untyped-def]
+    """Step in which each event arrives, and how much of it (in steps) is over by then."""
+    for i in range(time.size):
+        arrival = time[i] * scale + shift
+        whole = np.floor(arrival + 1e-6)
+        step[i], fraction[i] = np.int64(whole), np.float32(max(arrival - whole, 0.0))
+
+
+@kernel()
+def _first_fault(entry, time, source, entries, sources):  # type: ignore[no-untyped-def]
+    """What is wrong with the first event that has a fault (see `_check_events`), or 0."""
+    for i in range(entry.size):
+        if entry[i] < 0 or entry[i] >= entries:
+            return 1
+        if source[i] < 0 or source[i] >= sources:
+            return 2
+        if time[i] < 0:
+            return 3
+        if i > 0 and (entry[i] < entry[i - 1] or (entry[i] == entry[i - 1] and time[i] < time[i - 1])):
+            return 4
+    return 0

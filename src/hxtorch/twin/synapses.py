@@ -18,7 +18,7 @@ from hxtorch.twin.crossbar import passes
 from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
 from hxtorch.twin.kernels import kernel
-from hxtorch.twin.layout import LANES
+from hxtorch.twin.layout import LANES, aligned
 from hxtorch.twin.membranes import Membranes
 
 _SELECT_SHIFT, _LABEL_MASK = 6, 63
@@ -114,15 +114,15 @@ def _fill_matches(  # type: ignore[no-untyped-def]
 class ChargeRows:
     """Rows of the matrix of charges: one per source, and more for its drivers with short-term plasticity.
 
-    `source` and `driver` (-1: all drivers without plasticity) tell what a row is, `of_synapse` (m,) to which
-    row each entry of a `SynapseTable` belongs, `column` (n,) to which column each circuit, `block_of_column` to
-    which block of membranes each block of columns.
+    `source` and `driver` (-1: all drivers without plasticity) tell what a row is, `of_synapse` and `column` (m,)
+    to which row and column each entry of a `SynapseTable` belongs, `block_of_column` to which block of membranes
+    each block of columns.
     """
 
     source: NDArray[np.int64]
     driver: NDArray[np.int64]
     of_synapse: NDArray[np.int32]
-    column: NDArray[np.int64]
+    column: NDArray[np.int32]
     block_of_column: NDArray[np.int64]
 
 
@@ -138,7 +138,8 @@ def charge_rows(table: SynapseTable, plastic: NDArray[np.bool_], membranes: Memb
         source = np.concatenate([source, pairs // plastic.size])
         driver = np.concatenate([driver, pairs % plastic.size])
     block_of_column = np.repeat(np.arange(membranes.layers.size), membranes.layers)
-    return ChargeRows(source, driver, of_synapse.astype(np.int32), membranes.charge_column, block_of_column)
+    column = membranes.charge_column[table.lane].astype(np.int32)
+    return ChargeRows(source, driver, of_synapse.astype(np.int32), column, block_of_column)
 
 
 def charges(
@@ -156,9 +157,9 @@ def charges(
     """
     shape = rows.source.size, rows.block_of_column.size, LANES
     flat = shape[0], shape[1] * LANES
-    charge, inh = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    charge, inh = aligned(shape), np.zeros(shape, dtype=np.float32)
     _add_charges(
-        rows.of_synapse, rows.column[table.lane], table.lane, table.synapse, table.inhibitory, table.gain,
+        rows.of_synapse, rows.column, table.lane, table.synapse, table.inhibitory, table.gain,
         weights.reshape(-1), scale_exc, scale_inh, charge.reshape(flat), inh.reshape(flat),
     )  # fmt: skip
     both = np.zeros(shape[0], dtype=np.bool_)
@@ -167,19 +168,36 @@ def charges(
     if np.any(both):
         charge = np.concatenate([charge, -inh[both]])
         source, driver = np.concatenate([source, source[both]]), np.concatenate([driver, driver[both]])
-    used = np.any(charge != 0, axis=2)
+    begin, end = (np.zeros(len(charge), dtype=np.int64) for _ in range(2))
+    _find_extent(charge, rows.block_of_column, begin, end)
     order = np.argsort(source, kind="stable")
-    order = order[np.any(used, axis=1)[order]]
-    if not np.array_equal(order, np.arange(len(charge))):
-        charge, used, source, driver = charge[order], used[order], source[order], driver[order]
-    last = used.shape[1] - 1
+    order = order[end[order] > 0]
+    if np.any(both) or not np.array_equal(order, np.arange(len(charge))):
+        chosen, source, driver = charge[order], source[order], driver[order]
+        begin, end = begin[order], end[order]
+        charge = aligned(chosen.shape)
+        charge[...] = chosen
     return Charges(
         first=np.searchsorted(source, np.arange(sources + 1)).astype(np.int64),
         charge=charge,
-        begin=rows.block_of_column[np.argmax(used, axis=1)].astype(np.int64),
-        end=rows.block_of_column[last - np.argmax(used[:, ::-1], axis=1)].astype(np.int64) + 1,
+        begin=begin,
+        end=end,
         driver=driver.astype(np.int64),
     )
+
+
+@kernel()
+def _find_extent(charge, block_of_column, begin, end):  # type: ignore[no-untyped-def]
+    """First block of each row in which a charge is not zero, and the one after the last; 0, 0 for empty rows."""
+    for row in range(charge.shape[0]):
+        for column in range(charge.shape[1]):
+            found = np.int32(0)
+            for k in range(charge.shape[2]):
+                found |= np.int32(charge[row, column, k] != 0)
+            if found != 0:
+                if end[row] == 0:
+                    begin[row] = block_of_column[column]
+                end[row] = block_of_column[column] + 1
 
 
 @kernel()

@@ -30,13 +30,16 @@ from hxtorch.twin.layout import (
     ADAPT_JUMP,
     ADAPT_REFERENCE,
     ADAPTATION,
+    ARMED,
     COBA_EXC,
     COBA_INH,
     COBA_OFFSET_EXC,
     COBA_OFFSET_INH,
+    COBA_UP,
     CONDUCTANCE,
     DEAD,
     DOWN,
+    DRIVE,
     EXP_ONSET,
     EXP_RATE,
     EXP_WIDTH,
@@ -47,8 +50,7 @@ from hxtorch.twin.layout import (
     MEMBRANE_ROWS,
     NOISE,
     RESET_STEPS,
-    SHUNT,
-    THRESHOLD,
+    SHUNT_NOW,
     UP,
     V_BEFORE,
     X_EXC,
@@ -80,17 +82,24 @@ def _exp(y):  # type: ignore[no-untyped-def]
 
 
 @kernel(fastmath=VECTOR_MATH)
-def add_conductances(a, b, layers):  # type: ignore[no-untyped-def]
+def find_conductances(a, b, layers):  # type: ignore[no-untyped-def]
     """Collect currents and conductance of the inputs in conductance mode; before the lines advance."""
     zero = np.float32(0)
     for k in range(LANES):
-        a[b, CONDUCTANCE + k] = zero
+        a[b, CONDUCTANCE + k] = a[b, COBA_UP + k] = zero
     for layer in range(layers):
         o = MEMBRANE_ROWS + layer * LAYER_ROWS
         for k in range(LANES):
             exc, inh = _saturate(a[b, o + X_EXC + k]), _saturate(a[b, o + X_INH + k])
-            a[b, UP + k] += exc * a[b, o + COBA_OFFSET_EXC + k] + inh * a[b, o + COBA_OFFSET_INH + k]
+            a[b, COBA_UP + k] += exc * a[b, o + COBA_OFFSET_EXC + k] + inh * a[b, o + COBA_OFFSET_INH + k]
             a[b, CONDUCTANCE + k] += exc * a[b, o + COBA_EXC + k] + inh * a[b, o + COBA_INH + k]
+
+
+@kernel(fastmath=VECTOR_MATH)
+def add_conductances(a, b):  # type: ignore[no-untyped-def]
+    """Add the currents that `find_conductances` found."""
+    for k in range(LANES):
+        a[b, UP + k] += a[b, COBA_UP + k]
 
 
 @kernel(fastmath=VECTOR_MATH)
@@ -98,12 +107,9 @@ def apply_conductances(a, b):  # type: ignore[no-untyped-def]
     """Let the conductance act on the step that the membranes have just made."""
     one, half = np.float32(1), np.float32(0.5)
     for k in range(LANES):
-        remaining = a[b, DEAD + k] + one
-        shunt = a[b, SHUNT + k]
-        held = (remaining > a[b, HOLDOFF_STEPS + k]) & (remaining <= a[b, RESET_STEPS + k])
-        g = half * a[b, CONDUCTANCE + k] * (shunt if held else one)
+        g = half * a[b, CONDUCTANCE + k] * a[b, SHUNT_NOW + k]
         a[b, V + k] = (a[b, V + k] - g * a[b, V_BEFORE + k]) / (one + g)
-        a[b, DOWN + k] += a[b, CONDUCTANCE + k] * half * (a[b, V + k] + a[b, V_BEFORE + k])
+        a[b, DRIVE + k] -= a[b, CONDUCTANCE + k] * half * (a[b, V + k] + a[b, V_BEFORE + k])
 
 
 @kernel(fastmath=VECTOR_MATH)
@@ -149,6 +155,5 @@ def crossed_again(a, b):  # type: ignore[no-untyped-def]
     """Whether any membrane of a block is above its threshold after all terms have acted."""
     events = np.int32(0)
     for k in range(LANES):
-        over = a[b, V + k] + a[b, NOISE + k] > a[b, THRESHOLD + k]
-        events |= np.int32(over & (a[b, DEAD + k] + np.float32(1) <= np.float32(0)))
+        events |= np.int32(a[b, V + k] + a[b, NOISE + k] > a[b, ARMED + k])
     return events

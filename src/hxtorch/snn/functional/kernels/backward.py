@@ -47,7 +47,7 @@ def multiply_dense(g: F32, weights: F32, out: F32) -> None:
                 o[k] += a * wa[k]
 
 
-@kernel(fastmath=FAST)
+@kernel(fastmath=FAST, allocates=True)
 def propagate_lanes(
     grad_v: F32,
     grad_i: F32,

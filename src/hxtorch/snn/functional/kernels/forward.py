@@ -61,7 +61,7 @@ def add_recurrent(spikes: F32, weights: F32, out: F32) -> None:
                     o[k] += factor * line[k]
 
 
-@kernel()
+@kernel(allocates=True)
 def integrate_lanes(
     x: F32,
     parameters: F32,
