@@ -270,21 +270,25 @@ def test_short_term_plasticity(chosen: int) -> None:
 # --- Link, counters, introspection --------------------------------------------------------------------------
 
 
-def test_half_of_512_simultaneous_spikes_arrive() -> None:
-    """All neurons fire within 1 µs: about half are lost; the counters miss none. A slow trickle loses 0.2 %."""
-    crossing = np.linspace(4, 5, 512)  # µs after the end of the reset
+@pytest.mark.parametrize("within", [0.0, 1.0])
+def test_half_of_512_simultaneous_spikes_arrive(within: float) -> None:
+    """All neurons fire at once: at least 250 arrive, as the chip's tests demand; the counters miss none.
+
+    Within 1 µs the link carries away 62 more. A link of any bandwidth loses 0.2 %.
+    """
+    crossing = np.linspace(4, 4 + within, 512)  # µs after the end of the reset
     codes = process.THRESHOLD_CODE.value + (120 - 50 * np.exp(-crossing / 5) - 150) / process.THRESHOLD_SLOPE.value
     cells = neurons(leak=120, threshold=100, tau_mem=5, v_threshold=codes)
     everyone = np.arange(512)
     record = Record(spikes=everyone, counters=True)
     burst = replace(silent_program(cells, record, 8.5, 20), resets=(1,))
-    run = VirtualChip(plain_die(), replace(Noise(), membrane=0.0)).run(burst)
+    run = VirtualChip(plain_die(), replace(Noise(), membrane=0.0, threshold=0.0)).run(burst)
     assert run.counters is not None and run.spikes is not None
     sent = run.counters.sum()
     assert sent > 20 * 500 and sent - run.spikes.time.size == run.lost_spikes
-    assert 0.43 < run.lost_spikes / sent < 0.57
-    per_circuit = np.bincount(run.spikes.circuit, minlength=512)
-    assert np.count_nonzero(per_circuit) > 250
+    arrived = np.bincount(run.spikes.entry, minlength=20)
+    assert arrived.min() >= 250
+    assert arrived.mean() == pytest.approx(260 * 0.989 + 62 * within, abs=6)
     wide = VirtualChip(plain_die(), replace(Noise(), membrane=0.0, link_load=0.0)).run(burst)
     assert wide.lost_spikes < 0.01 * sent
 

@@ -26,7 +26,7 @@ from hxtorch.twin.noise import Noise
 from hxtorch.twin.plasticity import Plasticity, no_plasticity, plasticity_parameters
 from hxtorch.twin.program import Program, ProgramError, Recording, SentEvents, Spikes
 from hxtorch.twin.random import uniform
-from hxtorch.twin.sampling import Sampling, plan_sampling
+from hxtorch.twin.sampling import Sampling, channels, plan_sampling
 from hxtorch.twin.stimulus import input_stimulus, spike_link
 from hxtorch.twin.synapses import ChargeRows, SynapseTable, charge_rows, charges, synapse_table
 from hxtorch.twin.threads import run_chunks
@@ -135,7 +135,12 @@ class VirtualChip:
         lanes = self._lanes(config, membranes, h)
         wiring = self._wiring(config, program.events.addresses, membranes)
         stimulus = input_stimulus(program, self.die, self.noise, h, origin)
-        sampling = plan_sampling(program, self.die, self.noise, lanes, origin, trial_seed)
+        channel = self._cache.get(
+            (config.neurons, config.common, lanes),
+            ("channels", *(circuits.tobytes() for circuits in read[1:])),
+            lambda: channels(program, self.die, lanes),
+        )
+        sampling = plan_sampling(program, self.die, self.noise, h, channel, origin, trial_seed)
         every = np.arange(membranes.lanes)
         speakers = np.where(every < membranes.speaker.size, every, 0)
         circuits = np.where(every < membranes.speaker.size, membranes.speaker[speakers], CIRCUITS + every)

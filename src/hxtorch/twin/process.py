@@ -150,7 +150,7 @@ ONCHIP_LATENCY = Fact(0.05, "µs", "E", "neuron to crossbar to synapse, a few cy
 
 LINK_CYCLES = Fact(2.0, "8 ns", "E", "62.5 MEvent/s; a quarter of what 5 Gbit/s and 20 bits per event allow")
 LINK_BUFFER = Fact(
-    190.0, "events", "E", "of 512 neurons that fire within 1 µs about half arrive (PYNN, GREN tests)"
+    260.0, "events", "I", "of 512 neurons that fire simultaneously at least 250 arrive (PYNN, GREN tests, D)"
 )
 LINK_BUSY_LOSS = Fact(0.02, "", "D", "typical spike loss under load, PYNN")
 

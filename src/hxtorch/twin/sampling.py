@@ -60,64 +60,110 @@ class Sampling:
         return Trace(record.trace, time, entries, values)
 
 
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """What does not change from run to run that read the same circuits: fields of `Readout`, and the `order`.
+
+    The kernel wants circuits sorted; `order` sorts those of the program, or is None where they are sorted.
+    """
+
+    order: NDArray[np.int64] | None
+    cadc_split: int
+    cadc_lane: tuple[int, int]
+    cadc_circuit: NDArray[np.int64]
+    cadc_place: NDArray[np.int64]
+    cadc_line: NDArray[np.int64]
+    cadc_mux: NDArray[np.float32]
+    cadc_gain: NDArray[np.float32]
+    cadc_offset: Array
+    madc_place: NDArray[np.int64]
+    madc_line: NDArray[np.int64]
+    madc_mux: NDArray[np.float32]
+    trace_place: NDArray[np.int64]
+    trace_line: NDArray[np.int64]
+    trace_saturation: NDArray[np.float32]
+
+
+def channels(program: Program, die: Die, lanes: LaneParameters) -> Channels:
+    """Find where the circuits that `program` reads lie in memory, and how the converters see them."""
+    record, membranes = program.record, lanes.membranes
+    order = np.argsort(record.cadc, kind="stable")
+    channel = record.cadc[order]
+    gain, offset = cadc_conversion(program.config.common, die)
+    mux = _multiplexer(program, die, lanes)
+    at_cadc, at_madc, at_trace = (membranes.position(c) for c in (channel, record.madc, record.trace))
+    place, line = membranes.place(membranes.lane), membranes.line_place
+    split = int(np.count_nonzero(record.cadc < COLUMNS))
+    return Channels(
+        order=None if np.all(order == np.arange(order.size)) else order,
+        cadc_split=split,
+        cadc_lane=_first_lanes(membranes.lane[at_cadc], mux[MEMBRANE_WEIGHT, at_cadc], split),
+        cadc_circuit=channel.astype(np.int64),
+        cadc_place=place[at_cadc],
+        cadc_line=line[at_cadc],
+        cadc_mux=np.ascontiguousarray(mux[:, at_cadc]),
+        cadc_gain=gain[channel].astype(np.float32),
+        cadc_offset=offset[channel],
+        madc_place=place[at_madc],
+        madc_line=line[at_madc],
+        madc_mux=np.ascontiguousarray(mux[:, at_madc]),
+        trace_place=place[at_trace],
+        trace_line=line[at_trace],
+        trace_saturation=np.stack([lanes.saturation_exc[at_trace], lanes.saturation_inh[at_trace]]),
+    )
+
+
 def plan_sampling(
-    program: Program, die: Die, noise: Noise, lanes: LaneParameters, origin: float, seed: int
+    program: Program, die: Die, noise: Noise, h: float, read: Channels, origin: float, seed: int
 ) -> Sampling:
-    """Lay out the readout of a program on the membranes of `lanes`; the first step starts at `origin` µs."""
-    record, common, h, membranes = program.record, program.config.common, lanes.h, lanes.membranes
+    """Lay out the readout of a program in steps of `h` µs, the first of which starts at `origin` µs."""
+    record = program.record
     runtime = program.runtime / CYCLES_PER_US
     earliness = 0.0 if die.nominal else p.CADC_EARLINESS.value
     time, count = _cadc_times(program, die, noise, runtime, seed, h)
 
-    order = np.argsort(record.cadc, kind="stable")
-    is_sorted = bool(np.all(order == np.arange(order.size)))
-    channel = record.cadc[order]
-    gain, offset = cadc_conversion(common, die)
+    offset = read.cadc_offset
     if noise.run_offset and record.cadc.size:
-        offset[channel] += noise.run_offset * normal(seed, "run offset", channel)
+        offset = offset + noise.run_offset * normal(seed, "run offset", read.cadc_circuit)
 
     end = runtime + (earliness if record.cadc.size else 0.0)
     steps = max(int(np.ceil((end - origin) / h - 1e-9)), 1)
     madc_samples = _madc_samples(record.madc, runtime)
     shape = (program.batch_size, time.shape[2], record.cadc.size)
-    mux = _multiplexer(program, die, lanes)
-    at_cadc, at_madc, at_trace = (membranes.position(c) for c in (channel, record.madc, record.trace))
-    place, line = membranes.place(membranes.lane), membranes.line_place
     every = _trace_stride(record, h)
     slot = _trace_slots(program)
     trace = np.zeros((len(record.trace_states), int(slot.max()) + 1, steps // every, record.trace.size), np.float32)
-    split = int(np.count_nonzero(record.cadc < COLUMNS))
     readout = Readout(
         cadc_time=time - origin,
         cadc_count=count,
-        cadc_split=split,
-        cadc_circuit=channel.astype(np.int64),
-        cadc_place=place[at_cadc],
-        cadc_line=line[at_cadc],
-        cadc_mux=np.ascontiguousarray(mux[:, at_cadc]),
-        cadc_lane=_first_lanes(membranes.lane[at_cadc], mux[MEMBRANE_WEIGHT, at_cadc], split),
-        cadc_gain=gain[channel].astype(np.float32),
-        cadc_offset=offset[channel].astype(np.float32),
+        cadc_split=read.cadc_split,
+        cadc_circuit=read.cadc_circuit,
+        cadc_place=read.cadc_place,
+        cadc_line=read.cadc_line,
+        cadc_mux=read.cadc_mux,
+        cadc_lane=read.cadc_lane,
+        cadc_gain=read.cadc_gain,
+        cadc_offset=offset.astype(np.float32),
         cadc_sigma=np.float32(noise.cadc),
         cadc_value=np.zeros(shape, dtype=np.uint8),
         madc_circuit=np.require(record.madc, np.int64, ["C", "W"]),
-        madc_place=place[at_madc],
-        madc_line=line[at_madc],
-        madc_mux=np.ascontiguousarray(mux[:, at_madc]),
+        madc_place=read.madc_place,
+        madc_line=read.madc_line,
+        madc_mux=read.madc_mux,
         madc_gain=np.float32(p.MADC_SLOPE.value),
         madc_offset=np.float32(madc_offset(die)),
         madc_sigma=np.float32(noise.madc),
         madc_value=np.zeros((program.batch_size, madc_samples, record.madc.size), dtype=np.uint16),
-        trace_place=place[at_trace],
-        trace_line=line[at_trace],
-        trace_saturation=np.stack([lanes.saturation_exc[at_trace], lanes.saturation_inh[at_trace]]),
+        trace_place=read.trace_place,
+        trace_line=read.trace_line,
+        trace_saturation=read.trace_saturation,
         trace_state=np.array([TRACE_STATES.index(name) for name in record.trace_states], dtype=np.int64),
         trace_slot=slot,
         trace_every=every,
         trace=trace,
     )
     stamps = (time - earliness) * CYCLES_PER_US
-    return Sampling(readout, steps, stamps, None if is_sorted else order, origin, h)
+    return Sampling(readout, steps, stamps, read.order, origin, h)
 
 
 def _first_lanes(lane: NDArray[np.int64], weight: NDArray[np.float32], split: int) -> tuple[int, int]:
