@@ -23,6 +23,7 @@ from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.backward import propagate_lanes
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
+from hxtorch.snn.functional.products import weight_gradient
 from hxtorch.snn.functional.reference import fit_measured
 from hxtorch.snn.functional.surrogate import surrogate
 from hxtorch.snn.functional.threads import share
@@ -305,7 +306,7 @@ def run_backward(
     of_recurrent = None
     if needs[2]:
         assert spikes is not None
-        of_recurrent = grad_x.reshape(-1, size).T @ spikes.reshape(-1, size)
+        of_recurrent = weight_gradient(spikes, grad_x.view(-1, size))
     return grad_x, of_parameters, of_recurrent, grad_state if needs[3] else None
 
 

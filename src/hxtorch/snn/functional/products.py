@@ -131,6 +131,15 @@ def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
     return torch.from_numpy(out).T
 
 
+def weight_gradient(spikes: Tensor, grad: Tensor) -> Tensor:
+    """``grad.T @ spikes`` for `spikes` (..., in) and `grad` (rows, out), summed from the spikes if that is faster."""
+    outputs = grad.shape[1]
+    index = index_of(spikes) if prefers_index(spikes, outputs) else None
+    if index is not None and prefers_scatter(index, outputs):
+        return sum_gradients(index, grad)
+    return grad.T @ spikes.reshape(-1, spikes.shape[-1])
+
+
 def integer_linear(spikes: Tensor, weight: Tensor) -> Tensor:
     """``spikes @ weight.T`` as exact float32 for whole inputs -128..127 and int8 weights (out, in).
 

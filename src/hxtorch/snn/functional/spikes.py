@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hxtorch.snn.functional.kernels.sparse import count_spikes, fill_columns, sum_counts
+from hxtorch.snn.functional.kernels.sparse import find_spikes
 from hxtorch.snn.functional.threads import share
+from hxtorch.snn.functional.workspace import empty
 
 PARALLEL_FROM = 200_000  # elements
 MAX_SPIKES = 2**31 - 1
@@ -49,20 +50,21 @@ def _build(spikes: Tensor) -> SpikeIndex | None:
     size = spikes.shape[-1]
     flat = spikes.detach().contiguous().numpy().reshape(-1, size)
     rows = flat.shape[0]
-    parallel = flat.size >= PARALLEL_FROM
-    counts = np.empty(rows, np.int32)
-    threads = torch.get_num_threads() + 1
-    graded = np.zeros(threads, np.int64)
+    start = np.zeros(rows + 1, np.int32)
+    room = empty((flat.size,), torch.int32).numpy()
+    found: list[tuple[int, int, int]] = []  # first row, spikes, graded spikes of a range of rows
 
-    def count(begin: int, end: int) -> None:
-        # ranges are at least a thread's share long, so every one has a slot of its own
-        count_spikes(flat, counts, graded, begin * threads // (rows + 1), begin, end)
+    def find(begin: int, end: int) -> None:
+        found.append((begin, *find_spikes(flat, start, room, begin, end)))
 
-    share(count, rows, parallel)
-    if graded.any():
+    share(find, rows, parallel=flat.size >= PARALLEL_FROM)
+    if any(graded for _, _, graded in found):
         return None
-    start = np.empty(rows + 1, np.int32)
-    sum_counts(counts, start)
-    columns = np.empty(start[-1], np.int32)
-    share(lambda begin, end: fill_columns(flat, start, columns, begin, end), rows, parallel)
-    return SpikeIndex(start, columns, rows, size)
+    found.sort()
+    pieces = [room[begin * size : begin * size + count] for begin, count, _ in found]
+    before = 0
+    for (begin, count, _), (end, _, _) in zip(found, [*found[1:], (rows, 0, 0)], strict=True):
+        if before:
+            start[begin + 1 : end + 1] += before
+        before += count
+    return SpikeIndex(start, np.concatenate(pieces), rows, size)

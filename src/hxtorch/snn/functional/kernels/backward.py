@@ -1,4 +1,7 @@
-"""Back-propagation through time for `forward.integrate_lanes`: one pass over the lanes, last step first."""
+"""Back-propagation through time for `forward.integrate_lanes`: one pass over the lanes, last step first.
+
+`layout` tells why all rows of a block lie in one flat array.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,115 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.kernels.forward import gather
-from hxtorch.snn.functional.kernels.surrogate import derivative
+from hxtorch.snn.functional.kernels.forward import gather, load, store
+from hxtorch.snn.functional.kernels.parameters import add_parameter_gradients
+from hxtorch.snn.functional.kernels.recurrent import multiply_dense
+from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
 from hxtorch.twin.kernels import kernel
 
 F32 = NDArray[np.float32]
-LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK, at.DECAY, at.GAIN, at.CONDUCTANCE
-THRESHOLD, RESET = at.THRESHOLD, at.RESET
-EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN, at.EXP_SLOPE, at.EXP_THRESHOLD
-ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY, at.ADAPT_PULL, at.ADAPT_STEP
-PARAMETERS = at.PARAMETERS
+I64 = NDArray[np.int64]
+# Globals become constants of the machine code: here the beginnings of the rows.
+BLOCK, BATCH_BLOCK, ROWS, PARAMETERS = at.BLOCK, at.BATCH_BLOCK, at.BACKWARD_ROWS, at.PARAMETERS
+LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * BLOCK, at.DECAY * BLOCK, at.GAIN * BLOCK, at.CONDUCTANCE * BLOCK
+THRESHOLD = at.THRESHOLD * BLOCK
+EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * BLOCK, at.EXP_SLOPE * BLOCK, at.EXP_THRESHOLD * BLOCK
+ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * BLOCK, at.ADAPT_PULL * BLOCK, at.ADAPT_STEP * BLOCK
+GRAD, GRAD_RESET = at.AT_GRAD * BLOCK, (at.AT_GRAD + at.RESET) * BLOCK
+GV, GI, GW, GZ = (
+    at.AT_GRAD_V * BLOCK,
+    at.AT_GRAD_CURRENT * BLOCK,
+    at.AT_GRAD_W * BLOCK,
+    at.AT_GRAD_SPIKE * BLOCK,
+)
+SLOPE, EXP = at.AT_SLOPE * BLOCK, at.AT_EXP * BLOCK
+FIRED, CLAMPED = at.AT_FIRED * BLOCK, at.AT_CLAMPED * BLOCK
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD, METHOD = at.REFRACTORY_PERIOD, at.METHOD
-V, CURRENT, W = at.V, at.CURRENT, at.W
-SPIKED, CLAMPED = at.SPIKED, at.CLAMPED
-BLOCK, BATCH_BLOCK = at.BLOCK, at.BATCH_BLOCK
-ZERO = np.float32(0)
-FAST = {"contract", "nsz"}
+STATE_V, STATE_CURRENT, STATE_W = at.V, at.CURRENT, at.W
+BIT_SPIKED, BIT_CLAMPED = at.SPIKED, at.CLAMPED
+ZERO, ONE = np.float32(0), np.float32(1)
+FAST = {"contract", "nsz", "arcp"}
+
+
+@kernel()
+def add(s: F32, row: int, values: F32, n: int) -> None:
+    """Add `values` (n,) to a row of a block."""
+    for k in range(n):
+        s[row + k] += values[k]
+
+
+@kernel()
+def clear(s: F32, row: int, n: int) -> None:
+    """Set a row of a block to zero."""
+    for k in range(n):
+        s[row + k] = ZERO
 
 
 @kernel(fastmath=FAST)
-def multiply_dense(g: F32, weights: F32, out: F32) -> None:
-    """``out = g @ weights`` for each batch entry: g and out (entries*N,), weights (N post, N pre)."""
-    size = weights.shape[0]
-    for entry in range(g.shape[0] // size):
-        line = g[entry * size : (entry + 1) * size]
-        o = out[entry * size : (entry + 1) * size]
-        for k in range(size):
-            o[k] = ZERO
-        whole = size - size % 4
-        for j in range(0, whole, 4):
-            a, b, c, d = line[j], line[j + 1], line[j + 2], line[j + 3]
-            wa, wb, wc, wd = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
-            for k in range(size):
-                o[k] += a * wa[k] + b * wb[k] + c * wc[k] + d * wd[k]
-        for j in range(whole, size):
-            a = line[j]
-            wa = weights[j]
-            for k in range(size):
-                o[k] += a * wa[k]
+def through_plain_spikes(s: F32, alpha: np.float32, before: F32, n: int) -> None:
+    """Reset and SuperSpike gradient of neurons without further terms, with GZ the gradient of the spikes."""
+    for k in range(n):
+        distance = before[k] - s[THRESHOLD + k]
+        root = ONE / (alpha * abs(distance) + ONE)
+        kept = ZERO if distance > ZERO else s[GV + k]
+        s[GV + k] = kept + root * root * s[GZ + k]
+
+
+@kernel()
+def find_marks(s: F32, before: F32, marks: NDArray[np.uint8], n: int) -> None:
+    """Rows of 0 and 1 that say who fired and who was within the refractory period."""
+    if marks.shape[0] > 0:
+        for k in range(n):
+            s[FIRED + k] = ONE if marks[k] & BIT_SPIKED else ZERO
+        for k in range(n):
+            s[CLAMPED + k] = ONE if marks[k] & BIT_CLAMPED else ZERO
+    else:
+        for k in range(n):
+            s[FIRED + k] = ONE if before[k] - s[THRESHOLD + k] > ZERO else ZERO
+
+
+@kernel()
+def through_reset(s: F32, n: int, row: int, trained: bool) -> None:
+    """No gradient passes the reset of the neurons marked in `row`; it belongs to the reset potential."""
+    if trained:
+        for k in range(n):
+            s[GRAD_RESET + k] += s[GV + k] if s[row + k] != ZERO else ZERO
+    for k in range(n):
+        s[GV + k] = ZERO if s[row + k] != ZERO else s[GV + k]
+
+
+@kernel(fastmath=FAST)
+def through_adaptation(s: F32, n: int, before: F32, old: F32, fire: bool, trained: bool) -> None:
+    """The step of the adaptation; `old` (n,) is its value before the step."""
+    if trained:
+        for k in range(n):
+            s[GRAD + ADAPT_DECAY + k] += s[GW + k] * old[k]
+        for k in range(n):
+            s[GRAD + ADAPT_PULL + k] += s[GW + k] * (before[k] - s[LEAK + k])
+        for k in range(n):
+            s[GRAD + LEAK + k] -= s[GW + k] * s[ADAPT_PULL + k]
+        if fire:
+            for k in range(n):
+                s[GRAD + ADAPT_STEP + k] += s[GW + k] * s[FIRED + k]
+    if fire:
+        for k in range(n):
+            s[GZ + k] += s[ADAPT_STEP + k] * s[GW + k]
+    for k in range(n):
+        s[GV + k] += s[ADAPT_PULL + k] * s[GW + k]
+
+
+@kernel(fastmath=FAST)
+def through_membrane(s: F32, n: int, leaky: bool) -> None:
+    """The step of membrane and current."""
+    if leaky:
+        for k in range(n):
+            d = s[GV + k] * s[GAIN + k]
+            s[GI + k] = s[GI + k] * s[DECAY + k] + d
+            s[GV + k] -= s[CONDUCTANCE + k] * d
+    else:
+        for k in range(n):
+            s[GI + k] = s[GI + k] * s[DECAY + k] + s[GV + k] * s[GAIN + k]
 
 
 @kernel(fastmath=FAST, allocates=True)
@@ -56,7 +129,7 @@ def propagate_lanes(
     grad_last: F32,
     parameters: F32,
     alpha: np.float32,
-    options: NDArray[np.int64],
+    options: I64,
     recurrent: F32,
     state: F32,
     v_chip: F32,
@@ -82,177 +155,110 @@ def propagate_lanes(
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
     exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
     trained = grad_parameters.shape[0] > 0
+    with_v, marked = v_chip.shape[0] > 0, marks.shape[0] > 0
+    plain = not (adaptive or trained or with_v or marked) and options[METHOD] == SUPERSPIKE
     size = recurrent.shape[0]
-    block = BATCH_BLOCK * size if size > 0 else BLOCK
-    width = min(block, end - begin)
-    p_all = np.empty((PARAMETERS, width), np.float32)
-    g_all = np.empty((PARAMETERS, width), np.float32)
-    s_all = np.empty((7, width), np.float32)
-    mark_all = np.empty(width, np.uint8)
+    group = BATCH_BLOCK * size if size > 0 else BLOCK
+    blocks = np.empty((-(-min(group, end - begin) // BLOCK), ROWS * BLOCK), np.float32)
+    total = np.empty(group if size > 0 else 0, np.float32)
+    no_marks = np.empty(0, np.uint8)
 
-    for m0 in range(begin, end, block):
-        m1 = min(m0 + block, end)
-        n = m1 - m0
-        p = p_all[:, :n]
-        gather(parameters, m0, p)
-        decay, gain, g = p[DECAY], p[GAIN], p[CONDUCTANCE]
-        threshold, leak = p[THRESHOLD], p[LEAK]
-        gp = g_all[:, :n]
-        if trained:
-            for j in range(PARAMETERS):
-                gp[j, :] = ZERO
-        gv, gi, gw, gz = s_all[0, :n], s_all[1, :n], s_all[2, :n], s_all[3, :n]
-        s, d, e = s_all[4, :n], s_all[5, :n], s_all[6, :n]
-        mark = mark_all[:n]
-        if grad_last.shape[0] > 0:
-            gv[:] = grad_last[V, m0:m1]
-            gi[:] = grad_last[CURRENT, m0:m1]
-            gw[:] = grad_last[W, m0:m1]
-        else:
-            gv[:] = ZERO
-            gi[:] = ZERO
-            gw[:] = ZERO
+    for g0 in range(begin, end, group):
+        g1 = min(g0 + group, end)
+        for m0 in range(g0, g1, BLOCK):
+            m1 = min(m0 + BLOCK, g1)
+            n = m1 - m0
+            s = blocks[(m0 - g0) // BLOCK]
+            gather(parameters, m0, n, s)
+            if trained:
+                for row in range(PARAMETERS):
+                    clear(s, GRAD + row * BLOCK, n)
+            if grad_last.shape[0] > 0:
+                load(s, GV, grad_last[STATE_V, m0:m1], n)
+                load(s, GI, grad_last[STATE_CURRENT, m0:m1], n)
+                load(s, GW, grad_last[STATE_W, m0:m1], n)
+            else:
+                clear(s, GV, n)
+                clear(s, GI, n)
+                clear(s, GW, n)
 
         for t in range(steps - 1, -1, -1):
-            if grad_v.shape[0] > 0:
-                r = grad_v[t, m0:m1]
-                for k in range(n):
-                    gv[k] += r[k]
-            if grad_i.shape[0] > 0:
-                r = grad_i[t, m0:m1]
-                for k in range(n):
-                    gi[k] += r[k]
-            if fire:
-                before = pre[t, m0:m1]
-                if size > 0:
-                    multiply_dense(gi, recurrent, gz)
-                else:
-                    gz[:] = ZERO
-                if grad_z.shape[0] > 0:
-                    r = grad_z[t, m0:m1]
-                    for k in range(n):
-                        gz[k] += r[k]
-                if marks.shape[0] > 0:
-                    mark[:] = marks[t, m0:m1]
-                else:
-                    for k in range(n):
-                        mark[k] = SPIKED if before[k] - threshold[k] > ZERO else 0
-                if refractory:
-                    if trained:
-                        r = gp[RESET]
-                        for k in range(n):
-                            r[k] += gv[k] if mark[k] & CLAMPED else ZERO
-                    for k in range(n):
-                        gv[k] = ZERO if mark[k] & CLAMPED else gv[k]
-                    for k in range(n):
-                        gz[k] = ZERO if mark[k] & CLAMPED else gz[k]
-                if v_chip.shape[0] == 0:
-                    if trained:
-                        r = gp[RESET]
-                        for k in range(n):
-                            r[k] += gv[k] if mark[k] & SPIKED else ZERO
-                    for k in range(n):
-                        gv[k] = ZERO if mark[k] & SPIKED else gv[k]
-            if adaptive:
-                if grad_w.shape[0] > 0:
-                    r = grad_w[t, m0:m1]
-                    for k in range(n):
-                        gw[k] += r[k]
-                keep, pull, step = p[ADAPT_DECAY], p[ADAPT_PULL], p[ADAPT_STEP]
-                at_threshold = pre[t, m0:m1]
-                if trained:
-                    old = out_w[t - 1, m0:m1] if t > 0 else state[W, m0:m1]
-                    r = gp[ADAPT_DECAY]
-                    for k in range(n):
-                        r[k] += gw[k] * old[k]
-                    r = gp[ADAPT_PULL]
-                    for k in range(n):
-                        r[k] += gw[k] * (at_threshold[k] - leak[k])
-                    r = gp[LEAK]
-                    for k in range(n):
-                        r[k] -= gw[k] * pull[k]
-                    if fire:
-                        r = gp[ADAPT_STEP]
-                        for k in range(n):
-                            r[k] += gw[k] if mark[k] & SPIKED else ZERO
+            for m0 in range(g0, g1, BLOCK):
+                m1 = min(m0 + BLOCK, g1)
+                n = m1 - m0
+                s = blocks[(m0 - g0) // BLOCK]
+                if grad_i.shape[0] > 0:
+                    add(s, GI, grad_i[t, m0:m1], n)
+                store(s, GI, grad_x[t, m0:m1], n)
+            if size > 0:
+                multiply_dense(grad_x[t, g0:g1], recurrent, total)
+            for m0 in range(g0, g1, BLOCK):
+                m1 = min(m0 + BLOCK, g1)
+                n = m1 - m0
+                s = blocks[(m0 - g0) // BLOCK]
+                if grad_v.shape[0] > 0:
+                    add(s, GV, grad_v[t, m0:m1], n)
                 if fire:
-                    for k in range(n):
-                        gz[k] += step[k] * gw[k]
-                for k in range(n):
-                    gv[k] += pull[k] * gw[k]
-            if fire:
-                derivative(options[METHOD], alpha, pre[t, m0:m1], threshold, s)
-                for k in range(n):
-                    s[k] *= gz[k]
-                for k in range(n):
-                    gv[k] += s[k]
-                if trained:
-                    r = gp[THRESHOLD]
-                    for k in range(n):
-                        r[k] -= s[k]
-            out = grad_x[t, m0:m1]
-            for k in range(n):
-                out[k] = gi[k]
-            # the membrane moved by gain * drive
-            for k in range(n):
-                d[k] = gv[k] * gain[k]
-            if trained or exponential:
-                v_old = out_v[t - 1, m0:m1] if t > 0 else state[V, m0:m1]
-                if exponential:
-                    scale, slope, start = p[EXP_GAIN], p[EXP_SLOPE], p[EXP_THRESHOLD]
-                    for k in range(n):
-                        e[k] = np.exp((v_old[k] - start[k]) / slope[k])
-                if trained:
-                    i_old = out_i[t - 1, m0:m1] if t > 0 else state[CURRENT, m0:m1]
-                    r = gp[DECAY]
-                    for k in range(n):
-                        r[k] += gi[k] * i_old[k]
-                    for k in range(n):
-                        s[k] = i_old[k]
-                    if leaky:
+                    if size > 0:
+                        load(s, GZ, total[m0 - g0 : m1 - g0], n)
+                        if grad_z.shape[0] > 0:
+                            add(s, GZ, grad_z[t, m0:m1], n)
+                    elif grad_z.shape[0] > 0:
+                        load(s, GZ, grad_z[t, m0:m1], n)
+                    else:
+                        clear(s, GZ, n)
+                if fire and plain:
+                    through_plain_spikes(s, alpha, pre[t, m0:m1], n)
+                elif fire:
+                    find_marks(s, pre[t, m0:m1], marks[t, m0:m1] if marked else no_marks, n)
+                    if refractory:
+                        through_reset(s, n, CLAMPED, trained)
                         for k in range(n):
-                            s[k] += g[k] * (leak[k] - v_old[k])
-                        r = gp[CONDUCTANCE]
+                            s[GZ + k] = ZERO if s[CLAMPED + k] != ZERO else s[GZ + k]
+                    if not with_v:
+                        through_reset(s, n, FIRED, trained)
+                if adaptive:
+                    if grad_w.shape[0] > 0:
+                        add(s, GW, grad_w[t, m0:m1], n)
+                    # without gradients of parameters nobody reads the old value
+                    old = out_w[t - 1, m0:m1] if trained and t > 0 else state[STATE_W, m0:m1]
+                    through_adaptation(s, n, pre[t, m0:m1], old, fire, trained)
+                if fire and not plain:
+                    derivative(options[METHOD], alpha, pre[t, m0:m1], s, THRESHOLD, SLOPE, n)
+                    for k in range(n):
+                        s[SLOPE + k] *= s[GZ + k]
+                    for k in range(n):
+                        s[GV + k] += s[SLOPE + k]
+                    if trained:
                         for k in range(n):
-                            r[k] += d[k] * (leak[k] - v_old[k])
-                        r = gp[LEAK]
-                        for k in range(n):
-                            r[k] += d[k] * g[k]
+                            s[GRAD + THRESHOLD + k] -= s[SLOPE + k]
+                if adaptive:
+                    for k in range(n):
+                        s[GW + k] = s[GW + k] * s[ADAPT_DECAY + k] - s[GV + k] * s[GAIN + k]
+                if trained or exponential:
+                    v_old = out_v[t - 1, m0:m1] if t > 0 else state[STATE_V, m0:m1]
                     if exponential:
                         for k in range(n):
-                            s[k] += scale[k] * e[k]
-                        r = gp[EXP_GAIN]
+                            s[EXP + k] = np.exp((v_old[k] - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k])
+                    if trained:
+                        i_old = out_i[t - 1, m0:m1] if t > 0 else state[STATE_CURRENT, m0:m1]
+                        w_old = out_w[t - 1, m0:m1] if adaptive and t > 0 else state[STATE_W, m0:m1]
+                        add_parameter_gradients(s, n, v_old, i_old, w_old, leaky, exponential, adaptive)
+                    if exponential:  # the slope of the term works like a negative conductance
                         for k in range(n):
-                            r[k] += d[k] * e[k]
-                        r = gp[EXP_THRESHOLD]
-                        for k in range(n):
-                            r[k] -= d[k] * scale[k] * e[k] / slope[k]
-                        r = gp[EXP_SLOPE]
-                        for k in range(n):
-                            u = (v_old[k] - start[k]) / slope[k]
-                            r[k] -= d[k] * scale[k] * e[k] * u / slope[k]
-                    if adaptive:
-                        old = out_w[t - 1, m0:m1] if t > 0 else state[W, m0:m1]
-                        for k in range(n):
-                            s[k] -= old[k]
-                    r = gp[GAIN]
-                    for k in range(n):
-                        r[k] += gv[k] * s[k]
+                            slope = s[EXP_GAIN + k] * s[EXP + k] / s[EXP_SLOPE + k]
+                            s[EXP + k] = s[GV + k] * s[GAIN + k] * slope
+                through_membrane(s, n, leaky)
                 if exponential:
-                    for k in range(n):
-                        gv[k] += d[k] * scale[k] * e[k] / slope[k]
-            for k in range(n):
-                gi[k] = gi[k] * decay[k] + d[k]
-            if leaky:
-                for k in range(n):
-                    gv[k] -= g[k] * d[k]
-            if adaptive:
-                keep = p[ADAPT_DECAY]
-                for k in range(n):
-                    gw[k] = gw[k] * keep[k] - d[k]
+                    add(s, GV, s[EXP : EXP + n], n)
 
-        grad_state[V, m0:m1] = gv
-        grad_state[CURRENT, m0:m1] = gi
-        grad_state[W, m0:m1] = gw
-        if trained:
-            grad_parameters[:, m0:m1] = gp
+        for m0 in range(g0, g1, BLOCK):
+            m1 = min(m0 + BLOCK, g1)
+            n = m1 - m0
+            s = blocks[(m0 - g0) // BLOCK]
+            store(s, GV, grad_state[STATE_V, m0:m1], n)
+            store(s, GI, grad_state[STATE_CURRENT, m0:m1], n)
+            store(s, GW, grad_state[STATE_W, m0:m1], n)
+            if trained:
+                for row in range(PARAMETERS):
+                    store(s, GRAD + row * BLOCK, grad_parameters[row, m0:m1], n)

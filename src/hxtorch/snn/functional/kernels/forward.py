@@ -1,7 +1,7 @@
 """Integration of neurons forward in time.
 
 The order of operations is that of the reference, without fused multiply-add, so that both give the same
-float32 values. Loops are short and touch few arrays each, which lets LLVM vectorise them.
+float32 values. `layout` tells why all rows of a block lie in one flat array.
 """
 
 from __future__ import annotations
@@ -10,62 +10,135 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.kernels.recurrent import add_recurrent
 from hxtorch.twin.kernels import kernel
 
 F32 = NDArray[np.float32]
-# Globals become constants of the machine code.
-LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK, at.DECAY, at.GAIN, at.CONDUCTANCE
-THRESHOLD, RESET = at.THRESHOLD, at.RESET
-EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN, at.EXP_SLOPE, at.EXP_THRESHOLD
-ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY, at.ADAPT_PULL, at.ADAPT_STEP
-REFRACTORY, PARAMETERS = at.REFRACTORY, at.PARAMETERS
+I64 = NDArray[np.int64]
+# Globals become constants of the machine code: here the beginnings of the rows.
+BLOCK, BATCH_BLOCK, ROWS, PARAMETERS = at.BLOCK, at.BATCH_BLOCK, at.FORWARD_ROWS, at.PARAMETERS
+LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * BLOCK, at.DECAY * BLOCK, at.GAIN * BLOCK, at.CONDUCTANCE * BLOCK
+THRESHOLD, RESET, REFRACTORY = at.THRESHOLD * BLOCK, at.RESET * BLOCK, at.REFRACTORY * BLOCK
+EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * BLOCK, at.EXP_SLOPE * BLOCK, at.EXP_THRESHOLD * BLOCK
+ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * BLOCK, at.ADAPT_PULL * BLOCK, at.ADAPT_STEP * BLOCK
+V, I, W, WAIT = at.AT_V * BLOCK, at.AT_CURRENT * BLOCK, at.AT_W * BLOCK, at.AT_WAIT * BLOCK
+Z, D, BEFORE = at.AT_SPIKE * BLOCK, at.AT_DRIVE * BLOCK, at.AT_BEFORE * BLOCK
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD = at.REFRACTORY_PERIOD
-V, CURRENT, W, WAIT = at.V, at.CURRENT, at.W, at.WAIT
+STATE_V, STATE_CURRENT, STATE_W, STATE_WAIT = at.V, at.CURRENT, at.W, at.WAIT
 SPIKED, CLAMPED = at.SPIKED, at.CLAMPED
-BLOCK, BATCH_BLOCK = at.BLOCK, at.BATCH_BLOCK
 ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @kernel()
-def gather(source: F32, first: int, target: F32) -> None:
-    """Columns of `source` (K, period) for the lanes from `first` on."""
+def gather(source: F32, first: int, n: int, target: F32) -> None:
+    """Columns of `source` (PARAMETERS, period) for the `n` lanes from `first` on, into a block."""
     period = source.shape[1]
-    for row in range(source.shape[0]):
-        line = target[row]
+    for row in range(PARAMETERS):
         values = source[row]
+        begin = row * BLOCK
         if period == 1:
-            for k in range(target.shape[1]):
-                line[k] = values[0]
+            for k in range(n):
+                target[begin + k] = values[0]
         else:
             column = first % period
-            for k in range(target.shape[1]):
-                line[k] = values[column]
+            for k in range(n):
+                target[begin + k] = values[column]
                 column += 1
                 if column == period:
                     column = 0
 
 
 @kernel()
-def add_recurrent(spikes: F32, weights: F32, out: F32) -> None:
-    """Add to `out` the rows of `weights` (N pre, N post) of the neurons that spiked, for each batch entry."""
-    size = weights.shape[0]
-    for entry in range(spikes.shape[0] // size):
-        z = spikes[entry * size : (entry + 1) * size]
-        o = out[entry * size : (entry + 1) * size]
-        for n in range(size):
-            if z[n] != ZERO:
-                factor = z[n]
-                line = weights[n]
-                for k in range(size):
-                    o[k] += factor * line[k]
+def load(s: F32, row: int, source: F32, n: int) -> None:
+    """Copy `source` (n,) into a row of a block."""
+    for k in range(n):
+        s[row + k] = source[k]
+
+
+@kernel()
+def store(s: F32, row: int, target: F32, n: int) -> None:
+    """Copy a row of a block into `target` (n,)."""
+    for k in range(n):
+        target[k] = s[row + k]
+
+
+@kernel()
+def fire_plainly(s: F32, n: int) -> None:
+    """Membrane, spikes and reset of leaky neurons without further terms and without chip."""
+    for k in range(n):
+        v = s[V + k]
+        v = v + s[GAIN + k] * (s[I + k] + s[CONDUCTANCE + k] * (s[LEAK + k] - v))
+        fired = v - s[THRESHOLD + k] > ZERO
+        s[BEFORE + k] = v
+        s[Z + k] = ONE if fired else ZERO
+        s[V + k] = s[RESET + k] if fired else v
+
+
+@kernel()
+def move_membrane(s: F32, n: int, leaky: bool, exponential: bool, adaptive: bool) -> None:
+    """One step of the membrane, before reset."""
+    if leaky:
+        for k in range(n):
+            s[D + k] = s[I + k] + s[CONDUCTANCE + k] * (s[LEAK + k] - s[V + k])
+    else:
+        for k in range(n):
+            s[D + k] = s[I + k]
+    if exponential:
+        for k in range(n):
+            s[D + k] += s[EXP_GAIN + k] * np.exp((s[V + k] - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k])
+    if adaptive:
+        for k in range(n):
+            s[D + k] -= s[W + k]
+    for k in range(n):
+        v = s[V + k] + s[GAIN + k] * s[D + k]
+        s[V + k] = v
+        s[BEFORE + k] = v
+
+
+@kernel()
+def adapt(s: F32, n: int, fire: bool) -> None:
+    """One step of the adaptation, after spikes were found and before the reset."""
+    for k in range(n):
+        s[D + k] = s[ADAPT_PULL + k] * (s[V + k] - s[LEAK + k])
+    for k in range(n):
+        s[W + k] = s[W + k] * s[ADAPT_DECAY + k] + s[D + k]
+    if fire:
+        for k in range(n):
+            s[W + k] += s[ADAPT_STEP + k] * s[Z + k]
+
+
+@kernel()
+def mark(s: F32, n: int, marks: NDArray[np.uint8]) -> None:
+    """Note who fired and who is within the refractory period, before the latter is counted on."""
+    for k in range(n):
+        marks[k] = (SPIKED if s[Z + k] != ZERO else 0) | (CLAMPED if s[WAIT + k] > ZERO else 0)
+
+
+@kernel()
+def wait(s: F32, n: int, silence: bool) -> None:
+    """The refractory period: the membrane stays at reset, no spike leaves if `silence`."""
+    for k in range(n):
+        clamped = s[WAIT + k] > ZERO
+        s[V + k] = s[RESET + k] if clamped else s[V + k]
+        s[Z + k] = ZERO if clamped and silence else s[Z + k]
+    for k in range(n):
+        left = max(s[WAIT + k] - ONE, ZERO)
+        s[WAIT + k] = s[REFRACTORY + k] if s[Z + k] != ZERO else left
+
+
+@kernel()
+def receive(s: F32, n: int, x: F32) -> None:
+    """One step of the synaptic current with the input `x` (n,)."""
+    for k in range(n):
+        s[I + k] = s[I + k] * s[DECAY + k] + x[k]
 
 
 @kernel(allocates=True)
 def integrate_lanes(
     x: F32,
     parameters: F32,
-    options: NDArray[np.int64],
+    options: I64,
     recurrent: F32,
     state: F32,
     v_chip: F32,
@@ -85,112 +158,85 @@ def integrate_lanes(
 
     `state` and `last` (STATES, lanes) are the states before the first and after the last step. `recurrent`
     holds the transposed recurrent weights (N, N), or nothing; the range then consists of whole batch entries.
-    `out_pre` takes the membrane as it was compared with the threshold.
+    `out_pre` takes the membrane as it was compared with the threshold. Outputs without rows are not written.
     """
     steps = x.shape[0]
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
     exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
+    with_v, with_z, with_w = v_chip.shape[0] > 0, z_chip.shape[0] > 0, w_chip.shape[0] > 0
+    plain = leaky and fire and not (exponential or adaptive or with_v or with_z)
     size = recurrent.shape[0]
-    block = BATCH_BLOCK * size if size > 0 else BLOCK
-    width = min(block, end - begin)
-    p_all = np.empty((PARAMETERS, width), np.float32)
-    state_all = np.empty((5, width), np.float32)
-    drive_all = np.empty(width, np.float32)
-    x_all = np.empty(width, np.float32)
+    group = BATCH_BLOCK * size if size > 0 else BLOCK
+    blocks = np.empty((-(-min(group, end - begin) // BLOCK), ROWS * BLOCK), np.float32)
+    total = np.empty(group if size > 0 else 0, np.float32)
+    fired = np.empty(size, np.int64)
 
-    for m0 in range(begin, end, block):
-        m1 = min(m0 + block, end)
-        n = m1 - m0
-        p = p_all[:, :n]
-        gather(parameters, m0, p)
-        leak, decay, gain, g = p[LEAK], p[DECAY], p[GAIN], p[CONDUCTANCE]
-        threshold, reset = p[THRESHOLD], p[RESET]
-        d = drive_all[:n]
-        v, i, w = state_all[V, :n], state_all[CURRENT, :n], state_all[W, :n]
-        wait, z = state_all[WAIT, :n], state_all[4, :n]
-        v[:] = state[V, m0:m1]
-        i[:] = state[CURRENT, m0:m1]
-        w[:] = state[W, m0:m1]
-        wait[:] = state[WAIT, m0:m1]
-
+    for g0 in range(begin, end, group):
+        g1 = min(g0 + group, end)
+        for m0 in range(g0, g1, BLOCK):
+            m1 = min(m0 + BLOCK, g1)
+            s = blocks[(m0 - g0) // BLOCK]
+            gather(parameters, m0, m1 - m0, s)
+            load(s, V, state[STATE_V, m0:m1], m1 - m0)
+            load(s, I, state[STATE_CURRENT, m0:m1], m1 - m0)
+            load(s, W, state[STATE_W, m0:m1], m1 - m0)
+            load(s, WAIT, state[STATE_WAIT, m0:m1], m1 - m0)
         for t in range(steps):
-            if leaky:
-                for k in range(n):
-                    d[k] = i[k] + g[k] * (leak[k] - v[k])
-            else:
-                for k in range(n):
-                    d[k] = i[k]
-            if exponential:
-                scale, slope, start = p[EXP_GAIN], p[EXP_SLOPE], p[EXP_THRESHOLD]
-                for k in range(n):
-                    d[k] = d[k] + scale[k] * np.exp((v[k] - start[k]) / slope[k])
-            if adaptive:
-                for k in range(n):
-                    d[k] = d[k] - w[k]
-            for k in range(n):
-                v[k] = v[k] + gain[k] * d[k]
-            if v_chip.shape[0] > 0:
-                v[:] = v_chip[t, m0:m1]
-            if out_pre.shape[0] > 0:
-                out_pre[t, m0:m1] = v
-            if fire:
-                if z_chip.shape[0] > 0:
-                    z[:] = z_chip[t, m0:m1]
+            for m0 in range(g0, g1, BLOCK):
+                m1 = min(m0 + BLOCK, g1)
+                n = m1 - m0
+                s = blocks[(m0 - g0) // BLOCK]
+                if plain:
+                    fire_plainly(s, n)
                 else:
-                    for k in range(n):
-                        z[k] = ONE if v[k] - threshold[k] > ZERO else ZERO
-            if adaptive:
-                keep, pull, step = p[ADAPT_DECAY], p[ADAPT_PULL], p[ADAPT_STEP]
-                for k in range(n):
-                    d[k] = pull[k] * (v[k] - leak[k])
-                for k in range(n):
-                    w[k] = w[k] * keep[k] + d[k]
-                if fire:
-                    for k in range(n):
-                        w[k] = w[k] + step[k] * z[k]
-                if w_chip.shape[0] > 0:
-                    w[:] = w_chip[t, m0:m1]
-            if fire:
-                if out_marks.shape[0] > 0:
-                    marks = out_marks[t, m0:m1]
-                    for k in range(n):
-                        marks[k] = (SPIKED if z[k] != ZERO else 0) | (CLAMPED if wait[k] > ZERO else 0)
-                if v_chip.shape[0] == 0:
-                    for k in range(n):
-                        v[k] = reset[k] if z[k] != ZERO else v[k]
-                if refractory:
-                    for k in range(n):
-                        v[k] = reset[k] if wait[k] > ZERO else v[k]
-                    if v_chip.shape[0] > 0:
-                        v[:] = v_chip[t, m0:m1]
-                    if z_chip.shape[0] == 0:
+                    move_membrane(s, n, leaky, exponential, adaptive)
+                    if with_v:
+                        load(s, V, v_chip[t, m0:m1], n)
+                        load(s, BEFORE, v_chip[t, m0:m1], n)
+                    if with_z:
+                        load(s, Z, z_chip[t, m0:m1], n)
+                    elif fire:
                         for k in range(n):
-                            z[k] = ZERO if wait[k] > ZERO else z[k]
-                    pause = p[REFRACTORY]
-                    for k in range(n):
-                        left = max(wait[k] - ONE, ZERO)
-                        wait[k] = pause[k] if z[k] != ZERO else left
+                            s[Z + k] = ONE if s[V + k] - s[THRESHOLD + k] > ZERO else ZERO
+                    if adaptive:
+                        adapt(s, n, fire)
+                        if with_w:
+                            load(s, W, w_chip[t, m0:m1], n)
+                    if fire and not with_v:
+                        for k in range(n):
+                            s[V + k] = s[RESET + k] if s[Z + k] != ZERO else s[V + k]
+                if fire and out_marks.shape[0] > 0:
+                    mark(s, n, out_marks[t, m0:m1])
+                if refractory:
+                    wait(s, n, not with_z)
+                    if with_v:
+                        load(s, V, v_chip[t, m0:m1], n)
+                if out_pre.shape[0] > 0:
+                    store(s, BEFORE, out_pre[t, m0:m1], n)
                 if out_z.shape[0] > 0:
-                    out_z[t, m0:m1] = z
-            row = x[t, m0:m1]
+                    store(s, Z, out_z[t, m0:m1], n)
             if size > 0:
-                total = x_all[:n]
-                for k in range(n):
+                for k in range(g1 - g0):
                     total[k] = ZERO
-                add_recurrent(z, recurrent, total)
-                for k in range(n):
+                add_recurrent(out_z[t, g0:g1], recurrent, fired, total)
+                row = x[t, g0:g1]
+                for k in range(g1 - g0):
                     total[k] = row[k] + total[k]
-                row = total
-            for k in range(n):
-                i[k] = i[k] * decay[k] + row[k]
-            if out_i.shape[0] > 0:
-                out_i[t, m0:m1] = i
-            if out_v.shape[0] > 0:
-                out_v[t, m0:m1] = v
-            if out_w.shape[0] > 0:
-                out_w[t, m0:m1] = w
-
-        last[V, m0:m1] = v
-        last[CURRENT, m0:m1] = i
-        last[W, m0:m1] = w
-        last[WAIT, m0:m1] = wait
+            for m0 in range(g0, g1, BLOCK):
+                m1 = min(m0 + BLOCK, g1)
+                n = m1 - m0
+                s = blocks[(m0 - g0) // BLOCK]
+                receive(s, n, total[m0 - g0 : m1 - g0] if size > 0 else x[t, m0:m1])
+                if out_i.shape[0] > 0:
+                    store(s, I, out_i[t, m0:m1], n)
+                if out_v.shape[0] > 0:
+                    store(s, V, out_v[t, m0:m1], n)
+                if out_w.shape[0] > 0:
+                    store(s, W, out_w[t, m0:m1], n)
+        for m0 in range(g0, g1, BLOCK):
+            m1 = min(m0 + BLOCK, g1)
+            s = blocks[(m0 - g0) // BLOCK]
+            store(s, V, last[STATE_V, m0:m1], m1 - m0)
+            store(s, I, last[STATE_CURRENT, m0:m1], m1 - m0)
+            store(s, W, last[STATE_W, m0:m1], m1 - m0)
+            store(s, WAIT, last[STATE_WAIT, m0:m1], m1 - m0)

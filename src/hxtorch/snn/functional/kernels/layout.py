@@ -44,3 +44,23 @@ CLAMPED = 2  # within the refractory period
 
 BLOCK = 512  # lanes that are integrated together: their states stay in the first-level cache
 BATCH_BLOCK = 8  # batch entries that share one pass over recurrent weights
+
+# Everything that belongs to a block lies in one flat array, one row of BLOCK values after the other: parameters
+# first, then these. Distances between rows are constants, so LLVM vectorises loops over many rows without
+# asking at run time whether they overlap (it gives up at eight such questions).
+AT_V, AT_CURRENT, AT_W, AT_WAIT, AT_SPIKE, AT_DRIVE, AT_BEFORE = range(PARAMETERS, PARAMETERS + 7)
+FORWARD_ROWS = PARAMETERS + 7
+# Backward: the gradients of the parameters follow the parameters.
+AT_GRAD = PARAMETERS
+(
+    AT_GRAD_V,
+    AT_GRAD_CURRENT,
+    AT_GRAD_W,
+    AT_GRAD_SPIKE,
+    AT_GRAD_DRIVE,
+    AT_SLOPE,
+    AT_EXP,
+    AT_FIRED,
+    AT_CLAMPED,
+) = range(2 * PARAMETERS, 2 * PARAMETERS + 9)
+BACKWARD_ROWS = 2 * PARAMETERS + 9

@@ -16,66 +16,31 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 ZERO, ONE = np.float32(0), np.float32(1)
 FAST = {"contract", "nsz"}
-LANES = 256  # outputs of a weight gradient that are summed together, so that they stay in the second-level cache
+LANES = 128  # outputs of a weight gradient that are summed together, so that they stay in the second-level cache
 
 
 @kernel()
-def count_spikes(spikes: F32, counts: I32, other: NDArray[np.int64], slot: int, begin: int, end: int) -> None:
-    """Number of entries that are not 0 in each row; `other[slot]` counts those that are not 1 either."""
+def find_spikes(spikes: F32, start: I32, columns: I32, begin: int, end: int) -> tuple[int, int]:
+    """Columns of all entries of the rows begin..end-1 that are not 0: into `columns` from ``begin * size`` on.
+
+    `start[r + 1]` becomes the number of spikes in the rows begin..r. Returns the number of all of them, and of
+    those that are not 1 either. There are no branches: which entry is a spike cannot be predicted.
+    """
+    size = spikes.shape[1]
+    first = begin * size
+    at = first
     graded = 0
     for r in range(begin, end):
         row = spikes[r]
-        count = 0
-        ones = 0
-        for k in range(row.shape[0]):
-            count += row[k] != ZERO
-            ones += row[k] == ONE
-        counts[r] = count
-        graded += count - ones
-    other[slot] = graded
-
-
-@kernel()
-def sum_counts(counts: I32, start: I32) -> None:
-    """Where each row begins: `start` (R + 1,)."""
-    total = 0
-    for r in range(counts.shape[0]):
-        start[r] = total
-        total += counts[r]
-    start[counts.shape[0]] = total
-
-
-@kernel()
-def fill_columns(spikes: F32, start: I32, columns: I32, begin: int, end: int) -> None:
-    """Columns of all entries that are not 0."""
-    for r in range(begin, end):
-        row = spikes[r]
-        at = start[r]
-        stop = start[r + 1]
-        k = 0
-        # Eight zeros are skipped with one comparison: most entries are zero.
-        n = row.shape[0]
-        while at < stop and k + 8 <= n:
-            if (
-                (row[k] != ZERO)
-                | (row[k + 1] != ZERO)
-                | (row[k + 2] != ZERO)
-                | (row[k + 3] != ZERO)
-                | (row[k + 4] != ZERO)
-                | (row[k + 5] != ZERO)
-                | (row[k + 6] != ZERO)
-                | (row[k + 7] != ZERO)
-            ):
-                for j in range(k, k + 8):
-                    if row[j] != ZERO:
-                        columns[at] = j
-                        at += 1
-            k += 8
-        while at < stop:
-            if row[k] != ZERO:
-                columns[at] = k
-                at += 1
-            k += 1
+        for k in range(size):
+            columns[at] = k  # not beyond the entries seen so far
+            at += row[k] != ZERO
+        other = 0
+        for k in range(size):
+            other += (row[k] != ZERO) & (row[k] != ONE)
+        graded += other
+        start[r + 1] = at - first
+    return at - first, graded
 
 
 @kernel(fastmath=FAST)
@@ -86,8 +51,15 @@ def sum_rows(start: I32, columns: I32, weights: F32, out: F32, begin: int, end: 
         o = out[r]
         at = start[r]
         stop = start[r + 1]
-        for k in range(n):
-            o[k] = ZERO
+        if at + 3 < stop:
+            a, b = weights[columns[at]], weights[columns[at + 1]]
+            c, d = weights[columns[at + 2]], weights[columns[at + 3]]
+            for k in range(n):
+                o[k] = a[k] + b[k] + c[k] + d[k]
+            at += 4
+        else:
+            for k in range(n):
+                o[k] = ZERO
         while at + 3 < stop:
             a, b = weights[columns[at]], weights[columns[at + 1]]
             c, d = weights[columns[at + 2]], weights[columns[at + 3]]
@@ -104,16 +76,19 @@ def sum_rows(start: I32, columns: I32, weights: F32, out: F32, begin: int, end: 
 @kernel(fastmath=FAST)
 def scatter_rows(start: I32, columns: I32, grads: F32, out: F32, begin: int, end: int) -> None:
     """Add row r of `grads` (R, N) to the rows of `out` (I, N) of its spikes, for the outputs begin..end-1."""
+    inputs = out.shape[0]
+    total = np.empty(inputs * min(LANES, end - begin), np.float32)
     for first in range(begin, end, LANES):
-        stop_lane = min(first + LANES, end)
-        n = stop_lane - first
-        for i in range(out.shape[0]):
-            o = out[i, first:stop_lane]
-            for k in range(n):
-                o[k] = ZERO
+        n = min(first + LANES, end) - first
+        for k in range(inputs * n):
+            total[k] = ZERO
         for r in range(start.shape[0] - 1):
-            g = grads[r, first:stop_lane]
+            g = grads[r, first : first + n]
             for at in range(start[r], start[r + 1]):
-                o = out[columns[at], first:stop_lane]
+                place = columns[at] * n
+                o = total[place : place + n]
                 for k in range(n):
                     o[k] += g[k]
+        for i in range(inputs):
+            for k in range(n):
+                out[i, first + k] = total[i * n + k]

@@ -24,32 +24,34 @@ INV_SQRT_2PI = np.float32(1 / np.sqrt(2 * np.pi))
 
 
 @kernel(fastmath={"contract", "arcp", "nsz"})
-def derivative(method: int, alpha: np.float32, v: F32, threshold: F32, out: F32) -> None:
-    """Write the surrogate derivative at ``v - threshold`` into `out`, each (n,)."""
-    n = out.shape[0]
+def derivative(method: int, alpha: np.float32, before: F32, s: F32, threshold: int, out: int, n: int) -> None:
+    """Write the surrogate derivative at ``before - threshold`` into a block.
+
+    `before` (n,) is the membrane; `threshold` and `out` say where their rows begin in the block `s`.
+    """
     if method == SUPERSPIKE:
         for k in range(n):
-            root = ONE / (alpha * abs(v[k] - threshold[k]) + ONE)
-            out[k] = root * root
+            root = ONE / (alpha * abs(before[k] - s[threshold + k]) + ONE)
+            s[out + k] = root * root
     elif method == SIGMOID:
         for k in range(n):
             # with the negative argument, exp cannot overflow
-            e = np.exp(-abs(alpha * (v[k] - threshold[k])))
-            out[k] = alpha * e / ((ONE + e) * (ONE + e))
+            e = np.exp(-abs(alpha * (before[k] - s[threshold + k])))
+            s[out + k] = alpha * e / ((ONE + e) * (ONE + e))
     elif method == ARCTAN:
         for k in range(n):
-            u = HALF_PI * alpha * (v[k] - threshold[k])
-            out[k] = HALF * alpha / (ONE + u * u)
+            u = HALF_PI * alpha * (before[k] - s[threshold + k])
+            s[out + k] = HALF * alpha / (ONE + u * u)
     elif method == TRIANGULAR:
         for k in range(n):
-            out[k] = max(ONE - alpha * abs(v[k] - threshold[k]), ZERO)
+            s[out + k] = max(ONE - alpha * abs(before[k] - s[threshold + k]), ZERO)
     elif method == MULTI_GAUSSIAN:
         for k in range(n):
-            u = alpha * (v[k] - threshold[k])
+            u = alpha * (before[k] - s[threshold + k])
             left, right = (u + ONE) / WIDENING, (u - ONE) / WIDENING
             sides = np.exp(-HALF * left * left) + np.exp(-HALF * right * right)
             centre = (ONE + HEIGHT) * np.exp(-HALF * u * u)
-            out[k] = DAMPING * alpha * INV_SQRT_2PI * (centre - HEIGHT / WIDENING * sides)
+            s[out + k] = DAMPING * alpha * INV_SQRT_2PI * (centre - HEIGHT / WIDENING * sides)
     else:
         for k in range(n):
-            out[k] = ONE
+            s[out + k] = ONE
