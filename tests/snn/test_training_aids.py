@@ -5,7 +5,15 @@ import torch
 
 import hxtorch
 from hxtorch.examples.spiking.yinyang_model import SNN
-from hxtorch.snn.utils import align, clip_weights, fit_weight_scale, load_checkpoint, save_checkpoint
+from hxtorch.snn.utils import (
+    align,
+    clip_weights,
+    code_version,
+    fit_weight_scale,
+    load_and_realign,
+    load_checkpoint,
+    save_checkpoint,
+)
 from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, silence_penalty, weight_penalty
 from hxtorch.snn.utils.weights import weight_scale
 from hxtorch.twin import Die, Noise
@@ -133,6 +141,34 @@ def test_checkpoint_of_another_chip_warns(tmp_path, connect):
     connect(4)
     with pytest.warns(UserWarning, match=r"trained on chip 'twin:3', but 'twin:4'.*align"):
         load_checkpoint(tmp_path / "c.pt", network())
+
+
+def test_a_checkpoint_is_realigned_on_another_chip(tmp_path, connect, recwarn):
+    connect(3)
+    net = network()
+    align(net, spikes())
+    save_checkpoint(tmp_path / "c.pt", net)
+    same = network()
+    load_and_realign(tmp_path / "c.pt", same, spikes())
+    assert weight_scale(same.linear_h) == weight_scale(net.linear_h)
+    connect(4)
+    other = network()
+    held = load_and_realign(tmp_path / "c.pt", other, spikes())
+    assert held.chip == "twin:3"
+    torch.testing.assert_close(other.linear_h.weight, net.linear_h.weight)
+    assert weight_scale(other.linear_h) != weight_scale(net.linear_h)  # measured on the other chip
+    fresh = network()
+    align(fresh, spikes())
+    assert weight_scale(other.linear_h) == pytest.approx(weight_scale(fresh.linear_h), rel=0.05)
+    assert not [item for item in recwarn if "trained on chip" in str(item.message)]
+
+
+def test_checkpoint_of_other_code_warns(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path / "c.pt", network(mock=True))
+    assert load_checkpoint(tmp_path / "c.pt", network(mock=True)).code == code_version()
+    monkeypatch.setattr("hxtorch.snn.utils.checkpoint.code_version", lambda: "0" * 12)
+    with pytest.warns(UserWarning, match=r"c\.pt was written by other code .*000000000000"):
+        load_checkpoint(tmp_path / "c.pt", network(mock=True))
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):

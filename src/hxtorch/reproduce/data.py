@@ -17,7 +17,7 @@ from hxtorch.snn.transforms.encode import CoordinatesToSpikes, PixelsToSpikeTime
 _IMAGE_SIZE = 16
 _LATENCY_TAU = 8e-6  # s, encoding of Cramer et al. 2022
 _LATENCY_THRESHOLD = 0.2
-_CHANNELS = 32  # with 90 recurrent neurons, the inputs of one circuit
+_CHANNELS = 70  # as in Cramer et al. 2022; with 186 recurrent neurons, the inputs of two circuits
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +66,15 @@ def load_data(settings: Settings) -> Data:
 
 
 def _yinyang(settings: Settings) -> Data:
-    """Times of the published example: coordinates from 2 to 26 µs, a bias at 2 µs."""
+    """5000 points to train with, 1000 to test, coordinates as spike times."""
 
     def part(size: int, seed: int) -> tuple[Tensor, Tensor]:
         made = YinYangDataset(size=size, seed=seed)
         return torch.tensor(made.points, dtype=torch.float32), torch.tensor(made.classes)
 
-    encoder = CoordinatesToSpikes(settings.steps, 2e-6, 26e-6, settings.dt, t_bias=2e-6)
-    return Data(part(5000, 42), part(1000, 40), encoder, 5, 3)
+    bias = settings.bias_time
+    encoder = CoordinatesToSpikes(settings.steps, *settings.input_times, settings.dt, t_bias=bias)
+    return Data(part(5000, 42), part(1000, 40), encoder, 4 if bias is None else 5, 3)
 
 
 def _images(kind: type[ImageDataset]) -> Callable[[Settings], Data]:

@@ -10,18 +10,20 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import torch
 from tqdm import tqdm
 
 import hxtorch
+from hxtorch import twin
 from hxtorch.connection import connected_chip
 from hxtorch.reproduce.data import Data, load_data
 from hxtorch.reproduce.figures import result_figure
 from hxtorch.reproduce.results import Result, save_result
 from hxtorch.reproduce.settings import Settings, Task
 from hxtorch.reproduce.training import Training, accuracy, build, train_epoch
-from hxtorch.snn.utils import load_checkpoint, save_checkpoint
+from hxtorch.snn.utils import code_version, load_checkpoint, save_checkpoint
 from hxtorch.twin import DEFAULT_CHIP_SEED
 
 History = dict[str, list[float]]
@@ -43,18 +45,24 @@ def reproduce(
     chip: int | None = None,
     mock: bool = False,
     epochs: int | None = None,
+    jobs: int = 1,
     out: Path = Path("docs/results"),
     state: Path = Path("out/reproduce"),
 ) -> Result:
     """Train for seeds 0, 1, ... and write ``out/NAME.json`` and ``out/NAME.png``; returns the result.
 
-    `chip` is the seed of the virtual chip; `mock` trains the model alone. After every epoch a checkpoint goes
-    to `state`; a call with the same arguments goes on from there, with the same final numbers.
+    `chip` is the seed of the virtual chip; `mock` trains the model alone. `jobs` seeds train at the same time,
+    on one thread each. After every epoch a checkpoint goes to `state`; a call with the same arguments goes on
+    from there, with the same final numbers. Checkpoints of other code are not used.
     """
     settings = task.settings if epochs is None else replace(task.settings, epochs=epochs)
     count = task.seeds if seeds is None else seeds
     number = DEFAULT_CHIP_SEED if chip is None else chip
     data = load_data(settings)
+    if jobs > 1 and count > 1:
+        parallel = joblib.Parallel(n_jobs=jobs)
+        chips = None if mock else number
+        parallel(joblib.delayed(_train_alone)(task.name, settings, seed, chips, state) for seed in range(count))
     finished = []
     with _connected(None if mock else number):
         for seed in range(count):
@@ -94,6 +102,14 @@ def _command(task: Task, count: int, chip: int | None, mock: bool, epochs: int |
     return " ".join(words)
 
 
+def _train_alone(name: str, settings: Settings, seed: int, chip: int | None, state: Path) -> None:
+    """Train a seed in a process of its own; what comes of it is its checkpoint."""
+    torch.set_num_threads(1)
+    twin.set_num_threads(1)
+    with _connected(chip):
+        train_seed(settings, seed, mock=chip is None, state=state, name=name)
+
+
 @contextmanager
 def _connected(chip: int | None) -> Iterator[None]:
     if chip is None:
@@ -128,7 +144,12 @@ def train_seed(
     path = None
     if state is not None:
         state.mkdir(parents=True, exist_ok=True)
-        path = state / f"{name}-{_fingerprint(settings, seed, mock)}.pt"
+        stem = f"{name}-{_fingerprint(settings, seed, mock)}"
+        path = state / f"{stem}-{code_version()}.pt"
+        stale = [other.name for other in state.glob(f"{stem}-*.pt") if other != path]
+        if stale and not path.is_file():
+            text = "Checkpoints of other code are not gone on from, as the numbers would be of neither"
+            print(f"{text}: {', '.join(sorted(stale))}", file=sys.stderr, flush=True)
         if path.is_file():
             held = load_checkpoint(
                 path, training.model, training.optimizer, training.scheduler, restore_random=True

@@ -11,11 +11,15 @@ class Settings:
 
     * `data`: name of the data set (`hxtorch.reproduce.data`); `train_size`: of its samples, None: all.
     * `steps`, `dt`, `tau_mem`, `tau_syn`: grid of time and time constants.
+    * `input_times`, `bias_time`: of the coordinates 0 and 1, and of a further input (None: there is none), for
+      points.
     * `hidden`: neurons of the hidden layer; `recurrence`: None, "trained" or "frozen"; `dropout` in it.
     * `circuits`: circuits per neuron, for 128 inputs each; `input_repetitions`: rows per input on the chip.
     * `init_hidden`, `init_output`, `init_recurrent`: mean and standard deviation of the first weights.
     * `estimator`: "surrogate_gradient" or "eventprop".
-    * `decoder`: "max" or "sum" of the readout over time; `readout_scale`: factor on the scores in the loss.
+    * `decoder`: "max" or "sum" of the readout over time, or "first" for spiking outputs of which the first one
+      decides; `readout_scale`: factor on the scores in the loss (1 in mock mode, as in the published program).
+      `wake`: what weights into neurons that stay silent grow by per batch, with "first".
     * `weight_scale`, `trace_scale`, `time_shift`: alignment of chip and model; with `align` it is measured on
       the chip before the training (`hxtorch.snn.utils.align`), but for `time_shift`.
     * `largest_output_scale`: limit of the readout's weight scale, at which its largest weight is 63.
@@ -27,6 +31,8 @@ class Settings:
     epochs: int
     train_size: int | None = None
     steps: int = 38
+    input_times: tuple[float, float] = (2e-6, 26e-6)
+    bias_time: float | None = 2e-6
     dt: float = 1e-6
     tau_mem: float = 6e-6
     tau_syn: float = 6e-6
@@ -41,6 +47,7 @@ class Settings:
     estimator: str = "surrogate_gradient"
     decoder: str = "max"
     readout_scale: float = 10.0
+    wake: float = 0.0
     weight_scale: float = 70.0
     trace_scale: float = 0.0147
     time_shift: int = -1

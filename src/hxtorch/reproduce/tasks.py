@@ -17,8 +17,15 @@ _MNIST = Settings(
     step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, readout_scale=1.0, align=True,
     init_hidden=(0.04, 0.12), init_output=(0.0, 0.1), largest_output_scale=250.0, time_shift=0,
 )  # fmt: skip
+_FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
+    data="yinyang", epochs=60, steps=64, dt=0.5e-6, input_times=(0.9e-6, 12e-6), bias_time=None, hidden=30,
+    input_repetitions=5, estimator="eventprop", decoder="first", readout_scale=5.0, wake=5e-4,
+    init_hidden=(0.25, 0.2),
+    init_output=(0.4, 0.4), lr=2e-3, gamma=0.95, step_size=1, reg_readout=0.0, weight_scale=66.0,
+)  # fmt: skip
 _WORDS = Settings(
-    data="syllables", epochs=30, train_size=3000, steps=60, hidden=90, recurrence="trained", align=True, lr=2e-3,
+    data="syllables", epochs=20, train_size=3000, steps=60, hidden=186, circuits=2, recurrence="trained",
+    align=True, lr=2e-3,
     gamma=0.97, step_size=1, readout_scale=1.0, init_hidden=(0.1, 0.3), init_recurrent=(0.0, 0.15),
     init_output=(0.0, 0.1), largest_output_scale=100.0, reg_readout=0.0, reg_bursts=1e-4,
 )  # fmt: skip
@@ -48,6 +55,14 @@ TASKS = {
             "Pehle et al. 2023", 0.955, replace(_TUNED, estimator="eventprop"),
         ),
         Task(
+            "yinyang-aligned", "Yin-Yang as in the example, with scales measured on the chip (align)",
+            "> 0.84 demanded on the chip", _EXAMPLE_SOURCE, 0.90, replace(_EXAMPLE, align=True), seeds=3,
+        ),
+        Task(
+            "yinyang-first-spike", "Yin-Yang, first spike decides, 20-30-3, the chip's weights alone",
+            "0.849 on the chip", "data of DelGrad (Göltz et al. 2025), one chip", 0.82, _FIRST_SPIKE, seeds=3,
+        ),
+        Task(
             "mnist16", "MNIST 16x16, 256-246-10", "0.972 on the chip", _CRAMER, 0.972, _MNIST, seeds=3,
         ),
         Task(
@@ -59,11 +74,11 @@ TASKS = {
             replace(_MNIST, data="fashion16"), seeds=3,
         ),
         Task(
-            "syllables", "Words of syllables, 32-90-6, trained recurrence", "0.762 on the chip for spoken digits",
+            "syllables", "Words of syllables, 70-186-6, trained recurrence", "0.762 on the chip for spoken digits",
             f"{_CRAMER} (another data set)", 0.0, _WORDS, seeds=3,
         ),
         Task(
-            "syllables-frozen", "Words of syllables, 32-90-6, frozen random recurrence",
+            "syllables-frozen", "Words of syllables, 70-186-6, frozen random recurrence",
             "0.643 on the chip for spoken digits", f"{_CRAMER} (another data set)", 0.0,
             replace(_WORDS, recurrence="frozen"), seeds=3,
         ),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hxtorch.examples.spiking.yinyang_model import SNN, Model
 from hxtorch.reproduce.data import Data, rotate
+from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 from hxtorch.reproduce.settings import Settings
 from hxtorch.snn import modules
 from hxtorch.snn.morphology import SingleCompartmentNeuron
@@ -20,6 +21,7 @@ from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, weigh
 
 _ALIGNMENT_BATCH = 8
 _TEST_BATCH = 250
+_SILENT_HIDDEN = 0.3  # share of samples, as in Göltz et al. 2021
 OnBatch = Callable[[int, int, float], None]
 
 
@@ -36,20 +38,55 @@ class Training:
 
 def build(settings: Settings, data: Data, *, mock: bool) -> Training:
     """Make an untrained network; its weights are drawn from torch's generator. On the chip it is aligned."""
+    repetitions = 1 if mock else settings.input_repetitions
+    # in mock mode one row does what the copies do together
+    copies = settings.input_repetitions if mock else 1
+    init_hidden = (settings.init_hidden[0] * copies, settings.init_hidden[1] * copies)
+    make = _first_spike_network if settings.decoder == "first" else _readout_network
+    network = make(settings, data, mock, repetitions, init_hidden)
+    model = Model(data.encoder, network, _decoder(settings), 1.0 if mock else settings.readout_scale)  # type: ignore[arg-type]
+    if settings.align and not mock:
+        align(model, data.train[0][:_ALIGNMENT_BATCH])
+        network.lif_h.cadc_time_shift = network.li_readout.cadc_time_shift = settings.time_shift
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.lr)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, settings.step_size, settings.gamma)
+    return Training(settings, data, model, optimizer, scheduler)
+
+
+def _decoder(settings: Settings) -> nn.Module:
+    if settings.decoder == "first":
+        return FirstSpikeScores(settings.dt, settings.tau_syn, settings.steps * settings.dt)
+    kinds: dict[str, type[nn.Module]] = {"max": MaxOverTime, "sum": SumOverTime}
+    return kinds[settings.decoder]()
+
+
+def _first_spike_network(
+    settings: Settings, data: Data, mock: bool, repetitions: int, init_hidden: tuple[float, float]
+) -> FirstSpikeNetwork:
+    return FirstSpikeNetwork(
+        data.inputs,
+        settings.hidden,
+        data.classes,
+        mock,
+        settings.dt,
+        settings.tau_mem,
+        settings.tau_syn,
+        init_hidden,
+        settings.init_output,
+        settings.weight_scale,
+        repetitions,
+    )
+
+
+def _readout_network(
+    settings: Settings, data: Data, mock: bool, repetitions: int, init_hidden: tuple[float, float]
+) -> SNN:
     extra: dict[str, Any] = {}
     if settings.estimator == "eventprop":
-        for name, kind in (("synapse_type", "EventPropSynapse"), ("neuron_type", "EventPropLIF")):
-            extra[name] = getattr(modules, kind, None)
-            if extra[name] is None:
-                raise ValueError(f"This version has no {kind}. Use the surrogate gradient.")
+        extra = {"synapse_type": modules.EventPropSynapse, "neuron_type": modules.EventPropLIF}
     elif settings.estimator != "surrogate_gradient":
         raise ValueError(f"estimator is {settings.estimator!r}, not 'surrogate_gradient' or 'eventprop'.")
-    repetitions = 1 if mock else settings.input_repetitions
-    mean, std = settings.init_hidden
-    if mock:  # one row does what the copies do together
-        mean *= settings.input_repetitions
-        std *= settings.input_repetitions
-    network = SNN(
+    return SNN(
         data.inputs,
         settings.hidden,
         data.classes,
@@ -59,7 +96,7 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
         settings.tau_syn,
         trace_shift_hidden=settings.time_shift,
         trace_shift_out=settings.time_shift,
-        weight_init_hidden=(mean, std),
+        weight_init_hidden=init_hidden,
         weight_init_output=settings.init_output,
         weight_scale=settings.weight_scale,
         trace_scale=settings.trace_scale,
@@ -71,14 +108,6 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
         neuron_structure=None if settings.circuits == 1 else SingleCompartmentNeuron(settings.circuits),
         **extra,
     )
-    decoder = {"max": MaxOverTime, "sum": SumOverTime}[settings.decoder]()
-    model = Model(data.encoder, network, decoder, settings.readout_scale)
-    if settings.align and not mock:
-        align(model, data.train[0][:_ALIGNMENT_BATCH])
-        network.lif_h.cadc_time_shift = network.li_readout.cadc_time_shift = settings.time_shift
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.lr)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, settings.step_size, settings.gamma)
-    return Training(settings, data, model, optimizer, scheduler)
 
 
 def prepare_weights(training: Training) -> None:
@@ -89,6 +118,9 @@ def prepare_weights(training: Training) -> None:
     clip_weights(network.linear_h)
     if network.linear_r is not None:
         clip_weights(network.linear_r)
+    if isinstance(network, FirstSpikeNetwork):  # its output has a threshold, and so a scale
+        clip_weights(network.linear_o)
+        return
     fit_weight_scale(network.linear_o, training.settings.largest_output_scale)
 
 
@@ -121,6 +153,9 @@ def train_epoch(training: Training, on_batch: OnBatch | None = None) -> tuple[fl
         loss, scores = loss_of(training, inputs, labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
         training.optimizer.step()
+        network = training.model.network
+        if isinstance(network, FirstSpikeNetwork):
+            network.wake(training.settings.wake, _SILENT_HIDDEN)
         losses += float(loss.detach())
         right += int((scores.argmax(1) == labels[chosen]).sum())
         if on_batch is not None:

@@ -15,6 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_chip(parser)
     parser.add_argument("--mock", action="store_true", help="train the model alone, without a chip")
     parser.add_argument("--epochs", type=positive, metavar="N", help="epochs of each training")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="seeds trained at the same time")
     parser.add_argument(
         "--out",
         type=Path,
@@ -42,6 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         chip=options.chip,
         mock=options.mock,
         epochs=options.epochs,
+        jobs=options.jobs,
         out=options.out,
         state=options.state,
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import hxtorch.snn as hxsnn
-from hxtorch.snn.modules import BatchDropout, Neuron, ReadoutNeuron, Synapse
+from hxtorch.snn.modules import LI, LIF, BatchDropout, Neuron, Synapse
 from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, weight_penalty
@@ -56,7 +56,7 @@ class SNN(nn.Module):
         trace_scale: float = 1.0,
         input_repetitions: int = 1,
         synapse_type: type[Synapse] = Synapse,
-        neuron_type: type[Neuron] = Neuron,
+        neuron_type: type[Neuron] = LIF,
         hidden_cadc_recording: bool = False,
         device: torch.device | str = "cpu",
         *,
@@ -82,6 +82,7 @@ class SNN(nn.Module):
             tau_mem=tau_mem,
             tau_syn=tau_syn,
             i_synin_gm=500,
+            membrane_capacitance=hxsnn.MixedHXModelParameter(tau_mem, 63),
             synapse_dac_bias=1000,
             alpha=alpha,
             enable_cadc_recording=hidden_cadc_recording,
@@ -104,7 +105,7 @@ class SNN(nn.Module):
         if neuron_structure is None:
             one = SingleCompartmentNeuron(1)
             places = [one.at(AtomicNeuronOnDLS(COLUMNS + column)) for column in range(n_out)]
-        self.li_readout = ReadoutNeuron(
+        self.li_readout = LI(
             n_out,
             self.exp,
             leak=hxsnn.MixedHXModelParameter(0.0, 80),

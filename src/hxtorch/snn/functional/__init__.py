@@ -9,6 +9,7 @@ from hxtorch.snn.functional.aelif import (
     refractory_steps,
 )
 from hxtorch.snn.functional.eventprop import EventPropLIFFunction, EventPropSynapseFunction
+from hxtorch.snn.functional.eventprop_readout import EventPropReadoutFunction
 from hxtorch.snn.functional.injection import Injection, fit_steps, inject, input_neuron
 from hxtorch.snn.functional.integration import integrate
 from hxtorch.snn.functional.linear import batch_dropout, linear, linear_exponential_clamp, linear_sparse
@@ -23,6 +24,7 @@ __all__ = [
     "Adaptation",
     "CuBaStepCode",
     "EventPropLIFFunction",
+    "EventPropReadoutFunction",
     "EventPropSynapseFunction",
     "Exponential",
     "Firing",

@@ -227,6 +227,8 @@ class ReadoutNeuron(Neuron):
     ) -> ReadoutNeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with the chip's membrane if there is one."""
         x = self.summed_input(input)
+        if x.ndim == 4:  # of an EventPropSynapse
+            x = F.EventPropReadoutFunction.apply(x, self.dt)  # type: ignore[no-untyped-call]
         cadc, madc = hw_data or ReadoutData()
         states = F.integrate(x, self._membrane(x), measured=F.Measured(cadc), dt=self.dt)
         return ReadoutNeuronHandle(states.membrane, states.current, madc)

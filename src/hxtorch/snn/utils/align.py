@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handle import NeuronHandle
-from hxtorch.snn.modules import Neuron, ReadoutNeuron, Synapse
+from hxtorch.snn.modules import LI, LIF, Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.parameter import Value
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.weights import set_weight_scale
@@ -129,6 +129,10 @@ def _measure(layer: Neuron) -> LayerAlignment:
     tau = (_mean(layer.params["tau_mem"].model_value) + _mean(layer.params["tau_syn"].model_value)) / 2
     steps = _LEAD + max(10, round(6 * tau / layer.dt))
 
+    modern = isinstance(layer, LIF | LI)  # their model has a capacitance
+    integrator: type[Neuron] = LI if modern else ReadoutNeuron
+    spiking: type[Neuron] = LIF if modern else Neuron
+
     def run_probe(kind: type[Neuron], weight: float, at: Callable[[Tensor], None], mock: bool) -> Any:
         exp = Experiment(mock=mock, dt=layer.dt)
         if not mock:
@@ -151,7 +155,7 @@ def _measure(layer: Neuron) -> LayerAlignment:
         return handle
 
     def probe_spiking(weight: float) -> tuple[Tensor, Tensor]:
-        handle = run_probe(Neuron, weight, driven, False)
+        handle = run_probe(spiking, weight, driven, False)
         assert isinstance(handle.spikes, Tensor) and isinstance(handle.membrane_cadc, Tensor)
         return handle.membrane_cadc, handle.spikes
 
@@ -167,8 +171,8 @@ def _measure(layer: Neuron) -> LayerAlignment:
     def driven(spikes: Tensor) -> None:
         spikes[_LEAD:] = 1
 
-    excited = probe(ReadoutNeuron, _PROBE_WEIGHT, one_input, False)
-    inhibited = probe(ReadoutNeuron, -_PROBE_WEIGHT, one_input, False)
+    excited = probe(integrator, _PROBE_WEIGHT, one_input, False)
+    inhibited = probe(integrator, -_PROBE_WEIGHT, one_input, False)
     baseline = float(excited[:_LEAD].mean())
     heights = [
         (trace.mean(1) - trace[:_LEAD].mean((0, 1))).mul(sign).amax(0).mean()
@@ -176,7 +180,7 @@ def _measure(layer: Neuron) -> LayerAlignment:
     ]
     psp = float(sum(heights)) / 2 / _PROBE_WEIGHT
     rest = _mean(layer.params["leak"].model_value)
-    response = (probe(ReadoutNeuron, 1.0, one_input, True) - rest).mean((1, 2))
+    response = (probe(integrator, 1.0, one_input, True) - rest).mean((1, 2))
     model_psp = float(response.max())
     shift = _time_shift(excited.mean((1, 2)) - inhibited.mean((1, 2)), response)
     if not psp > 0:
@@ -187,7 +191,7 @@ def _measure(layer: Neuron) -> LayerAlignment:
     if isinstance(layer, ReadoutNeuron):
         trace_scale = (model_distance if model_distance > 0 else 1.0) / max(hardware_distance, 1.0)
     else:
-        per_weight = float((probe(ReadoutNeuron, 1.0, driven, True) - rest).amax(0).mean()) / model_psp * psp
+        per_weight = float((probe(integrator, 1.0, driven, True) - rest).amax(0).mean()) / model_psp * psp
         weight = min(_OVERDRIVE * hardware_distance / per_weight, 63.0)
         trace, spikes = probe_spiking(weight)
         shift = _pre_spike_shift(trace, spikes)

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from hxtorch.connection import connected_chip
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules import Neuron, Synapse
+from hxtorch.snn.utils.align import align
+from hxtorch.snn.utils.code_version import code_version
 from hxtorch.snn.utils.weights import set_weight_scale, weight_scale
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
 
-_FORMAT = "hxtorch checkpoint 1"
+_FORMAT = "hxtorch checkpoint 2"
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,13 @@ class Checkpoint:
     """What a checkpoint holds beside the states that were loaded.
 
     * `chip`: identifier of the chip of the training; None for mock mode.
+    * `code`: `code_version` of the code that trained.
     * `calibration`: that of the network at the time; None if it had none.
     * `extra`: what was given to `save_checkpoint`, for example the epoch.
     """
 
     chip: str | None
+    code: str
     calibration: CalibrationResult | None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -44,7 +48,8 @@ def save_checkpoint(
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
     **extra: Any,
 ) -> None:
-    """Save weights, scales, optimiser, scheduler, torch's random state, the chip's name and the calibration.
+    """Save weights, alignment, optimiser, scheduler, torch's random state, the names of chip and code, the
+    calibration.
 
     `extra` holds further plain values (numbers, texts, lists, dictionaries, tensors). The file appears whole
     or not at all.
@@ -59,6 +64,7 @@ def save_checkpoint(
         "optimizer": None if optimizer is None else optimizer.state_dict(),
         "scheduler": None if scheduler is None else scheduler.state_dict(),
         "random": torch.get_rng_state(),
+        "code": code_version(),
         "chip": chip.identifier if chip is not None and instances else None,
         "calibration": None if used is None else _as_bytes(used),
         "extra": extra,
@@ -84,8 +90,9 @@ def load_checkpoint(
 
     With `restore_random` torch's random numbers go on where they were, as for resuming. On another chip than
     that of the training the weights are loaded all the same, with a warning: its neurons differ, so align
-    the network with it and train for a few steps. A file that is no checkpoint: ValueError; it is read
-    without executing anything in it.
+    the network with it and train for a few steps, or call `load_and_realign`. A checkpoint of other code warns,
+    too: the same numbers will not come out. A file that is no checkpoint: ValueError; it is read without
+    executing anything in it.
     """
     path = Path(path)
     if not path.is_file():
@@ -109,12 +116,42 @@ def load_checkpoint(
     if content["chip"] is not None and chip is not None and chip.identifier != content["chip"]:
         warnings.warn(
             f"The checkpoint was trained on chip {content['chip']!r}, but {chip.identifier!r} is connected. Its "
-            "neurons differ: call hxtorch.snn.utils.align(model, inputs) and train for some steps in the loop.",
+            "neurons differ: call hxtorch.snn.utils.align(model, inputs), or load it with load_and_realign, and "
+            "train for some steps in the loop.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if content["code"] != code_version():
+        warnings.warn(
+            f"{path} was written by other code ({content['code']}, this is {code_version()}): a training that goes "
+            "on from it ends with other numbers than one that runs in a piece.",
             UserWarning,
             stacklevel=2,
         )
     held = content["calibration"]
-    return Checkpoint(content["chip"], None if held is None else _from_bytes(held), content["extra"])
+    return Checkpoint(
+        content["chip"], content["code"], None if held is None else _from_bytes(held), content["extra"]
+    )
+
+
+def load_and_realign(
+    path: str | Path,
+    model: nn.Module,
+    inputs: Any,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+) -> Checkpoint:
+    """Load a checkpoint, and align the network with the connected chip if the training had another one.
+
+    `inputs` is any batch that ``model(inputs)`` runs. Everything else as in `load_checkpoint`.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The checkpoint was trained on chip", UserWarning)
+        held = load_checkpoint(path, model, optimizer, scheduler)
+    chip = connected_chip()
+    if chip is not None and chip.identifier != held.chip:
+        align(model, inputs)
+    return held
 
 
 def _instances(model: nn.Module) -> list[ExecutionInstance]:
@@ -133,8 +170,8 @@ def _scales(model: nn.Module) -> dict[str, Any]:
     for name, module in model.named_modules():
         if isinstance(module, Synapse) and "scale" in getattr(module.weight_transform, "keywords", {}):
             scales[name] = weight_scale(module)
-        elif isinstance(module, Neuron) and isinstance(module.trace_scale, Tensor):
-            scales[name] = module.trace_scale
+        elif isinstance(module, Neuron):
+            scales[name] = {"trace_scale": module.trace_scale, "cadc_time_shift": module.cadc_time_shift}
     return scales
 
 
@@ -145,7 +182,8 @@ def _set_scales(model: nn.Module, scales: dict[str, Any]) -> None:
         if isinstance(module, Synapse):
             set_weight_scale(module, float(value))
         elif isinstance(module, Neuron):
-            module.trace_scale = torch.as_tensor(value)
+            module.trace_scale = torch.as_tensor(value["trace_scale"])
+            module.cadc_time_shift = int(value["cadc_time_shift"])
 
 
 def _as_bytes(result: CalibrationResult) -> Tensor:
