@@ -288,3 +288,44 @@ def test_bytes_kept_for_backward():
     assert spiking == 4 * x.numel() + 13 * 4
     assert sum(saved) == 13 * 4
     assert fused.PARALLEL_FROM > 0
+
+
+def test_a_forked_process_has_memory_of_its_own():
+    """What a child writes into a tensor of the workspace stays in the child."""
+    tensor = workspace.empty((workspace.SMALLEST,))
+    tensor.fill_(1)
+    array = tensor.numpy()  # torch's own threads must not be used after a fork
+    child = multiprocessing.get_context("fork").Process(target=array.fill, args=(2,), daemon=True)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert tensor.eq(1).all()
+
+
+def test_memory_in_use_is_never_handed_out_again(three_threads):
+    """Views, arrays and saved tensors keep their memory while others come and go in several threads."""
+    size = workspace.SMALLEST // 4 + 64
+    wrong = []
+
+    def work(number):
+        generator = torch.Generator().manual_seed(number)
+        kept = []
+        for step in range(150):
+            tensor = workspace.empty((size,))
+            value = number * 1000 + step
+            tensor.fill_(value)
+            view = (tensor[5:], tensor.numpy()[3:], tensor.detach().view(2, -1), tensor)[step % 4]
+            kept.append((value, view))
+            del tensor, view
+            if len(kept) > 6:
+                value, view = kept.pop(int(torch.randint(len(kept), (), generator=generator)))
+                if not (view == value).all():
+                    wrong.append(value)
+        wrong.extend(value for value, view in kept if not (view == value).all())
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

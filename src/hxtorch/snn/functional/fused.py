@@ -25,6 +25,7 @@ from hxtorch.snn.functional.kernels.forward import integrate_lanes
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
 from hxtorch.snn.functional.products import weight_gradient
 from hxtorch.snn.functional.reference import fit_measured
+from hxtorch.snn.functional.spikes import SpikeList, keep_index
 from hxtorch.snn.functional.surrogate import surrogate
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
@@ -33,6 +34,7 @@ from hxtorch.snn.parameter import Value
 PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves
 NOTHING = np.empty((0, 0), np.float32)
 NO_MARKS = np.empty((0, 0), np.uint8)
+NO_PLACES, NO_COLUMNS = np.empty(0, np.int64), np.empty(0, np.int32)
 
 Options = tuple[int, ...]
 
@@ -218,6 +220,9 @@ def run_forward(
     marked = saving and fire and (options[at.REFRACTORY_PERIOD] or z_chip is not None)
     marks = empty(shape, torch.uint8) if marked else None
     last = torch.empty((at.STATES, entries, size))
+    parallel = steps * lanes >= PARALLEL_FROM
+    # The next synapses will ask where the spikes are, which is cheap to note while they are made.
+    listed = SpikeList(steps, entries, size) if spikes is not None and z_chip is None and parallel else None
     arguments = (
         input.numpy().reshape(steps, lanes),
         parameters.detach().numpy(),
@@ -234,13 +239,20 @@ def run_forward(
         _lanes(before, lanes),
         NO_MARKS if marks is None else marks.numpy().reshape(steps, lanes),
         _lanes(last, lanes),
+        *(
+            (0, NO_PLACES, NO_COLUMNS, NO_COLUMNS)
+            if listed is None
+            else (size, listed.places, listed.counts, listed.room)
+        ),
     )
     share(
         lambda begin, end: integrate_lanes(*arguments, begin, end),
         lanes,
-        parallel=steps * lanes >= PARALLEL_FROM,
-        multiple=16 if recurrent is None else size,
+        parallel,
+        multiple=16 if recurrent is None and listed is None else size,
     )
+    if spikes is not None and listed is not None:
+        keep_index(spikes, listed.index())
     return Forward(membrane, current, spikes, adaptation, last, before, marks)
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
-from hxtorch.snn.functional.spikes import SpikeIndex, index_of
+from hxtorch.snn.functional.spikes import SpikeIndex, has_index, index_of
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 
@@ -38,11 +37,15 @@ class Costs:
 
 COSTS = Costs()
 PARALLEL_FROM = 200_000  # additions
+SHARES = 4  # of the rows in a gradient of weights: a constant, for the order of summation
+SMALL = 100_000  # entries; below, torch's allocator and its own backward are as good
 
 
 def prefers_index(spikes: Tensor, outputs: int) -> bool:
     """Whether looking for spikes can pay: it cannot for small products."""
     rows = spikes.numel() // spikes.shape[-1]
+    if has_index(spikes):
+        return True
     return COSTS.dense * spikes.numel() * outputs > COSTS.count * spikes.numel() + COSTS.row * rows * outputs
 
 
@@ -62,24 +65,32 @@ def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
     """``spikes @ weight.T`` for float32 on the CPU: (..., in) and (out, in) give (..., out)."""
     outputs = weight.shape[0]
     index = index_of(spikes) if prefers_index(spikes, outputs) else None
-    if index is None or not (prefers_sum(index, outputs) or prefers_scatter(index, outputs)):
+    if index is not None and not (prefers_sum(index, outputs) or prefers_scatter(index, outputs)):
+        index = None
+    if index is None and max(spikes.numel(), spikes.numel() // spikes.shape[-1] * outputs) < SMALL:
         return torch.nn.functional.linear(spikes, weight)
     return _SpikeLinear.apply(spikes, weight, index)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _SpikeLinear(torch.autograd.Function):
+    """The product, with sums over spikes where an `index` is given and worth it, and results in used memory."""
+
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, index: SpikeIndex) -> Tensor:
-        ctx.index, ctx.shape = index, spikes.shape
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, index: SpikeIndex | None) -> Tensor:
+        outputs = weight.shape[0]
         needs_spikes, needs_weight, _ = ctx.needs_input_grad
+        ctx.index, ctx.shape = index, spikes.shape
+        scatters = index is not None and prefers_scatter(index, outputs)
         ctx.save_for_backward(
             weight if needs_spikes else None,
-            spikes if needs_weight and not prefers_scatter(index, weight.shape[0]) else None,
+            spikes if needs_weight and not scatters else None,
         )
-        ctx.outputs = weight.shape[0]
-        if not prefers_sum(index, weight.shape[0]):
-            return torch.nn.functional.linear(spikes, weight)
-        return sum_weights(index, weight).view(*spikes.shape[:-1], weight.shape[0])
+        if index is not None and prefers_sum(index, outputs):
+            product = sum_weights(index, weight)
+        else:
+            flat = spikes.detach().reshape(-1, spikes.shape[-1])
+            product = torch.mm(flat, weight.detach().T, out=empty((flat.shape[0], outputs)))
+        return product.view(*spikes.shape[:-1], outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -90,7 +101,7 @@ class _SpikeLinear(torch.autograd.Function):
             )
         (grad,) = grads
         weight, spikes = ctx.saved_tensors
-        flat = grad.reshape(-1, ctx.outputs)
+        flat = grad.reshape(-1, grad.shape[-1])
         of_spikes = None
         if ctx.needs_input_grad[0]:
             of_spikes = torch.mm(flat, weight, out=empty((flat.shape[0], weight.shape[1]))).view(ctx.shape)
@@ -99,7 +110,7 @@ class _SpikeLinear(torch.autograd.Function):
             if spikes is None:
                 of_weight = sum_gradients(ctx.index, flat)
             else:
-                of_weight = flat.T @ spikes.reshape(-1, ctx.index.size)
+                of_weight = flat.T @ spikes.reshape(-1, ctx.shape[-1])
         return of_spikes, of_weight, None
 
 
@@ -121,18 +132,18 @@ def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
     """``grad.T @ spikes`` for `grad` (rows, out): (out, in)."""
     outputs = grad.shape[1]
     array = grad.contiguous().numpy()
-    out = np.empty((index.size, outputs), np.float32)
+    parts = empty((SHARES, index.size, outputs))
+    room = parts.numpy()
     share(
-        lambda begin, end: scatter_rows(index.start, index.columns, array, out, begin, end),
-        outputs,
+        lambda begin, end: scatter_rows(index.start, index.columns, array, room, begin, end),
+        SHARES,
         parallel=len(index.columns) * outputs >= PARALLEL_FROM,
-        multiple=16,
     )
-    return torch.from_numpy(out).T
+    return parts.sum(0).T
 
 
 def weight_gradient(spikes: Tensor, grad: Tensor) -> Tensor:
-    """``grad.T @ spikes`` for `spikes` (..., in) and `grad` (rows, out), summed from the spikes if that is faster."""
+    """``grad.T @ spikes`` for `spikes` (..., in) and `grad` (rows, out), from the spikes if that is faster."""
     outputs = grad.shape[1]
     index = index_of(spikes) if prefers_index(spikes, outputs) else None
     if index is not None and prefers_scatter(index, outputs):

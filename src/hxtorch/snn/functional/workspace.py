@@ -67,7 +67,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
 
 def _take(size: int) -> NDArray[np.uint8]:
     with _lock:
-        for key, (process, memory) in _free.items():
+        for key, (process, memory) in reversed(_free.items()):  # the latest one may still be in the cache
             if memory.nbytes == size and process == os.getpid():
                 del _free[key]
                 return memory
@@ -75,7 +75,13 @@ def _take(size: int) -> NDArray[np.uint8]:
 
 
 def _allocate(size: int) -> NDArray[np.uint8]:
-    block = mmap.mmap(-1, size)
+    # Private: Python's default is shared memory, which a forked process would write into under our hands, which
+    # the kernel may fail to provide at the first touch (SIGBUS), and which gets no huge pages.
+    private = getattr(mmap, "MAP_PRIVATE", None)
+    if private is None:  # Windows
+        block = mmap.mmap(-1, size)
+    else:
+        block = mmap.mmap(-1, size, flags=private | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel without them
             block.madvise(mmap.MADV_HUGEPAGE)

@@ -21,7 +21,7 @@ LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * BLOCK, at.DECAY * BLOCK, at.GAIN * BL
 THRESHOLD, RESET, REFRACTORY = at.THRESHOLD * BLOCK, at.RESET * BLOCK, at.REFRACTORY * BLOCK
 EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * BLOCK, at.EXP_SLOPE * BLOCK, at.EXP_THRESHOLD * BLOCK
 ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * BLOCK, at.ADAPT_PULL * BLOCK, at.ADAPT_STEP * BLOCK
-V, I, W, WAIT = at.AT_V * BLOCK, at.AT_CURRENT * BLOCK, at.AT_W * BLOCK, at.AT_WAIT * BLOCK
+V, CURRENT, W, WAIT = at.AT_V * BLOCK, at.AT_CURRENT * BLOCK, at.AT_W * BLOCK, at.AT_WAIT * BLOCK
 Z, D, BEFORE = at.AT_SPIKE * BLOCK, at.AT_DRIVE * BLOCK, at.AT_BEFORE * BLOCK
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD = at.REFRACTORY_PERIOD
@@ -68,7 +68,7 @@ def fire_plainly(s: F32, n: int) -> None:
     """Membrane, spikes and reset of leaky neurons without further terms and without chip."""
     for k in range(n):
         v = s[V + k]
-        v = v + s[GAIN + k] * (s[I + k] + s[CONDUCTANCE + k] * (s[LEAK + k] - v))
+        v = v + s[GAIN + k] * (s[CURRENT + k] + s[CONDUCTANCE + k] * (s[LEAK + k] - v))
         fired = v - s[THRESHOLD + k] > ZERO
         s[BEFORE + k] = v
         s[Z + k] = ONE if fired else ZERO
@@ -80,10 +80,10 @@ def move_membrane(s: F32, n: int, leaky: bool, exponential: bool, adaptive: bool
     """One step of the membrane, before reset."""
     if leaky:
         for k in range(n):
-            s[D + k] = s[I + k] + s[CONDUCTANCE + k] * (s[LEAK + k] - s[V + k])
+            s[D + k] = s[CURRENT + k] + s[CONDUCTANCE + k] * (s[LEAK + k] - s[V + k])
     else:
         for k in range(n):
-            s[D + k] = s[I + k]
+            s[D + k] = s[CURRENT + k]
     if exponential:
         for k in range(n):
             s[D + k] += s[EXP_GAIN + k] * np.exp((s[V + k] - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k])
@@ -131,7 +131,32 @@ def wait(s: F32, n: int, silence: bool) -> None:
 def receive(s: F32, n: int, x: F32) -> None:
     """One step of the synaptic current with the input `x` (n,)."""
     for k in range(n):
-        s[I + k] = s[I + k] * s[DECAY + k] + x[k]
+        s[CURRENT + k] = s[CURRENT + k] * s[DECAY + k] + x[k]
+
+
+@kernel()
+def list_spikes(
+    spikes: F32,
+    first: int,
+    stop: int,
+    step: int,
+    size: int,
+    places: I64,
+    counts: NDArray[np.int32],
+    room: NDArray[np.int32],
+    place: int,
+) -> int:
+    """List the spikes of the lanes first..stop-1, whole batch entries, from `place` on; returns where they end."""
+    entries = spikes.shape[0] // size
+    for entry in range(first // size, stop // size):
+        row = spikes[entry * size : (entry + 1) * size]
+        begin = place
+        for k in range(size):
+            room[place] = k  # not beyond the lanes seen so far
+            place += row[k] != ZERO
+        places[step * entries + entry] = begin
+        counts[step * entries + entry] = place - begin
+    return place
 
 
 @kernel(allocates=True)
@@ -151,6 +176,10 @@ def integrate_lanes(
     out_pre: F32,
     out_marks: NDArray[np.uint8],
     last: F32,
+    entry_size: int,
+    places: I64,
+    counts: NDArray[np.int32],
+    room: NDArray[np.int32],
     begin: int,
     end: int,
 ) -> None:
@@ -159,6 +188,9 @@ def integrate_lanes(
     `state` and `last` (STATES, lanes) are the states before the first and after the last step. `recurrent`
     holds the transposed recurrent weights (N, N), or nothing; the range then consists of whole batch entries.
     `out_pre` takes the membrane as it was compared with the threshold. Outputs without rows are not written.
+
+    With an `entry_size` above 0, the number of neurons, the spikes are listed too: those of row r = t*B + b are
+    the neurons ``room[places[r]:places[r] + counts[r]]``. The range then consists of whole batch entries.
     """
     steps = x.shape[0]
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
@@ -166,7 +198,12 @@ def integrate_lanes(
     with_v, with_z, with_w = v_chip.shape[0] > 0, z_chip.shape[0] > 0, w_chip.shape[0] > 0
     plain = leaky and fire and not (exponential or adaptive or with_v or with_z)
     size = recurrent.shape[0]
-    group = BATCH_BLOCK * size if size > 0 else BLOCK
+    group = BLOCK
+    if size > 0:
+        group = BATCH_BLOCK * size
+    elif entry_size > 0:
+        group = max(1, BLOCK // entry_size) * entry_size
+    place = begin * steps
     blocks = np.empty((-(-min(group, end - begin) // BLOCK), ROWS * BLOCK), np.float32)
     total = np.empty(group if size > 0 else 0, np.float32)
     fired = np.empty(size, np.int64)
@@ -178,7 +215,7 @@ def integrate_lanes(
             s = blocks[(m0 - g0) // BLOCK]
             gather(parameters, m0, m1 - m0, s)
             load(s, V, state[STATE_V, m0:m1], m1 - m0)
-            load(s, I, state[STATE_CURRENT, m0:m1], m1 - m0)
+            load(s, CURRENT, state[STATE_CURRENT, m0:m1], m1 - m0)
             load(s, W, state[STATE_W, m0:m1], m1 - m0)
             load(s, WAIT, state[STATE_WAIT, m0:m1], m1 - m0)
         for t in range(steps):
@@ -215,6 +252,8 @@ def integrate_lanes(
                     store(s, BEFORE, out_pre[t, m0:m1], n)
                 if out_z.shape[0] > 0:
                     store(s, Z, out_z[t, m0:m1], n)
+            if entry_size > 0:
+                place = list_spikes(out_z[t], g0, g1, t, entry_size, places, counts, room, place)
             if size > 0:
                 for k in range(g1 - g0):
                     total[k] = ZERO
@@ -228,7 +267,7 @@ def integrate_lanes(
                 s = blocks[(m0 - g0) // BLOCK]
                 receive(s, n, total[m0 - g0 : m1 - g0] if size > 0 else x[t, m0:m1])
                 if out_i.shape[0] > 0:
-                    store(s, I, out_i[t, m0:m1], n)
+                    store(s, CURRENT, out_i[t, m0:m1], n)
                 if out_v.shape[0] > 0:
                     store(s, V, out_v[t, m0:m1], n)
                 if out_w.shape[0] > 0:
@@ -237,6 +276,6 @@ def integrate_lanes(
             m1 = min(m0 + BLOCK, g1)
             s = blocks[(m0 - g0) // BLOCK]
             store(s, V, last[STATE_V, m0:m1], m1 - m0)
-            store(s, I, last[STATE_CURRENT, m0:m1], m1 - m0)
+            store(s, CURRENT, last[STATE_CURRENT, m0:m1], m1 - m0)
             store(s, W, last[STATE_W, m0:m1], m1 - m0)
             store(s, WAIT, last[STATE_WAIT, m0:m1], m1 - m0)

@@ -28,9 +28,9 @@ def add_recurrent(spikes: F32, weights: F32, fired: NDArray[np.int64], out: F32)
             count += z[n] != ZERO
         at = 0
         while at + 3 < count:
-            i, j, l, m = fired[at], fired[at + 1], fired[at + 2], fired[at + 3]
-            a, b, c, d = z[i], z[j], z[l], z[m]
-            wa, wb, wc, wd = weights[i], weights[j], weights[l], weights[m]
+            i, j, m, q = fired[at], fired[at + 1], fired[at + 2], fired[at + 3]
+            a, b, c, d = z[i], z[j], z[m], z[q]
+            wa, wb, wc, wd = weights[i], weights[j], weights[m], weights[q]
             for k in range(size):
                 o[k] += a * wa[k] + b * wb[k] + c * wc[k] + d * wd[k]
             at += 4
@@ -52,15 +52,19 @@ def multiply_dense(g: F32, weights: F32, out: F32) -> None:
     entries = g.shape[0] // size
     for k in range(out.shape[0]):
         out[k] = ZERO
-    whole = size - size % 4
-    for j in range(0, whole, 4):
+    whole = size - size % 8
+    for j in range(0, whole, 8):
         wa, wb, wc, wd = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
+        we, wf, wg, wh = weights[j + 4], weights[j + 5], weights[j + 6], weights[j + 7]
         for entry in range(entries):
             first = entry * size
             o = out[first : first + size]
             a, b, c, d = g[first + j], g[first + j + 1], g[first + j + 2], g[first + j + 3]
+            e, f, h, i = g[first + j + 4], g[first + j + 5], g[first + j + 6], g[first + j + 7]
             for k in range(size):
-                o[k] += a * wa[k] + b * wb[k] + c * wc[k] + d * wd[k]
+                o[k] += (
+                    a * wa[k] + b * wb[k] + c * wc[k] + d * wd[k] + e * we[k] + f * wf[k] + h * wg[k] + i * wh[k]
+                )
     for j in range(whole, size):
         wa = weights[j]
         for entry in range(entries):

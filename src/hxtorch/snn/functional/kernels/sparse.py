@@ -1,8 +1,7 @@
 """Synaptic products from indices of spikes, and the indices.
 
 Spikes of one row (one time step of one batch entry) lie at `columns[start[r]:start[r + 1]]`, in ascending
-order; every entry counts as 1. Sums run over a row's spikes in this order and over rows in ascending order,
-whatever the number of threads.
+order; every entry counts as 1. The order of summation is fixed, whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 ZERO, ONE = np.float32(0), np.float32(1)
 FAST = {"contract", "nsz"}
-LANES = 128  # outputs of a weight gradient that are summed together, so that they stay in the second-level cache
 
 
 @kernel()
@@ -41,6 +39,15 @@ def find_spikes(spikes: F32, start: I32, columns: I32, begin: int, end: int) -> 
         graded += other
         start[r + 1] = at - first
     return at - first, graded
+
+
+@kernel()
+def pack_spikes(places: NDArray[np.int64], room: I32, start: I32, columns: I32, begin: int, end: int) -> None:
+    """Copy the spikes of the rows begin..end-1 from where they were listed in `room` to their place in order."""
+    for r in range(begin, end):
+        place = places[r] - start[r]
+        for at in range(start[r], start[r + 1]):
+            columns[at] = room[place + at]
 
 
 @kernel(fastmath=FAST)
@@ -74,21 +81,22 @@ def sum_rows(start: I32, columns: I32, weights: F32, out: F32, begin: int, end: 
 
 
 @kernel(fastmath=FAST)
-def scatter_rows(start: I32, columns: I32, grads: F32, out: F32, begin: int, end: int) -> None:
-    """Add row r of `grads` (R, N) to the rows of `out` (I, N) of its spikes, for the outputs begin..end-1."""
-    inputs = out.shape[0]
-    total = np.empty(inputs * min(LANES, end - begin), np.float32)
-    for first in range(begin, end, LANES):
-        n = min(first + LANES, end) - first
+def scatter_rows(start: I32, columns: I32, grads: F32, parts: F32, begin: int, end: int) -> None:
+    """Add row r of `grads` (R, N) to the rows of its spikes in `parts` (K, I, N).
+
+    Part p takes the rows of the p-th of K shares; the parts begin..end-1 are computed. All outputs of a row
+    at once read the gradients in the order of memory; tiles of outputs took up to twice the time.
+    """
+    shares, inputs, n = parts.shape
+    rows = start.shape[0] - 1
+    for share in range(begin, end):
+        total = parts[share].reshape(-1)
         for k in range(inputs * n):
             total[k] = ZERO
-        for r in range(start.shape[0] - 1):
-            g = grads[r, first : first + n]
+        for r in range(rows * share // shares, rows * (share + 1) // shares):
+            g = grads[r]
             for at in range(start[r], start[r + 1]):
                 place = columns[at] * n
                 o = total[place : place + n]
                 for k in range(n):
                     o[k] += g[k]
-        for i in range(inputs):
-            for k in range(n):
-                out[i, first + k] = total[i * n + k]
