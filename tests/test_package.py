@@ -40,12 +40,12 @@ def wheel(tmp_path_factory):
     return path
 
 
-def test_the_wheel_holds_the_package_alone(wheel):
+def test_the_wheel_holds_the_package_and_the_coordinates_stand_in(wheel):
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
         metadata = Parser().parsestr(file.read(next(n for n in names if n.endswith("METADATA"))).decode())
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"hxtorch", next(top for top in tops if top.endswith(".dist-info"))}
+    assert tops == {"hxtorch", "dlens_vx_v3", next(top for top in tops if top.endswith(".dist-info"))}
     assert "hxtorch/py.typed" in names
     sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src/hxtorch").rglob("*.py")}
     assert sources <= set(names)

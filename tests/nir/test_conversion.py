@@ -388,3 +388,28 @@ def test_data_that_cannot_be_read():
     late = nir.EventData(np.array([[0]]), np.array([[5e-6]]), 1, 3e-6)
     with pytest.raises(ValueError, match="outside of its time"):
         from_nir_data(nir.NIRGraphData({"a": nir.NIRNodeData({"spikes": late})}), model)
+
+
+@pytest.mark.parametrize("neuron", [hxsnn.LIF, hxsnn.LI])
+def test_the_capacitance_of_the_model_becomes_a_resistance(neuron):
+    """A model with c other than tau_mem is written with r = tau_mem/c, and comes back with the same observables."""
+    torch.manual_seed(0)
+    network = SNN()
+    synapse = hxsnn.Synapse(3, 4, network.exp)
+    options = {"tau_mem": 8e-6, "membrane_capacitance": hxsnn.MixedHXModelParameter(4e-6, 63), "leak": 0.0}
+    if neuron is hxsnn.LIF:
+        options |= {"reset": 0.0, "threshold": 1.0, "refractory_time": hxsnn.MixedHXModelParameter(0.0, 1e-6)}
+    neurons = neuron(4, network.exp, **options)
+    x = (torch.rand(40, 2, 3) < 0.3).float()
+
+    def forward(spikes):
+        handle = neurons(synapse(hxsnn.LIFObservables(spikes=spikes)))
+        hxsnn.run(network.exp, None)
+        return handle
+
+    network.forward = forward
+    graph = to_nir(network, x)
+    np.testing.assert_allclose(graph.nodes["1"].r, 2.0)
+    again = from_nir(graph)
+    again({next(name for name in graph.nodes if name.startswith("s_")): x})
+    torch.testing.assert_close(again.handles["1"].membrane_cadc, forward(x).membrane_cadc, atol=1e-5, rtol=1e-5)

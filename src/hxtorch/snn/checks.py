@@ -129,3 +129,15 @@ def _all_finite(tensor: Tensor) -> bool:
         return True
     # One reduction is much cheaper than an elementwise test; only an overflow of the sum needs the latter.
     return bool(torch.isfinite(tensor.detach().sum())) or bool(torch.isfinite(tensor).all())
+
+
+def check_wait(cycles: int) -> int:
+    """Wait between batch entries in cycles of 8 ns; TypeError or ValueError if the chip's timer cannot hold it."""
+    if isinstance(cycles, bool) or not isinstance(cycles, Integral):
+        raise TypeError(f"inter_batch_entry_wait is {cycles!r}, but must be a whole number of cycles of 8 ns.")
+    if not 0 <= cycles <= MAX_RUNTIME_CYCLES:
+        raise ValueError(
+            f"inter_batch_entry_wait is {cycles} cycles of 8 ns, but the chip's timer holds 0 to "
+            f"{MAX_RUNTIME_CYCLES} (34 s)."
+        )
+    return int(cycles)

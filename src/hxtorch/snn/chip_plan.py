@@ -21,6 +21,7 @@ from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
+    from hxtorch.twin import ChipConfig
 
 MOST_AVOIDED = 128  # circuits
 KEPT = 16  # plans per experiment
@@ -67,6 +68,7 @@ class PlanCache:
     def __init__(self) -> None:
         self._plans: OrderedDict[Hashable, ChipPlan] = OrderedDict()
         self.last: ChipPlan | None = None
+        self.last_configs: dict[int, ChipConfig] = {}  # of the last run, by the ID of the execution instance
 
     def plan_for(self, experiment: Experiment, graph: Graph) -> ChipPlan:
         """Plan of a graph; `MappingError` if it does not fit the chip.

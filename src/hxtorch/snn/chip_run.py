@@ -45,8 +45,9 @@ def execute(
 ) -> tuple[dict[HXBaseExperimentModule, HardwareObservables], ExecutionInfo]:
     """Run a graph for `runtime` steps on the connected chip.
 
-    Returns the raw data of every neuron module, and of input modules with loop-back, and the
-    `ExecutionInfo`. Raises RuntimeError without a connection and `MappingError` for networks that do not fit.
+    Returns the raw data of every neuron module, and of input modules with loop-back, and the `ExecutionInfo`;
+    notes in `experiment.plans` what the chip was set to. Raises RuntimeError without a connection and
+    `MappingError` for networks that do not fit.
     """
     begin = time.perf_counter()
     chip = require_chip()
@@ -60,9 +61,10 @@ def execute(
     seed = int(torch.randint(2**62, ()).item()) if trial_seed is None else trial_seed
     on_chip = 0.0
     recordings: list[Recording] = []
+    configs: dict[int, ChipConfig] = {}
     spikes: dict[Member, _Events] = {}
     for number, (run, calibrated) in enumerate(zip(plan.runs, calibrations, strict=True)):
-        config = _config(plan, run, calibrated, matrices)
+        config = configs[run.instance.ID] = _config(plan, run, calibrated, matrices)
         program = Program(config, batch_size, cycles, _run_events(run, inputs, spikes), run.record)
         started = time.perf_counter()
         recordings.append(chip.run(program, (seed + number * 0x9E3779B97F4A7C15) % 2**63 if number else seed))
@@ -78,10 +80,20 @@ def execute(
         looped = input_observables(plan, key, recordings, batch_size)
         data.update(dict.fromkeys(modules, looped))
     info = ExecutionInfo(
-        time={"preparation": time.perf_counter() - begin - on_chip, "chip": on_chip},
+        time={
+            "preparation": time.perf_counter() - begin - on_chip,
+            "chip": on_chip,
+            "realtime": len(plan.runs) * _realtime(batch_size, cycles, experiment.inter_batch_entry_wait or 0),
+        },
         health={"lost_spikes": sum(recording.lost_spikes for recording in recordings)},
     )
+    experiment.plans.last_configs = configs
     return data, info
+
+
+def _realtime(batch_size: int, cycles: int, wait: int) -> float:
+    """Seconds that the entries of a batch and the waits between them take on a chip."""
+    return (batch_size * cycles + (batch_size - 1) * wait) / (CYCLES_PER_US * 1e6)
 
 
 def _calibrated_plan(experiment: Experiment, graph: Graph, chip: Chip) -> tuple[ChipPlan, list[CalibrationResult]]:

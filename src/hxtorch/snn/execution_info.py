@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class ExecutionInfo:
     """Returned by `run` for a run on the chip.
 
-    * `time`: seconds that parts of the run took, by name.
+    * `time`: seconds by name: "preparation" and "chip" as they passed here, "realtime" what the entries of the
+      batch and the waits between them take on a real chip (`Experiment.inter_batch_entry_wait`).
     * `health`: counters of what went wrong on the chip, by name, for example lost spikes.
     """
 

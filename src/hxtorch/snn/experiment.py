@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime
+from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime, check_wait
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, GraphBuilder
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.last_run import LastRun, remember
+from hxtorch.snn.module_manager import ModuleManager
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.steps import compute_step
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hxtorch.snn.chip_plan import PlanCache
     from hxtorch.snn.modules.wrapper import HXModuleWrapper
     from hxtorch.snn.report import Curves
+    from hxtorch.twin import ChipConfig
 
 
 class Experiment:
@@ -49,13 +51,31 @@ class Experiment:
         self.dt = dt
         self.hw_routing_func = hw_routing_func
         self.partition = partition
-        # Wait between batch entries, in cycles of 8 ns, on a real chip. A virtual chip starts each from rest.
-        self.inter_batch_entry_wait: int | None = None
+        self.inter_batch_entry_wait = None
         self.inter_batch_entry_routing_disabled = True
         self._calls = GraphBuilder()
         self._plans: PlanCache | None = None
         self.last_run: LastRun | None = None
         self._default_execution_instance: ExecutionInstance | None = None
+        self.modules = ModuleManager()
+
+    @property
+    def inter_batch_entry_wait(self) -> int | None:
+        """Wait between batch entries, in cycles of 8 ns; None is no wait.
+
+        It counts in the chip time of a run (`ExecutionInfo.time`, "realtime"). A virtual chip starts every entry
+        from rest, as a real one does after a wait of some membrane time constants.
+        """
+        return self._inter_batch_entry_wait
+
+    @inter_batch_entry_wait.setter
+    def inter_batch_entry_wait(self, cycles: int | None) -> None:
+        self._inter_batch_entry_wait = None if cycles is None else check_wait(cycles)
+
+    @property
+    def last_run_chip_configs(self) -> dict[int, ChipConfig]:
+        """What the chip was set to in the last run, by the ID of the execution instance; empty before it."""
+        return {} if self._plans is None else dict(self._plans.last_configs)
 
     @property
     def default_execution_instance(self) -> ExecutionInstance:
@@ -99,6 +119,7 @@ class Experiment:
         self, module: HXBaseExperimentModule, input_handles: Iterable[Handle], output_handle: Handle | None = None
     ) -> Handle:
         """Note that `module` reads handles; returns its output handle in the current graph."""
+        self.modules.add(module)
         return self._calls.connect(module, input_handles, output_handle)
 
     def connect_wrapper(self, wrapper: HXModuleWrapper) -> None:
@@ -125,6 +146,9 @@ class Experiment:
     def clear(self) -> None:
         """Return to the state of a fresh experiment: without calls, mappings and execution instance."""
         self.clear_calls()
+        self.modules = ModuleManager()
+        self.inter_batch_entry_wait = None
+        self.inter_batch_entry_routing_disabled = True
         self._default_execution_instance = None
         self._plans = None
         self.last_run = None
@@ -205,6 +229,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
             hw_map, info = experiment._run_on_chip(graph, steps, trial_seed)
         _fill_handles(graph, hw_map)
         experiment.last_run = remember(graph, info)
+        experiment.modules.remember(graph)
     finally:
         experiment.clear_calls()
     return info

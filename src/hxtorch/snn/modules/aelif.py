@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from hxtorch.snn import functional as F
+from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, handle_type
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Parameter, Population
 from hxtorch.snn.parameter import HXTransformedModelParameter
+from hxtorch.snn.readout_source import ReadoutSource, check_readout_source
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
@@ -51,6 +53,8 @@ class AELIF(Neuron):
     * `leaky`, `fire`, `exponential`, `subthreshold_adaptation`, `spike_triggered_adaptation`: which terms the
       model has. Neurons that do not fire have no refractory period and record no spikes.
     * `membrane_capacitance`: None is 10e-6 in the model and 63 on the chip.
+    * `cadc_readout_source`, `madc_readout_source`: the membrane (`ReadoutSource.VOLTAGE`); the adaptation of the
+      chip is not recorded here, NotImplementedError.
 
     The output has `spikes` if they fire, and `adaptation_cadc` if they adapt: the adaptation of the model.
     """
@@ -66,19 +70,34 @@ class AELIF(Neuron):
         tau_syn: Parameter = 10e-6,
         i_synin_gm: Parameter = 500,
         membrane_capacitance: Parameter | None = None,
-        *args: Any,
+        refractory_time: Parameter = 1e-6,
+        synapse_dac_bias: Parameter = 600,
+        holdoff_time: Parameter = 0.0,
+        method: str = "superspike",
+        alpha: float = 50.0,
+        exponential_slope: Parameter = 50e-3,
+        exponential_threshold: Parameter = 110,
+        subthreshold_adaptation_strength: Parameter = 1,
+        spike_triggered_adaptation_increment: Parameter = 1,
+        clock_scale_adaptation_pulse: Parameter = (5, 5),
+        tau_adap: Parameter = 100e-6,
+        leak_adaptation: Parameter | None = None,
+        execution_instance: ExecutionInstance | None = None,
+        chip_coordinate: Any = None,
+        *,
+        cadc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
+        madc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
         leaky: bool = True,
         fire: bool = True,
         exponential: bool = True,
         subthreshold_adaptation: bool = True,
         spike_triggered_adaptation: bool = True,
-        exponential_slope: Parameter = 50e-3,
-        exponential_threshold: Parameter = 110,
-        subthreshold_adaptation_strength: Parameter = 1,
-        spike_triggered_adaptation_increment: Parameter = 1,
-        tau_adap: Parameter = 100e-6,
         **params: Any,
     ) -> None:
+        check_readout_source("cadc_readout_source", cadc_readout_source)
+        check_readout_source("madc_readout_source", madc_readout_source)
+        if leak_adaptation is not None:
+            params["leak_adaptation"] = leak_adaptation
         super().__init__(
             size,
             experiment,
@@ -89,14 +108,23 @@ class AELIF(Neuron):
             tau_syn,
             i_synin_gm,
             default_capacitance() if membrane_capacitance is None else membrane_capacitance,
-            *args,
+            refractory_time,
+            synapse_dac_bias,
+            holdoff_time,
+            method,
+            alpha,
+            execution_instance,
             exponential_slope=exponential_slope,
             exponential_threshold=exponential_threshold,
             subthreshold_adaptation_strength=subthreshold_adaptation_strength,
             spike_triggered_adaptation_increment=spike_triggered_adaptation_increment,
+            clock_scale_adaptation_pulse=clock_scale_adaptation_pulse,
             tau_adap=tau_adap,
             **params,
         )
+        self.chip_coordinate = chip_coordinate
+        self.cadc_readout_source = cadc_readout_source
+        self.madc_readout_source = madc_readout_source
         self.enable_spike_recording = self.enable_spike_recording and fire
         self.leaky, self.fire, self.exponential = leaky, fire, exponential
         self.subthreshold_adaptation = subthreshold_adaptation
@@ -153,11 +181,41 @@ class LIF(AELIF):
     ceil(refractory_time/dt) steps after a spike.
     """
 
-    def __init__(self, size: int, experiment: Experiment | None, *args: Any, **params: Any) -> None:
+    def __init__(
+        self,
+        size: int,
+        experiment: Experiment | None,
+        leak: Parameter = 80,
+        reset: Parameter = 80,
+        threshold: Parameter = 125,
+        tau_mem: Parameter = 10e-6,
+        tau_syn: Parameter = 10e-6,
+        i_synin_gm: Parameter = 500,
+        membrane_capacitance: Parameter | None = None,
+        refractory_time: Parameter = 1e-6,
+        synapse_dac_bias: Parameter = 600,
+        holdoff_time: Parameter = 0.0,
+        method: str = "superspike",
+        alpha: float = 50.0,
+        execution_instance: ExecutionInstance | None = None,
+        **params: Any,
+    ) -> None:
         super().__init__(
             size,
             experiment,
-            *args,
+            leak,
+            reset,
+            threshold,
+            tau_mem,
+            tau_syn,
+            i_synin_gm,
+            membrane_capacitance,
+            refractory_time,
+            synapse_dac_bias,
+            holdoff_time,
+            method,
+            alpha,
+            execution_instance=execution_instance,
             exponential=False,
             subthreshold_adaptation=False,
             spike_triggered_adaptation=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hxtorch.snn.experiment import Experiment
 from hxtorch.snn.last_run import LastRun
-from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, Synapse
+from hxtorch.snn.modules import AELIF, LI, InputNeuron, Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.utils.nir_config import TIME_UNITS
 from hxtorch.snn.utils.nir_graph import import_nir
@@ -104,11 +104,10 @@ def _node(library: Any, module: nn.Module, unit: float) -> Any:
         model = model.mean(0) if model.ndim == 2 else model
         return np.broadcast_to(model.numpy(), (module.size,)).copy()
 
-    tau_mem = value("tau_mem")
     common = {
-        "tau_mem": tau_mem / unit,
+        "tau_mem": value("tau_mem") / unit,
         "tau_syn": value("tau_syn") / unit,
-        "r": np.asarray(_resistance(module, tau_mem), dtype=np.float32),
+        "r": _resistance(module, value),
         "v_leak": value("leak"),
     }
     if isinstance(module, ReadoutNeuron):
@@ -116,8 +115,11 @@ def _node(library: Any, module: nn.Module, unit: float) -> Any:
     return library.CubaLIF(**common, v_threshold=value("threshold"), v_reset=value("reset"))
 
 
-def _resistance(module: Population, tau_mem: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`r` of NIR: 1 where the model's capacitance is `tau_mem`, as it is where the model ignores it."""
+def _resistance(module: Population, value: Callable[[str], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """`r` of NIR: tau_mem/c where the model follows its capacitance c, else 1, as ``tau_mem dv/dt = -v + i``."""
+    tau_mem = value("tau_mem")
+    if isinstance(module, AELIF | LI):
+        return tau_mem / value("membrane_capacitance")
     return np.ones_like(tau_mem)
 
 
