@@ -26,8 +26,8 @@ def findings(ran: LastRun, uses: list[ChipUse]) -> list[str]:
     found = []
     if ran.info is not None and ran.info.health.get("lost_spikes", 0):
         found.append(
-            f"The chip lost {ran.info.health['lost_spikes']} spikes. Fewer or slower spikes, or several execution "
-            "instances, relieve its buses."
+            f"Spikes lost by the chip: {ran.info.health['lost_spikes']}. Fewer or slower spikes, or several "
+            "execution instances, relieve its buses."
         )
     for use in uses:
         found += _calibration(use)
