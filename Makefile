@@ -6,6 +6,7 @@
 # make data       fetch the images of MNIST (20 MB) to where `hxtorch.snn.datasets` looks for them
 # make bench      times of mock mode and the twin
 # make bench-peers  training next to norse and snnTorch, in an environment of its own
+# make bench-simulators  the twin next to Brian2, in an environment of its own
 # make images     the pictures of README and docs
 # make fidelity   measure ten virtual chips, write docs/fidelity.md
 #
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PACKAGE := $(VENV)/.package-installed
 TOOLS := $(VENV)/.tools-installed
 
-.PHONY: install demo test test-long test-libraries bench bench-peers images fidelity clean
+.PHONY: install demo test test-long test-libraries bench bench-peers bench-simulators images fidelity clean
 .DEFAULT_GOAL := demo
 
 install: $(TOOLS)
@@ -76,6 +77,13 @@ bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/twin_speed.py
+
+# Brian2 does not work with the newest numpy.
+bench-simulators: $(PACKAGE)
+	@test -x .venv-brian/bin/python || $(PYTHON) -m venv .venv-brian
+	.venv-brian/bin/python -m pip install -qq $(PIP_ARGS) 'numpy<2.4' brian2 setuptools
+	$(BIN)/python benchmarks/twin_speed.py --brian .venv-brian/bin/python
 
 bench-peers: $(PACKAGE)
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers

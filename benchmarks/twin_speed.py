@@ -1,0 +1,156 @@
+"""Time the twin: the whole chip, the cost against circuits, steps and events, and next to Brian2.
+
+    python benchmarks/twin_speed.py [--threads 2] [--brian .venv-brian/bin/python] [--output FILE] [--figure FILE]
+
+The whole chip: 512 circuits that may spike, 256 inputs, all synapses set, 512 input events per 100 µs, all noise
+on, spikes and CADC recorded, a batch of 100 at the default step. Medians of several runs are printed and written
+as JSON. Run it on a quiet machine. Brian2 needs an environment of its own (`make bench-simulators`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hxtorch import calibration
+from hxtorch.twin import (
+    ChipConfig,
+    InputEvents,
+    NeuronConfig,
+    Program,
+    Record,
+    RoutingConfig,
+    VirtualChip,
+    set_num_threads,
+)
+
+SOURCES, CYCLE = 256, 0.008  # inputs; µs
+
+
+def program(
+    calibrated: calibration.CalibrationResult,
+    *,
+    events: int = 512,
+    runtime: float = 100.0,
+    batch: int = 100,
+    circuits: int = 512,
+    largest: int = 63,
+) -> Program:
+    """One row of synapses per input, half of them excitatory; `events` per batch entry at random times."""
+    rng = np.random.default_rng(0)
+    row = np.arange(SOURCES)
+    driver = row // 2
+    labels = np.broadcast_to((row % 2)[None, :, None], (2, 256, 256)).astype(np.uint8)
+    mode = np.broadcast_to(np.where((driver + row) % 2 == 0, 1, 2).astype(np.uint8), (2, 256))
+    weights = rng.integers(1, largest + 1, (2, 256, 256)).astype(np.uint8)
+    neurons: NeuronConfig = replace(calibrated.neurons, enable_threshold=np.arange(512) < circuits)
+    config = ChipConfig(
+        neurons, calibrated.common, RoutingConfig(labels=labels.copy(), row_mode=mode.copy()), weights
+    )
+    when = np.sort(rng.integers(0, round(runtime / CYCLE), (batch, events)), axis=1).ravel()
+    sent = InputEvents(
+        np.repeat(np.arange(batch), events),
+        when,
+        rng.integers(0, SOURCES, batch * events),
+        (driver % 4 << 11) | (driver // 4 << 6) | (row % 2),
+    )
+    read = np.arange(circuits)
+    return Program(config, batch, round(runtime / CYCLE), sent, Record(spikes=read, cadc=read))
+
+
+def measure(chip: VirtualChip, task: Program, repeats: int = 5) -> dict[str, float]:
+    """Median milliseconds per sample, and spikes per sample."""
+    chip.run(task, 0)
+    seconds = []
+    spikes = 0
+    for trial in range(repeats):
+        begin = time.perf_counter()
+        recorded = chip.run(task, trial).spikes
+        seconds.append(time.perf_counter() - begin)
+        assert recorded is not None
+        spikes += recorded.time.size
+    per_sample = 1e3 / task.batch_size
+    return {
+        "ms_per_sample": statistics.median(seconds) * per_sample,
+        "spikes_per_sample": spikes / repeats / task.batch_size,
+    }
+
+
+def draw(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
+    """Cost against circuits, run time and events."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, constrained_layout=True)
+    for axis, (name, points) in zip(axes, curves.items(), strict=True):
+        axis.plot([p["x"] for p in points], [p["ms_per_sample"] for p in points], "o-")
+        axis.set(xlabel=name, xlim=(0, None), ylim=(0, None))
+    axes[0].set_ylabel("ms per sample")
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--brian", help="interpreter of an environment with Brian2")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "twin.json")
+    parser.add_argument("--figure", type=Path)
+    options = parser.parse_args()
+    set_num_threads(options.threads)
+    chip = VirtualChip()
+    calibrated = calibration.nightly("spiking", chip)
+    result: dict[str, object] = {"threads": options.threads, "step_us": chip.step}
+
+    whole = measure(chip, program(calibrated))
+    whole["ratio_to_chip_time"] = whole["ms_per_sample"] / 0.1
+    result["whole chip, 100 µs"] = whole
+    print(
+        f"whole chip: {whole['ms_per_sample']:.4f} ms per sample of 0.1 ms, {whole['spikes_per_sample']:.0f} spikes"
+    )
+
+    curves: dict[str, list[dict[str, float]]] = {
+        "circuits": [
+            {"x": n, **measure(chip, program(calibrated, circuits=n), 3)} for n in (32, 64, 128, 256, 384, 512)
+        ],
+        "run time (µs), 512 events": [
+            {"x": t, **measure(chip, program(calibrated, runtime=t), 3)} for t in (12.5, 25.0, 50.0, 100.0, 150.0)
+        ],
+        "events": [{"x": n, **measure(chip, program(calibrated, events=n), 3)} for n in (0, 256, 512, 1024, 2048)],
+    }
+    result["curves"] = curves
+    for name, points in curves.items():
+        print(name, "  ".join(f"{p['x']:g}: {p['ms_per_sample']:.4f}" for p in points))
+
+    fine = measure(VirtualChip(step=0.1), program(calibrated, batch=20), 3)
+    result["whole chip, step 0.1 µs"] = fine
+    print(f"step 0.1 µs: {fine['ms_per_sample']:.4f} ms per sample")
+    if options.brian:
+        script = Path(__file__).parent / "twin_brian.py"
+        with_threads = {}
+        for threads in (0, options.threads):  # the faster one counts
+            command = [options.brian, str(script), str(threads)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            with_threads[threads] = float(done.stdout.split()[-1])
+        brian = min(with_threads.values())
+        result["Brian2, step 0.1 µs"] = {
+            "ms_per_sample": with_threads,
+            "times_slower": brian / fine["ms_per_sample"],
+        }
+        print(f"Brian2: {with_threads} ms per sample, {brian / fine['ms_per_sample']:.1f} times as long")
+    if options.figure:
+        draw(curves, options.figure)
+    options.output.parent.mkdir(exist_ok=True)
+    temporary = options.output.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    temporary.replace(options.output)
+
+
+if __name__ == "__main__":
+    main()
