@@ -18,7 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
+import hxtorch
+import hxtorch.snn as hxsnn
 from hxtorch import calibration
 from hxtorch.twin import (
     ChipConfig,
@@ -26,10 +29,13 @@ from hxtorch.twin import (
     NeuronConfig,
     Program,
     Record,
+    Recording,
     RoutingConfig,
     VirtualChip,
     set_num_threads,
 )
+from hxtorch.twin.coordinates import EVENT_OUTPUTS
+from hxtorch.twin.crossbar import CLOSED, FIRST_OFF_CHIP, straight_crossbar
 
 SOURCES, CYCLE = 256, 0.008  # inputs; µs
 
@@ -51,9 +57,10 @@ def program(
     mode = np.broadcast_to(np.where((driver + row) % 2 == 0, 1, 2).astype(np.uint8), (2, 256))
     weights = rng.integers(1, largest + 1, (2, 256, 256)).astype(np.uint8)
     neurons: NeuronConfig = replace(calibrated.neurons, enable_threshold=np.arange(512) < circuits)
-    config = ChipConfig(
-        neurons, calibrated.common, RoutingConfig(labels=labels.copy(), row_mode=mode.copy()), weights
-    )
+    mask, target = straight_crossbar()
+    target[:EVENT_OUTPUTS, :FIRST_OFF_CHIP] = CLOSED  # spikes leave the chip, none comes back to a synapse
+    routing = RoutingConfig(labels=labels.copy(), row_mode=mode.copy(), crossbar_mask=mask, crossbar_target=target)
+    config = ChipConfig(neurons, calibrated.common, routing, weights)
     when = np.sort(rng.integers(0, round(runtime / CYCLE), (batch, events)), axis=1).ravel()
     sent = InputEvents(
         np.repeat(np.arange(batch), events),
@@ -81,6 +88,42 @@ def measure(chip: VirtualChip, task: Program, repeats: int = 5) -> dict[str, flo
         "ms_per_sample": statistics.median(seconds) * per_sample,
         "spikes_per_sample": spikes / repeats / task.batch_size,
     }
+
+
+class Watched:
+    """A chip that remembers the last program it was given."""
+
+    def __init__(self, chip: VirtualChip) -> None:
+        self.chip = chip
+        self.identifier, self.nominal = chip.identifier, chip.nominal
+        self.program: Program | None = None
+
+    def run(self, program: Program, trial_seed: int = 0) -> Recording:
+        self.program = program
+        return self.chip.run(program, trial_seed)
+
+
+def network(chip: VirtualChip, batch: int = 5000) -> Program:
+    """The program of 256-246-10 for 12 µs; an input fires with a chance of 0.25, once (as for images)."""
+    watched = Watched(chip)
+    hxtorch.init_hardware(watched)
+    torch.manual_seed(0)
+    experiment = hxsnn.Experiment(dt=1e-6)
+    hidden_synapse = hxsnn.Synapse(256, 246, experiment)
+    hidden = hxsnn.LIF(246, experiment, enable_cadc_recording=False)
+    readout_synapse = hxsnn.Synapse(246, 10, experiment)
+    readout = hxsnn.LI(10, experiment)
+    with torch.no_grad():
+        hidden_synapse.weight.normal_(0.5, 11.5)
+        readout_synapse.weight.normal_(0, 15)
+    spikes = torch.zeros(12, batch, 256)
+    fires = torch.rand(batch, 256) < 0.25
+    spikes.scatter_(0, torch.randint(0, 12, (1, batch, 256)), fires[None].float())
+    readout(readout_synapse(hidden(hidden_synapse(hxsnn.LIFObservables(spikes=spikes)))))
+    hxsnn.run(experiment, 12)
+    hxtorch.release_hardware()
+    assert watched.program is not None
+    return watched.program
 
 
 def draw(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -113,6 +156,16 @@ def main() -> None:
     result["whole chip, 100 µs"] = whole
     print(
         f"whole chip: {whole['ms_per_sample']:.4f} ms per sample of 0.1 ms, {whole['spikes_per_sample']:.0f} spikes"
+    )
+
+    task = network(chip)
+    layers = measure(chip, task)
+    layers["samples_per_second"] = 1e3 / layers["ms_per_sample"]
+    layers["events_per_sample"] = task.events.time.size / task.batch_size
+    result["256-246-10, 12 µs"] = layers
+    print(
+        f"256-246-10: {layers['samples_per_second']:.0f} samples per second, "
+        f"{layers['spikes_per_sample']:.0f} spikes each"
     )
 
     curves: dict[str, list[dict[str, float]]] = {

@@ -85,8 +85,8 @@ def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
     """Do the same for the lines of all further circuits that share the membranes."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
     nine, c = np.float32(9), np.float32(27)
-    for layer in range(1, layers):
-        o = MEMBRANE_ROWS + layer * LAYER_ROWS
+    for further in range(layers - 1):  # counted from 0, or the compiler would expect negative indices
+        o = MEMBRANE_ROWS + LAYER_ROWS + further * LAYER_ROWS
         for k in range(LANES):
             exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
             e, i = min(exc, three), min(inh, three)
