@@ -48,20 +48,23 @@ def program(
     batch: int = 100,
     circuits: int = 512,
     largest: int = 63,
+    grid: float = 0.008,
+    fires: bool = True,
 ) -> Program:
-    """One row of synapses per input, half of them excitatory; `events` per batch entry at random times."""
+    """One row of synapses per input, half of them excitatory; `events` per entry at random times on a grid (µs)."""
     rng = np.random.default_rng(0)
     row = np.arange(SOURCES)
     driver = row // 2
     labels = np.broadcast_to((row % 2)[None, :, None], (2, 256, 256)).astype(np.uint8)
     mode = np.broadcast_to(np.where((driver + row) % 2 == 0, 1, 2).astype(np.uint8), (2, 256))
     weights = rng.integers(1, largest + 1, (2, 256, 256)).astype(np.uint8)
-    neurons: NeuronConfig = replace(calibrated.neurons, enable_threshold=np.arange(512) < circuits)
+    neurons: NeuronConfig = replace(calibrated.neurons, enable_threshold=fires & (np.arange(512) < circuits))
     mask, target = straight_crossbar()
     target[:EVENT_OUTPUTS, :FIRST_OFF_CHIP] = CLOSED  # spikes leave the chip, none comes back to a synapse
     routing = RoutingConfig(labels=labels.copy(), row_mode=mode.copy(), crossbar_mask=mask, crossbar_target=target)
     config = ChipConfig(neurons, calibrated.common, routing, weights)
-    when = np.sort(rng.integers(0, round(runtime / CYCLE), (batch, events)), axis=1).ravel()
+    when = np.sort(rng.integers(0, round(runtime / grid), (batch, events)), axis=1).ravel()
+    when *= round(grid / CYCLE)
     sent = InputEvents(
         np.repeat(np.arange(batch), events),
         when,
@@ -72,9 +75,10 @@ def program(
     return Program(config, batch, round(runtime / CYCLE), sent, Record(spikes=read, cadc=read))
 
 
-def measure(chip: VirtualChip, task: Program, repeats: int = 5) -> dict[str, float]:
+def measure(chip: VirtualChip, task: Program, repeats: int = 15) -> dict[str, float]:
     """Median milliseconds per sample, and spikes per sample."""
-    chip.run(task, 0)
+    for trial in range(3):
+        chip.run(task, trial)
     seconds = []
     spikes = 0
     for trial in range(repeats):
@@ -133,8 +137,8 @@ def draw(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, constrained_layout=True)
     for axis, (name, points) in zip(axes, curves.items(), strict=True):
         axis.plot([p["x"] for p in points], [p["ms_per_sample"] for p in points], "o-")
-        axis.set(xlabel=name, xlim=(0, None), ylim=(0, None))
-    axes[0].set_ylabel("ms per sample")
+        axis.set(xlabel=name, xlim=(0, None))
+    axes[0].set(ylabel="ms per sample", ylim=(0, 1.1 * max(p["ms_per_sample"] for c in curves.values() for p in c)))
     figure.savefig(path, dpi=120)
 
 
@@ -145,18 +149,28 @@ def main() -> None:
     parser.add_argument("--brian", help="interpreter of an environment with Brian2")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "twin.json")
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--redraw", action="store_true", help="draw the figure of an earlier run")
     options = parser.parse_args()
+    if options.redraw:
+        draw(json.loads(options.output.read_text())["curves"], options.figure)
+        return
     set_num_threads(options.threads)
     chip = VirtualChip()
     calibrated = calibration.nightly("spiking", chip)
     result: dict[str, object] = {"threads": options.threads, "step_us": chip.step}
 
-    whole = measure(chip, program(calibrated))
-    whole["ratio_to_chip_time"] = whole["ms_per_sample"] / 0.1
-    result["whole chip, 100 µs"] = whole
-    print(
-        f"whole chip: {whole['ms_per_sample']:.4f} ms per sample of 0.1 ms, {whole['spikes_per_sample']:.0f} spikes"
-    )
+    for name, task in (
+        ("inputs every 8 ns", program(calibrated)),
+        ("inputs on a grid of 1 µs", program(calibrated, grid=1.0)),
+        ("inputs every 8 ns, no neuron fires", program(calibrated, fires=False)),
+    ):
+        whole = measure(chip, task)
+        whole["ratio_to_chip_time"] = whole["ms_per_sample"] / 0.1
+        result[f"whole chip, 100 µs, {name}"] = whole
+        print(
+            f"whole chip, {name}: {whole['ms_per_sample']:.4f} ms per sample of 0.1 ms, "
+            f"{whole['spikes_per_sample']:.0f} spikes"
+        )
 
     task = network(chip)
     layers = measure(chip, task)
@@ -170,12 +184,17 @@ def main() -> None:
 
     curves: dict[str, list[dict[str, float]]] = {
         "circuits": [
-            {"x": n, **measure(chip, program(calibrated, circuits=n), 3)} for n in (32, 64, 128, 256, 384, 512)
+            {"x": n, **measure(chip, program(calibrated, circuits=n, fires=False), 7)}
+            for n in (32, 64, 128, 256, 384, 512)
         ],
         "run time (µs), 512 events": [
-            {"x": t, **measure(chip, program(calibrated, runtime=t), 3)} for t in (12.5, 25.0, 50.0, 100.0, 150.0)
+            {"x": t, **measure(chip, program(calibrated, runtime=t, fires=False), 7)}
+            for t in (12.5, 25.0, 50.0, 100.0, 150.0)
         ],
-        "events": [{"x": n, **measure(chip, program(calibrated, events=n), 3)} for n in (0, 256, 512, 1024, 2048)],
+        "events": [
+            {"x": n, **measure(chip, program(calibrated, events=n, fires=False), 7)}
+            for n in (0, 256, 512, 1024, 2048)
+        ],
     }
     result["curves"] = curves
     for name, points in curves.items():
