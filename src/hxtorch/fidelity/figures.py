@@ -173,8 +173,19 @@ def _readout(curves: Curves) -> Figure:
 
 
 def _dynamics(curves: Curves) -> Figure:
-    figure = new_figure(8, 3)
-    left, right = figure.subplots(1, 2)
+    figure = new_figure(8, 5)
+    (left, right), (below, _) = figure.subplots(2, 2, gridspec_kw={"height_ratios": [3, 2]})
+    grid = below.get_gridspec()
+    for axes in figure.axes[2:]:
+        axes.remove()
+    trains = figure.add_subplot(grid[1, :])
+    names = list(curves["adex_patterns"])
+    trains.eventplot(
+        [curves["adex_patterns"][name] for name in names], colors=CHIP, linelengths=0.6, linewidths=0.8
+    )
+    trains.set_yticks(range(len(names)), names)
+    trains.invert_yaxis()
+    trains.set(xlabel="time / µs", title="AdEx: a neuron of each pattern, input from 20 µs on", xlim=(0, None))
     data = curves["current_and_rate"]
     left.plot(data["current"], data["rate"][:, ::32], color=CHIP_FAST, linewidth=0.6)
     left.plot(data["current"], data["rate"].mean(axis=1), "o-", color=CHIP, markersize=3)
@@ -196,5 +207,5 @@ _FIGURES: dict[str, tuple[tuple[str, ...], Callable[[Curves], Figure]]] = {
     "Reset and refractory time": (("reset", "raw_reset", "ten_neurons"), _reset),
     "Uncalibrated spread": (("codes_of_a_calibration",), _spread),
     "Readout": (("timing", "channels"), _readout),
-    "Dynamics": (("current_and_rate", "calibrated_rate"), _dynamics),
+    "Dynamics": (("current_and_rate", "calibrated_rate", "adex_patterns"), _dynamics),
 }

@@ -9,20 +9,20 @@ from fnmatch import fnmatchcase
 import numpy as np
 from tqdm import tqdm
 
-from hxtorch.fidelity import dynamics, load, noise, potentials, readout, reset, spread, synapses
+from hxtorch.fidelity import dynamics, limits, load, noise, patterns, potentials, readout, reset, spread, synapses
 from hxtorch.fidelity.bench import Bench
 from hxtorch.fidelity.row import Array, Protocol, RowResult
 from hxtorch.twin import Chip
 
 GROUPS: dict[str, tuple[Protocol, ...]] = {
-    "Potentials": (potentials.levels,),
+    "Potentials": (potentials.levels, limits.membrane_range),
     "Synapses": (synapses.psp,),
     "Temporal noise": (noise.silent, noise.slow_and_fast, noise.run_to_run, noise.interval_jitter),
     "Reset and refractory time": (reset.reset, reset.raw_reset, reset.ten_neurons),
     "Uncalibrated spread": (spread.codes_of_a_calibration,),
     "Readout": (readout.scale, readout.rates, readout.channels, readout.timing),
-    "Dynamics": (dynamics.calibrated_rate, dynamics.current_and_rate),
-    "Load": (load.lost_spikes,),
+    "Dynamics": (dynamics.calibrated_rate, dynamics.current_and_rate, patterns.adex_patterns),
+    "Load": (load.lost_spikes, load.simultaneous_spikes),
 }
 PROTOCOLS: tuple[Protocol, ...] = tuple(item for group in GROUPS.values() for item in group)
 
