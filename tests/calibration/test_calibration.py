@@ -143,8 +143,8 @@ def test_ideal_chip_needs_no_search() -> None:
 
 
 def test_ideal_chip_names_what_registers_cannot_hold() -> None:
-    with pytest.warns(UserWarning, match=r"tau_mem = 0\.2 µs lies outside 0\.5 to 60"):
-        target = CalibrationTarget(tau_mem=0.2)
+    with pytest.warns(UserWarning, match=r"tau_mem = 0\.1 µs lies outside 0\.5 to 60"):
+        target = CalibrationTarget(tau_mem=0.1)
     assert calibrate(VirtualChip(Die.ideal()), target).failed.size == 512
 
 

@@ -189,8 +189,8 @@ BAD_HEADERS = [
     ({"target": None}, "target"),
     ({"options": None}, "options"),
     ({"options": {"gain": "matched"}}, "options"),
-    ({"options": {"gain": "loud", "equalize_dac": True, "refine": True}}, "gain is 'loud'"),
-    ({"options": {"gain": "raw", "equalize_dac": 1, "refine": True}}, "equalize_dac is 1"),
+    ({"options": {"gain": "loud", "equalize_dac": True, "refine": True, "drivers": True}}, "gain is 'loud'"),
+    ({"options": {"gain": "raw", "equalize_dac": 1, "refine": True, "drivers": True}}, "equalize_dac is 1"),
 ]
 
 

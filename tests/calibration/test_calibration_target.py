@@ -34,13 +34,21 @@ def test_arrays_are_copied_and_read_only() -> None:
         target.leak[0] = 1
 
 
+ALONE = [name for name in RANGES if name != "holdoff_time" and not name.startswith("e_coba")]
+
+
 @pytest.mark.parametrize("name", RANGES)
-def test_ranges(name: str) -> None:
-    limits = RANGES[name]
-    low, high = limits.hard
+def test_hard_limits(name: str) -> None:
+    low, high = RANGES[name].hard
     for value in (low - 1, high + 1, float("nan"), float("inf")):
         with pytest.raises(CalibrationError, match=name):
             CalibrationTarget(**{name: value})
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_ranges(name: str) -> None:
+    limits = RANGES[name]
+    high = limits.hard[1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for value in limits.warned:
@@ -48,6 +56,25 @@ def test_ranges(name: str) -> None:
     if limits.warned[1] < high:
         with pytest.warns(UserWarning, match=f"{name} = {high:g}"):
             CalibrationTarget(**{name: high})
+
+
+def test_holdoff_lies_within_the_refractory_time() -> None:
+    assert CalibrationTarget(holdoff_time=1.5).holdoff_time == 1.5
+    with pytest.raises(CalibrationError, match="holdoff_time = 3 µs is longer than refractory_time = 2 µs"):
+        CalibrationTarget(holdoff_time=3.0)
+
+
+def test_reversal_potentials_lie_beyond_the_reference() -> None:
+    assert np.all(CalibrationTarget(e_coba_reversal_exc=300.0).coba_reference("exc") == 80)
+    with pytest.raises(CalibrationError, match="e_coba_reversal_exc = 70 LSB has to lie above"):
+        CalibrationTarget(e_coba_reversal_exc=70.0)
+    with pytest.raises(CalibrationError, match="e_coba_reversal_inh = 120 LSB has to lie below"):
+        CalibrationTarget(e_coba_reversal_inh=120.0, e_coba_reference_inh=100.0)
+    with pytest.raises(CalibrationError, match="without e_coba_reversal_inh has no effect"):
+        CalibrationTarget(e_coba_reference_inh=100.0)
+    some = np.full(512, np.nan)
+    some[:10] = 300.0
+    assert np.isfinite(CalibrationTarget(e_coba_reversal_exc=some).per_circuit("e_coba_reversal_exc")).sum() == 10
 
 
 def test_hard_limits_of_arrays() -> None:

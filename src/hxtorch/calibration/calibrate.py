@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hxtorch.calibration.compartment_steps import calibrate_icc
+from hxtorch.calibration.conductance_steps import calibrate_conductances, conductance_registers
 from hxtorch.calibration.dac_steps import calibrate_synapse_dac
+from hxtorch.calibration.driver_steps import calibrate_drivers
 from hxtorch.calibration.measure import Bench
 from hxtorch.calibration.membrane_steps import (
     POTENTIAL_TOLERANCE,
@@ -23,10 +26,16 @@ from hxtorch.calibration.membrane_steps import (
 )
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.readout_steps import CHANNEL_TOLERANCE, calibrate_channels, calibrate_ramps
-from hxtorch.calibration.result import CalibrationResult
+from hxtorch.calibration.result import CalibrationResult, Drivers
 from hxtorch.calibration.state import State, initial_state, nominal_codes
 from hxtorch.calibration.survey import survey
-from hxtorch.calibration.synapse_steps import GAIN_TOLERANCE, calibrate_gain, calibrate_shift, calibrate_tau_syn
+from hxtorch.calibration.synapse_steps import (
+    GAIN_TOLERANCE,
+    SIGNS,
+    calibrate_gain,
+    calibrate_shift,
+    calibrate_tau_syn,
+)
 from hxtorch.calibration.targets import SPIKING, CalibrationTarget
 from hxtorch.twin import Chip
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
@@ -43,15 +52,17 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("synapse DAC", calibrate_synapse_dac),
     ("tau_mem", calibrate_tau_mem),
     ("leak", calibrate_leak),
-    ("i_shift exc", lambda bench, state: calibrate_shift(bench, state, "exc", fine=False)),
-    ("i_shift inh", lambda bench, state: calibrate_shift(bench, state, "inh", fine=False)),
+    ("input reference exc", lambda bench, state: calibrate_shift(bench, state, "exc", fine=False)),
+    ("input reference inh", lambda bench, state: calibrate_shift(bench, state, "inh", fine=False)),
     ("gain", calibrate_gain),
     # the offset current grows with the gain, and the rest potential follows it
-    ("i_shift exc", lambda bench, state: calibrate_shift(bench, state, "exc", fine=True)),
-    ("i_shift inh", lambda bench, state: calibrate_shift(bench, state, "inh", fine=True)),
+    ("input reference exc", lambda bench, state: calibrate_shift(bench, state, "exc", fine=True)),
+    ("input reference inh", lambda bench, state: calibrate_shift(bench, state, "inh", fine=True)),
     ("leak", calibrate_leak),
     ("reset", calibrate_reset),
     ("threshold", calibrate_threshold),
+    ("conductance mode", calibrate_conductances),
+    ("tau_icc", calibrate_icc),
 )
 # Once more, when all other cells have their values: CapMem cells disturb each other.
 REFINEMENT: tuple[tuple[str, Step], ...] = (
@@ -77,10 +88,11 @@ def calibrate(
     with the current step (None: if standard error is a terminal).
     """
     before: dict[str, Array] = {}
+    drivers = Drivers()
     if chip.nominal:
         state = _nominal(target)
     else:
-        state, before = _searched(chip, target, options, trial_seed, progress)
+        state, before, drivers = _searched(chip, target, options, trial_seed, progress)
     return CalibrationResult(
         target=target,
         chip_identifier=chip.identifier,
@@ -91,33 +103,42 @@ def calibrate(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         options=options,
         before=before,
+        drivers=drivers,
     )
 
 
-def steps(options: CalibrationOptions) -> list[tuple[str, Step]]:
-    """Return names and functions of the steps that a calibration with these options takes."""
+def steps(options: CalibrationOptions, target: CalibrationTarget = SPIKING) -> list[tuple[str, Step]]:
+    """Return names and functions of the steps that a calibration with these options and this target takes."""
     chosen = [*STEPS, *(REFINEMENT if options.refine else ())]
     left_out = {"gain"} if options.gain == "raw" else set()
     left_out |= set() if options.equalize_dac else {"synapse DAC"}
+    left_out |= set() if target.asks_for("tau_icc") else {"tau_icc"}
+    if not any(target.asks_for(f"e_coba_reversal_{sign}") for sign in SIGNS):
+        left_out |= {"conductance mode"}
     return [step for step in chosen if step[0] not in left_out]
 
 
 def _searched(
     chip: Chip, target: CalibrationTarget, options: CalibrationOptions, trial_seed: int, progress: bool | None
-) -> tuple[State, dict[str, Array]]:
+) -> tuple[State, dict[str, Array], Drivers]:
     """Run all steps, then measure what remains and what there was before."""
     bench, start = Bench(chip, trial_seed), initial_state(target)
-    state = start
+    state, drivers = start, Drivers()
     if options.gain == "raw":
         codes = np.clip(np.rint(target.per_circuit("i_synin_gm")), 0, MAX_CAPMEM_CODE)
         state = state.with_neurons(i_bias_gm_exc=codes, i_bias_gm_inh=codes)
     with tqdm(
-        [*steps(options), ("check", None)], disable=None if progress is None else not progress, leave=False
+        [*steps(options, target), ("check", None), ("STP offsets", None)][: None if options.drivers else -1],
+        disable=None if progress is None else not progress,
+        leave=False,
     ) as bar:
         for name, step in bar:
             bar.set_description(f"Calibrating {chip.identifier}: {name}")
             if step is not None:
                 state = step(bench, state)
+                continue
+            if name == "STP offsets":
+                drivers = Drivers(*calibrate_drivers(bench, state))
                 continue
             # what only some of the steps use is left as a new configuration has it
             off = np.zeros(CIRCUITS, dtype=np.bool_)
@@ -126,7 +147,7 @@ def _searched(
             dac = replace(state.common, synapse_dac_bias=start.common.synapse_dac_bias)
             before = _measured(survey(bench, replace(start, common=dac), cadc=start.common, inputs=False))
             state = _checked(state, _measured(survey(bench, state)))
-    return state, before
+    return state, before, drivers
 
 
 def _measured(deviations: dict[str, Array]) -> dict[str, Array]:
@@ -168,6 +189,7 @@ _QUANTITY = {
     "i_bias_tau_inh": "tau_syn_inh",
     "i_bias_gm_exc": "gain_exc",
     "i_bias_gm_inh": "gain_inh",
+    "i_bias_icc": "tau_icc",
     "i_shift_exc": "i_shift_exc",
     "i_shift_inh": "i_shift_inh",
 }
@@ -175,8 +197,10 @@ _QUANTITY = {
 
 def _nominal(target: CalibrationTarget) -> State:
     """Nominal codes; a circuit fails where the register does not reach."""
-    state = initial_state(target)
+    state = initial_state(target).with_neurons(**conductance_registers(target))
     for name, code in nominal_codes(target).items():
+        if name == "i_bias_icc" and not target.asks_for("tau_icc"):
+            continue
         reached = getattr(state.neurons, name) == code
         state = state.judged(_QUANTITY[name], np.where(reached, 0.0, np.inf), reached)
     return state

@@ -11,7 +11,7 @@ from hxtorch.calibration.measure import SRAM_RUNTIME, Bench, mean_response, stim
 from hxtorch.calibration.membrane_steps import quiet
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
-from hxtorch.calibration.synapse_steps import LINE_AMPLITUDE, ROWS_USED
+from hxtorch.calibration.synapse_steps import LINE_AMPLITUDE, ROWS_USED, charge_factor
 from hxtorch.twin import ReadoutSource, RowMode, circuits
 from hxtorch.twin import process as facts
 from hxtorch.twin.coordinates import CIRCUITS, MAX_WEIGHT, QUADRANTS
@@ -44,13 +44,16 @@ def calibrate_synapse_dac(bench: Bench, state: State) -> State:
         np.full(CIRCUITS, 63),
     )
     per_weight = facts.LINE_READOUT_SLOPE.value * unit * np.maximum(tau / period, 1.0)
+    per_weight = per_weight * charge_factor(state.neurons, "exc")
     weight = np.clip(np.rint(LINE_AMPLITUDE / per_weight / ROWS_USED), 1, MAX_WEIGHT).astype(np.int64)
     events = stimulus(RowMode.EXCITATORY, weight, ROWS_USED, np.arange(first, SRAM_RUNTIME - period, period))
     settling = float(np.clip(6 * np.median(tau), 5, 100))
 
     def response(codes: Array) -> Array:
         common = replace(state.common, synapse_dac_bias=codes)
-        fall = -mean_response(bench, neurons, common, events, settling) / (weight * tau)
+        fall = -mean_response(bench, neurons, common, events, settling) / (
+            weight * tau * charge_factor(state.neurons, "exc")
+        )
         return np.asarray(np.nanmedian(fall.reshape(QUADRANTS, -1), axis=1))
 
     requested = np.full(QUADRANTS, target.synapse_dac_bias)

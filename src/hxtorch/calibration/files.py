@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from hxtorch.calibration.errors import CalibrationError
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.pickled import UnreadablePickleError
-from hxtorch.calibration.result import CalibrationResult
-from hxtorch.calibration.targets import RANGES, CalibrationTarget
+from hxtorch.calibration.result import CalibrationResult, Drivers
+from hxtorch.calibration.targets import OPTIONAL, RANGES, CalibrationTarget
 from hxtorch.calibration.vendor import VENDOR_MEMBERS, read_vendor_members, read_vendor_pickle
-from hxtorch.twin import CommonConfig, ConfigError, NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin import CommonConfig, ConfigError, NeuronConfig, PlasticityConfig
+from hxtorch.twin.coordinates import CIRCUITS, DRIVERS, HEMISPHERES, QUADRANTS
 
 FORMAT = "hxtorch calibration"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+OLDEST_VERSION = 2  # that can be read; it knew fewer targets, and no drivers
 
 _HEADER = "header.json"
 _HEADER_LIMIT = 65_536  # bytes
@@ -41,6 +42,7 @@ _ARRAY_LIMIT = 128 + CIRCUITS * 8 + 128  # bytes: an array of 512 float64 with a
 _MEMBER_LIMIT = 300
 _FILE_LIMIT = 4 * 1024 * 1024  # bytes
 _TIME = (1980, 1, 1, 0, 0, 0)  # of every member: equal results give equal files
+MAX_OFFSET = 15  # of a driver, 4 bit
 _FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 _KINDS = (_FLOAT, _BOOL, np.dtype(np.int64))
 _COMMON_ARRAYS: dict[str, tuple[np.dtype[Any], int]] = {
@@ -102,12 +104,16 @@ def _pack(result: CalibrationResult) -> bytes:
         value = getattr(result.target, item.name)
         if isinstance(value, np.ndarray):
             arrays[f"target/{item.name}"] = value
-        target[item.name] = None if isinstance(value, np.ndarray) else value
+        if value is not None:
+            target[item.name] = None if isinstance(value, np.ndarray) else value
     arrays |= {f"neurons/{item.name}": getattr(result.neurons, item.name) for item in fields(NeuronConfig)}
     arrays |= {f"common/{name}": getattr(result.common, name) for name in _COMMON_ARRAYS}
     arrays |= {f"success/{name}": value for name, value in result.success.items()}
     arrays |= {f"residuals/{name}": value for name, value in result.residuals.items()}
     arrays |= {f"before/{name}": value for name, value in result.before.items()}
+    if result.drivers.after.size:
+        arrays["drivers/offset"] = result.drivers.plasticity.offset.astype(np.int64).reshape(-1)
+        arrays |= {f"drivers/{name}": getattr(result.drivers, name) for name in ("before", "after")}
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -211,9 +217,10 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
         raise _UnfitError(f"its header cannot be read ({error}).") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _UnfitError("its header names another format.")
-    if header.get("format_version") != FORMAT_VERSION:
+    version = header.get("format_version")
+    if type(version) is not int or not OLDEST_VERSION <= version <= FORMAT_VERSION:
         raise _UnfitError(
-            f"it has format version {header.get('format_version')!r}, but this release reads version "
+            f"it has format version {version!r}, but this release reads version "
             f"{FORMAT_VERSION}. Calibrate again or use a matching release of hxtorch."
         )
     return header
@@ -250,15 +257,21 @@ def _array(name: str, data: bytes) -> NDArray[Any]:
 
 
 def _take(
-    arrays: dict[str, NDArray[Any]], name: str, kind: np.dtype[Any], size: int = CIRCUITS, *, finite: bool = True
+    arrays: dict[str, NDArray[Any]],
+    name: str,
+    kind: np.dtype[Any],
+    size: int = CIRCUITS,
+    *,
+    finite: bool = True,
+    gaps: bool = False,
 ) -> NDArray[Any]:
-    """Remove an array from `arrays` after checking its shape, type and that it is finite."""
+    """Remove an array from `arrays` after checking its shape, type and that it is finite, but for NaN as `gaps`."""
     if name not in arrays:
         raise _UnfitError(f"its array {name!r} is missing.")
     array = arrays.pop(name)
     if array.shape != (size,) or array.dtype != kind:
         raise _UnfitError(f"its array {name!r} is {array.dtype}{array.shape}, expected {kind}({size},).")
-    if np.any(np.isnan(array)) or (finite and not np.all(np.isfinite(array))):
+    if not gaps and (np.any(np.isnan(array)) or (finite and not np.all(np.isfinite(array)))):
         raise _UnfitError(f"its array {name!r} holds values that are not finite.")
     return array
 
@@ -271,7 +284,10 @@ def _group(arrays: dict[str, NDArray[Any]], group: str, kind: np.dtype[Any]) -> 
 
 def _options(header: dict[str, Any]) -> CalibrationOptions:
     given = header.get("options")
-    if not isinstance(given, dict) or set(given) != {item.name for item in fields(CalibrationOptions)}:
+    known = {item.name for item in fields(CalibrationOptions)}
+    if isinstance(given, dict) and header["format_version"] == OLDEST_VERSION:
+        given = {"drivers": False, **given}
+    if not isinstance(given, dict) or set(given) != known:
         raise _UnfitError("its header has no complete options.")
     return CalibrationOptions(**given)
 
@@ -299,6 +315,7 @@ def _result(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Calibrat
     common: dict[str, Any] = {name: _take(arrays, f"common/{name}", *kind) for name, kind in _COMMON_ARRAYS.items()}
     success = _group(arrays, "success", _BOOL)
     residuals, before = _group(arrays, "residuals", _FLOAT), _group(arrays, "before", _FLOAT)
+    drivers = _drivers(arrays)
     if arrays:
         raise _UnfitError(f"it holds unknown arrays, for example {next(iter(arrays))!r}.")
     return CalibrationResult(
@@ -312,16 +329,30 @@ def _result(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Calibrat
         version=version,
         options=_options(header),
         before=before,
+        drivers=drivers,
     )
+
+
+def _drivers(arrays: dict[str, NDArray[Any]]) -> Drivers:
+    if not any(name.startswith("drivers/") for name in arrays):
+        return Drivers()
+    number = HEMISPHERES * DRIVERS
+    offset = _take(arrays, "drivers/offset", np.dtype(np.int64), number)
+    if not np.all((offset >= 0) & (offset <= MAX_OFFSET)):
+        raise _UnfitError(f"its array 'drivers/offset' holds values beyond 0..{MAX_OFFSET}.")
+    before, after = (_take(arrays, f"drivers/{name}", _FLOAT, number, finite=False) for name in ("before", "after"))
+    registers = PlasticityConfig(offset=offset.reshape(HEMISPHERES, DRIVERS).astype(np.uint8))
+    return Drivers(registers, before, after)
 
 
 def _target(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CalibrationTarget:
     values = header.get("target")
-    if not isinstance(values, dict) or set(values) != set(RANGES):
+    new = set() if header["format_version"] == FORMAT_VERSION else {"holdoff_time"}
+    if not isinstance(values, dict) or not set(RANGES) - OPTIONAL - new <= set(values) <= set(RANGES):
         raise _UnfitError("its header has no complete target.")
     for name, value in values.items():
         if value is None:
-            values[name] = _take(arrays, f"target/{name}", _FLOAT)
+            values[name] = _take(arrays, f"target/{name}", _FLOAT, gaps=name in OPTIONAL)
         elif type(value) not in (int, float):
             raise _UnfitError(f"the target {name} in its header is no number.")
     with warnings.catch_warnings():

@@ -6,7 +6,7 @@ All of them return one value per circuit, shape (512,). Voltages are in CADC LSB
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -18,6 +18,7 @@ from hxtorch.twin import (
     CommonConfig,
     InputEvents,
     NeuronConfig,
+    PlasticityConfig,
     Program,
     Record,
     Recording,
@@ -56,13 +57,17 @@ class Bench:
         stimulus: Stimulus | None = None,
         resets: Array | None = None,
         spikes: bool = False,
+        plasticity: PlasticityConfig | None = None,
     ) -> Recording:
         """Run `entries` batch entries of `runtime` µs; record the CADC of all circuits or their spike counters."""
         routing, weights, events = self._silent, self._no_weights, InputEvents()
         if stimulus is not None:
             routing, weights, events = stimulus.routing, stimulus.weights, stimulus.events(entries)
+        config = ChipConfig(neurons, common, routing, weights)
+        if plasticity is not None:
+            config = replace(config, plasticity=plasticity)
         program = Program(
-            config=ChipConfig(neurons, common, routing, weights),
+            config=config,
             batch_size=entries,
             runtime=int(runtime * CYCLES_PER_US),
             events=events,
@@ -166,6 +171,38 @@ def mean_response(
     end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
     recording = bench.run(neurons, common, entries=16, runtime=float(end), stimulus=stimulus)
     return _mean(recording, begin, float(end)) - _mean(recording, 0.0, first)
+
+
+def response_by_entry(
+    bench: Bench,
+    neurons: NeuronConfig,
+    common: CommonConfig,
+    stimulus: Stimulus,
+    settling: float,
+    *,
+    entries: int,
+    plasticity: PlasticityConfig,
+) -> Array:
+    """Mean deflection (LSB) under a regular train as `mean_response`, but of each batch entry (entries, 512)."""
+    first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
+    begin = first + settling
+    end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
+    recording = bench.run(
+        neurons, common, entries=entries, runtime=float(end), stimulus=stimulus, plasticity=plasticity
+    )
+    cadc = recording.cadc
+    assert cadc is not None
+    time = cadc.time / CYCLES_PER_US + facts.CADC_EARLINESS.value
+    valid = np.arange(time.shape[2]) < cadc.count[:, :, None]
+    value = cadc.value.astype(np.float32).reshape(entries, -1, HEMISPHERES, COLUMNS)
+
+    def mean(low: float, high: float) -> Array:
+        chosen = (valid & (time >= low) & (time < high)).astype(np.float32)
+        total = np.einsum("bhs,bshc->bhc", chosen, value)
+        number = chosen.sum(axis=2)[:, :, None]
+        return np.where(number > 0, total / np.maximum(number, 1), np.nan).reshape(entries, CIRCUITS).astype(float)
+
+    return mean(begin, float(end)) - mean(0.0, first)
 
 
 # --- Decays -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hxtorch.calibration.measure import Bench, decay_times, reset_level, rest_level, spiking
 from hxtorch.calibration.search import Response, bisect, predict
-from hxtorch.calibration.state import State, refractory_registers
+from hxtorch.calibration.state import State, leak_bias, refractory_registers
 from hxtorch.twin import NeuronConfig, Recording, circuits
 from hxtorch.twin import process as facts
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
@@ -31,12 +31,6 @@ def quiet(state: State) -> NeuronConfig:
     """Neurons without synaptic input, constant current and spikes."""
     off = np.zeros(CIRCUITS, dtype=np.bool_)
     return replace(state.neurons, enable_exc=off, enable_inh=off, enable_offset=off, enable_threshold=off)
-
-
-def with_tau_mem(state: State, tau: Array) -> Array:
-    """Whole i_bias_leak codes for another `tau` (µs): the calibrated code, scaled."""
-    code = state.neurons.i_bias_leak * state.target.per_circuit("tau_mem") / tau
-    return np.clip(np.rint(code), 1, MAX_CAPMEM_CODE)
 
 
 def v_leak_for(state: State, level: Array | float) -> Array:
@@ -136,7 +130,7 @@ def calibrate_threshold(bench: Bench, state: State) -> State:
     common = replace(state.common, refractory_clock_scale=scales)
     neurons = replace(
         quiet(state),
-        i_bias_leak=with_tau_mem(state, np.full(CIRCUITS, TAU_THRESHOLD)),
+        **leak_bias(state, np.full(CIRCUITS, TAU_THRESHOLD))[0],
         # a reset a little below the threshold lets a neuron that fired come back within the run
         v_reset=_moved(state.neurons.v_reset, target - RECOVERY - state.target.per_circuit("reset")),
         refractory_counter=counter,

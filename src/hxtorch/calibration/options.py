@@ -18,16 +18,18 @@ class CalibrationOptions:
       gives at the target's `i_synin_gm`; with an array as the target, every circuit to its own share of that.
       "raw" writes the target's codes as they are.
     * `equalize_dac`: tune the synapse DAC's bias of the quadrants to equal charges.
+    * `drivers`: equalize the synapse drivers with short-term plasticity by their offsets.
     * `refine`: repeat CADC and potentials at the end, when all other cells have their values.
     """
 
     gain: Literal["matched", "raw"] = "matched"
     equalize_dac: bool = True
     refine: bool = True
+    drivers: bool = True
 
     def __post_init__(self) -> None:
         if self.gain not in GAINS:
             raise CalibrationError(f"The option gain is {self.gain!r}. Known: {', '.join(GAINS)}.")
-        for name in ("equalize_dac", "refine"):
+        for name in ("equalize_dac", "refine", "drivers"):
             if type(getattr(self, name)) is not bool:
                 raise CalibrationError(f"The option {name} is {getattr(self, name)!r}, but it is True or False.")

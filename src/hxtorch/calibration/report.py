@@ -16,6 +16,8 @@ UNITS = {
     "threshold": "LSB",
     "i_shift_exc": "code",
     "i_shift_inh": "code",
+    "coba_reference_exc": "LSB",
+    "coba_reference_inh": "LSB",
 }
 RATIO_LIMITS = {  # chip.md 4.3: spread after over before
     "leak": 0.3,
@@ -141,6 +143,7 @@ def as_data(result: CalibrationResult) -> dict[str, Any]:
             for row in listed
         },
         "spread_ratio": {row.quantity: row.ratio for row in listed if row.quantity in result.before},
+        "drivers": {"before": spread(result.drivers.before), "after": spread(result.drivers.after)},
         "rates_in_band": rates_in_band(result),
         "shortcomings": shortcomings(result),
     }

@@ -11,14 +11,28 @@ from numpy.typing import NDArray
 from hxtorch._html import details, facts, note, strip, table
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.targets import CalibrationTarget
-from hxtorch.twin import CommonConfig, NeuronConfig
+from hxtorch.twin import CommonConfig, NeuronConfig, PlasticityConfig
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
 
-VERSION = 2
+VERSION = 3
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
 
 
 TRIM = 0.05  # of the circuits at each end, which do not count for spreads (CALIX-T)
+
+
+@dataclass(frozen=True, eq=False)
+class Drivers:
+    """Synapse drivers with short-term plasticity.
+
+    `plasticity` holds the calibrated offsets (2, 128); plasticity itself is off in it. `before`, `after`: relative
+    deviation (256,) of the charge of each driver from the median, with the middle offset and with these; empty
+    if they were not calibrated.
+    """
+
+    plasticity: PlasticityConfig = field(default_factory=PlasticityConfig)
+    before: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    after: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +45,7 @@ class CalibrationResult:
       `cadc`, codes for `i_shift_exc` and `i_shift_inh`, relative for all others. Measured values with their
       noise; inf for circuits that could not be measured.
     * `before`: the same with nominal codes, as far as it was measured; the leak without synaptic inputs.
+    * `drivers`: offsets of the synapse drivers for short-term plasticity.
     * `chip_identifier`: the chip; `date`: when (ISO 8601, UTC); `version`: of the calibration's steps.
     """
 
@@ -44,6 +59,7 @@ class CalibrationResult:
     version: int = VERSION
     options: CalibrationOptions = field(default_factory=CalibrationOptions)
     before: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    drivers: Drivers = field(default_factory=Drivers)
 
     @cached_property
     def defective(self) -> NDArray[np.int64]:
@@ -66,8 +82,9 @@ class CalibrationResult:
             missed = int((~self.success[name]).sum()) if name in self.success else 0
             rows.append((name, f"{finite.std():.3g}" if finite.size else "none", missed))
         target = {
-            name: f"{np.mean(value):g}" + (" (mean)" if np.ndim(value) else "")
+            name: f"{np.nanmean(value):g}" + (" (mean)" if np.ndim(value) else "")
             for name, value in vars(self.target).items()
+            if value is not None
         }
         met = f"{CIRCUITS - self.failed.size} of {CIRCUITS}"
         places = np.isin(np.arange(CIRCUITS), self.failed).astype(np.float64).reshape(-1, COLUMNS)

@@ -12,6 +12,7 @@ from hxtorch.calibration.search import Found
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
 from hxtorch.twin import process as facts
+from hxtorch.twin.config import MAX_HOLDOFF
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
 
 Array = NDArray[np.float64]
@@ -52,8 +53,60 @@ class State:
         return self.with_neurons(**{register: result.codes}).judged(quantity, result.residual, result.success)
 
 
+# Codes of a bias current beyond which a switch takes part: register -> (below, switch, factor on the code) and
+# (above, switch, factor). Below, steps of the code are coarse; above, weak circuits would not be reached.
+_SWITCHED: dict[str, tuple[tuple[float, str, float], tuple[float, str, float]]] = {
+    "i_bias_leak": (
+        (30.0, "enable_leak_division", facts.SWITCH_FACTOR.value),
+        (750.0, "enable_leak_multiplication", 1 / facts.SWITCH_FACTOR.value),
+    ),
+    **{
+        f"i_bias_tau_{sign}": (
+            (24.0, f"enable_high_resistance_{sign}", facts.HIGH_RESISTANCE.value),
+            (float(MAX_CAPMEM_CODE), f"enable_small_capacitance_{sign}", 1 / facts.SMALL_CAPACITANCE.value),
+        )
+        for sign in ("exc", "inh")
+    },
+    "i_bias_icc": (
+        (60.0, "enable_icc_division", facts.ICC_FACTOR.value),
+        (1000.0, "enable_icc_multiplication", 1 / facts.ICC_FACTOR.value),
+    ),
+}
+
+
+def switches(target: CalibrationTarget) -> dict[str, BoolArray]:
+    """Switches (512,) with which the registers reach the target's time constants."""
+    codes, chosen = _unswitched_codes(target), {}
+    for register, (few, many) in _SWITCHED.items():
+        chosen[few[1]], chosen[many[1]] = codes[register] < few[0], codes[register] > many[0]
+    return chosen
+
+
 def nominal_codes(target: CalibrationTarget) -> dict[str, Array]:
-    """Codes that a chip without any deviation needs, not rounded, not limited to the registers."""
+    """Codes that a chip without any deviation needs with `switches`, not rounded, not limited to the registers."""
+    codes, chosen = _unswitched_codes(target), switches(target)
+    for register, sides in _SWITCHED.items():
+        for _, switch, factor in sides:
+            codes[register] = codes[register] * np.where(chosen[switch], factor, 1.0)
+    return codes
+
+
+def leak_bias(state: State, tau: Array) -> tuple[dict[str, Any], Array]:
+    """Registers for another membrane time constant `tau` (µs), and the `tau` (512,) that they give.
+
+    Found from the calibrated code, scaled; without multiplication and division.
+    """
+    n, factor = state.neurons, facts.SWITCH_FACTOR.value
+    plain = n.i_bias_leak * np.where(n.enable_leak_multiplication, factor, 1.0)
+    plain = plain / np.where(n.enable_leak_division, factor, 1.0)
+    target = state.target.per_circuit("tau_mem")
+    code = np.clip(np.rint(plain * target / tau), 1, MAX_CAPMEM_CODE)
+    off = np.zeros(CIRCUITS, dtype=np.bool_)
+    registers = {"i_bias_leak": code, "enable_leak_multiplication": off, "enable_leak_division": off}
+    return registers, target * plain / code
+
+
+def _unswitched_codes(target: CalibrationTarget) -> dict[str, Array]:
     value = target.per_circuit
     capacitance = value("membrane_capacitance")
     return {
@@ -67,7 +120,15 @@ def nominal_codes(target: CalibrationTarget) -> dict[str, Array]:
         "i_bias_gm_inh": value("i_synin_gm"),
         "i_shift_exc": np.full(CIRCUITS, facts.SHIFT_CODE_EXC.value),
         "i_shift_inh": np.full(CIRCUITS, facts.SHIFT_CODE_INH.value),
+        "i_bias_icc": facts.ICC_TIME_CODE.value * circuits.relative_capacitance(capacitance) / wanted_icc(target),
     }
+
+
+def wanted_icc(target: CalibrationTarget) -> Array:
+    """Target of tau_icc (512,); circuits that ask for none take the median of the others, or the default bias."""
+    wanted = target.per_circuit("tau_icc")
+    known = np.isfinite(wanted)
+    return np.where(known, wanted, np.median(wanted[known]) if np.any(known) else 1.0)
 
 
 def initial_state(target: CalibrationTarget) -> State:
@@ -76,32 +137,55 @@ def initial_state(target: CalibrationTarget) -> State:
         name: np.clip(code, 0, MAX_CAPMEM_CODE) for name, code in nominal_codes(target).items()
     }
     time = target.per_circuit("refractory_time")
-    counter, clock, scales = refractory_registers(time)
+    holdoff = target.per_circuit("holdoff_time")
+    counter, clock, scales = refractory_registers(time, holdoff)
+    codes |= switches(target)
     neurons = NeuronConfig(
         **codes,
         membrane_capacitance=target.per_circuit("membrane_capacitance").astype(np.int64),
         refractory_counter=counter,
         refractory_clock=clock,
+        reset_holdoff=MAX_HOLDOFF - _holdoff_steps(holdoff, np.asarray(clock_ticks(scales)[clock])),
     )
     common = CommonConfig(
         synapse_dac_bias=np.full(QUADRANTS, target.synapse_dac_bias), refractory_clock_scale=scales
     )
     residual = circuits.refractory_of(neurons, common) / time - 1
     state = State(target, neurons, common)
-    return state.judged("refractory_time", residual, np.abs(residual) <= 0.1)
+    state = state.judged("refractory_time", residual, np.abs(residual) <= 0.1)
+    if np.any(holdoff > 0):
+        tick = clock_ticks(scales)[clock]
+        steps = MAX_HOLDOFF - neurons.reset_holdoff
+        off = np.where(holdoff > 0, ((2 * steps + 1) * tick - holdoff) / time, 0.0)
+        state = state.judged("holdoff_time", off, np.abs(off) <= 0.1)
+    return state
 
 
-def refractory_registers(time: Array) -> tuple[IntArray, IntArray, tuple[int, int]]:
+def clock_ticks(scales: tuple[int, int]) -> Array:
+    """Length (µs) of a tick of the fast and of the slow clock."""
+    return np.asarray(2.0 ** (np.asarray(scales) + 1) / facts.CHIP_CLOCK.value)
+
+
+def _holdoff_steps(holdoff: Array, tick: Array) -> IntArray:
+    """Steps of two ticks that come closest to a holdoff (µs); the reset ends at least one tick early."""
+    return np.clip(np.rint((holdoff / tick - 1) / 2), 0, MAX_HOLDOFF).astype(np.int64)
+
+
+def refractory_registers(time: Array, holdoff: Array | None = None) -> tuple[IntArray, IntArray, tuple[int, int]]:
     """Counters and clocks (512,) and the scales of the two clocks that come closest to all of `time` (µs),
     first in the worst case, then in the mean.
 
-    A counter below 30 counts as an error of one tick, because a clock does not start with the spike.
+    A counter below 30 counts as an error of one tick, because a clock does not start with the spike. A
+    `holdoff` (µs) that the clock cannot give counts by its part in the refractory time.
     Among equally good scales the slowest clocks win, then those that serve all circuits with one clock.
     """
     ticks = 2.0 ** (np.arange(16)[:, None] + 1) / facts.CHIP_CLOCK.value  # µs
     counters = np.clip(np.rint(time / ticks), 1, 255)
     error = np.abs(counters * ticks / time - 1)
     error = np.where(counters < MIN_COUNTER, np.maximum(error, 1 / counters), error)
+    if holdoff is not None:
+        reached = (2 * _holdoff_steps(holdoff, np.asarray(ticks, dtype=np.float64)) + 1) * ticks
+        error = np.where(holdoff > 0, np.maximum(error, np.abs(reached - holdoff) / time), error)
     pairs = [(fast, slow) for fast in range(16) for slow in range(fast, 16)]
 
     def cost(pair: tuple[int, int]) -> tuple[float, float, int, int]:

@@ -18,9 +18,9 @@ from hxtorch.calibration.measure import (
     rest_level,
     stimulus,
 )
-from hxtorch.calibration.membrane_steps import TIME_TOLERANCE, quiet, v_leak_for, with_tau_mem
+from hxtorch.calibration.membrane_steps import TIME_TOLERANCE, quiet, v_leak_for
 from hxtorch.calibration.search import Response, predict
-from hxtorch.calibration.state import State
+from hxtorch.calibration.state import State, leak_bias
 from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
 from hxtorch.twin import process as facts
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE, MAX_WEIGHT, QUADRANTS
@@ -43,9 +43,20 @@ _LINE = {"exc": ReadoutSource.SYNAPTIC_EXCITATORY, "inh": ReadoutSource.SYNAPTIC
 
 
 def _only(neurons: NeuronConfig, sign: Sign) -> NeuronConfig:
-    """Enable one of the two synaptic inputs."""
+    """Enable one of the two synaptic inputs, as a current-based one."""
     on, off = np.ones(CIRCUITS, dtype=np.bool_), np.zeros(CIRCUITS, dtype=np.bool_)
-    return replace(neurons, enable_exc=on if sign == "exc" else off, enable_inh=on if sign == "inh" else off)
+    return replace(
+        neurons,
+        enable_exc=on if sign == "exc" else off,
+        enable_inh=on if sign == "inh" else off,
+        enable_coba_exc=off,
+        enable_coba_inh=off,
+    )
+
+
+def charge_factor(neurons: NeuronConfig, sign: Sign) -> Array:
+    """Factor (512,) by which a small capacitance of the line lets the same charge answer more strongly."""
+    return np.where(getattr(neurons, f"enable_small_capacitance_{sign}"), facts.SMALL_CAPACITANCE.value, 1.0)
 
 
 def _register(name: str, codes: Array) -> dict[str, Any]:
@@ -72,6 +83,7 @@ def tau_syn_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], A
         **_register(f"i_bias_gm_{sign}", gm),
     )
     per_weight = facts.LINE_READOUT_SLOPE.value * circuits.nominal_drive(gm, np.full(CIRCUITS, dac), full)
+    per_weight = per_weight * charge_factor(state.neurons, sign)
     weight = _weights(LINE_AMPLITUDE / per_weight)
     register = f"i_bias_tau_{sign}"
     target = state.target.per_circuit(f"tau_syn_{sign}")
@@ -119,9 +131,8 @@ def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> St
     capacitance = circuits.relative_capacitance(state.neurons.membrane_capacitance)
     current = facts.INPUT_OFFSET_SLOPE.value * gm / facts.GM_REFERENCE.value / capacitance  # LSB/µs per code
     per_code = 0.8 if fine else 0.15  # LSB
-    bias = with_tau_mem(state, np.clip(per_code / current, 1.0, 60.0))
-    tau = state.target.per_circuit("tau_mem") * state.neurons.i_bias_leak / bias
-    neurons = replace(quiet(state), v_leak=v_leak_for(state, REST), i_bias_leak=bias)
+    bias, tau = leak_bias(state, np.clip(per_code / current, 1.0, 60.0))
+    neurons = replace(quiet(state), v_leak=v_leak_for(state, REST), **bias)
     reference = np.mean([rest_level(bench, neurons, state.common) for _ in range(4)], axis=0)
     enabled = _only(neurons, sign)
     slope = current * tau * (1 if sign == "exc" else -1)
@@ -144,7 +155,7 @@ def gain_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], Arra
     The response is the area of a PSP, in terms of the drive (LSB/µs) of weight 1; weights of several synapses
     share in it, so that their own deviations average out.
     """
-    neurons, events, scale, settling = _train(state, sign)
+    neurons, events, scale, settling = gain_train(state, sign)
 
     def response(codes: Array) -> Array:
         configured = replace(neurons, **_register(f"i_bias_gm_{sign}", codes))
@@ -160,7 +171,8 @@ def calibrate_gain(bench: Bench, state: State) -> State:
     meters = {sign: gain_meter(bench, state, sign) for sign in SIGNS}
     codes = np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)
     at_request = {sign: meter(codes) for sign, meter in meters.items()}
-    goal = np.median(at_request["exc"] / requested) * requested
+    # a small capacitance of the line makes up for a lower code, it does not make synapses stronger
+    goal = np.median(at_request["exc"] / charge_factor(state.neurons, "exc") / requested) * requested
     for sign, meter in meters.items():
         result = predict(
             meter, requested * goal / np.maximum(at_request[sign], 1e-3), goal,
@@ -171,7 +183,7 @@ def calibrate_gain(bench: Bench, state: State) -> State:
     return state
 
 
-def _train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, float]:
+def gain_train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, float]:
     """Prepare the measurement of a gain.
 
     Returns the neurons, a regular train of events, the factor (512,) that turns the mean deflection into
@@ -180,14 +192,14 @@ def _train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, flo
     tau_mem, tau_syn = state.target.per_circuit("tau_mem"), state.target.per_circuit(f"tau_syn_{sign}")
     code = getattr(state.neurons, f"i_bias_tau_{sign}")
     # Very slow circuits would not settle in a run, very fast ones hardly answer: both are set to the middle.
-    bias = with_tau_mem(state, np.clip(tau_mem, 5.0, 12.0))
+    bias, reached = leak_bias(state, np.clip(tau_mem, 5.0, 12.0))
     bias_tau = np.clip(np.rint(code * tau_syn / np.clip(tau_syn, 5.0, 12.0)), 1, MAX_CAPMEM_CODE)
-    tau_mem = tau_mem * state.neurons.i_bias_leak / bias
+    tau_mem = reached
     tau_syn = tau_syn * code / bias_tau
     neurons = replace(
         _only(quiet(state), sign),
         v_leak=v_leak_for(state, REST_FOR_GAIN[sign]),
-        i_bias_leak=bias,
+        **bias,
         **_register(f"i_bias_tau_{sign}", bias_tau),
     )
     drive = circuits.nominal_drive(
@@ -196,6 +208,7 @@ def _train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, flo
         state.neurons.membrane_capacitance,
     )
     area = drive * tau_mem * tau_syn  # LSB µs per weight
+    area = area * charge_factor(state.neurons, sign)
     period = float(np.clip(np.rint(WEIGHT * ROWS_USED * np.median(area) / DEFLECTION), 2, 20))
     weight = _weights(DEFLECTION * period / area)
     settling = 6.0 * 12.0 + 5.0

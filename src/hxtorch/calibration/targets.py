@@ -13,6 +13,7 @@ from hxtorch.twin.coordinates import CIRCUITS
 
 Array = NDArray[np.float64]
 Value = float | Array
+Optional = Value | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,15 @@ RANGES: dict[str, Range] = {  # chip.md 6.1; hard limits of potentials are those
     "membrane_capacitance": Range("capacitance code", (0, 63), (0, 63)),
     "refractory_time": Range("µs", (0.04, 32), (0.008, 255 * 2**16 / 250)),
     "synapse_dac_bias": Range("CapMem LSB", (30, 1022), (1, 1022)),
+    "holdoff_time": Range("µs", (0, 4), (0, 255 * 2**16 / 250)),
+    "tau_icc": Range("µs", (0.1, 30), (0.01, 1000)),
+    "e_coba_reversal_exc": Range("CADC LSB", (-1e4, 1e4), (-1e4, 1e4)),
+    "e_coba_reversal_inh": Range("CADC LSB", (-1e4, 1e4), (-1e4, 1e4)),
+    "e_coba_reference_exc": Range("CADC LSB", (60, 160), (0, 255)),
+    "e_coba_reference_inh": Range("CADC LSB", (60, 160), (0, 255)),
 }
+OPTIONAL = frozenset(name for name in RANGES if name.startswith(("tau_icc", "e_coba")))
+"""Targets that may be None; in an array of one of them, NaN marks the circuits that do not ask for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +57,11 @@ class CalibrationTarget:
       that the median excitatory input of the chip gives at this code (as in CUBE66, chip.md 4.2).
     * `membrane_capacitance`: 6-bit code. `refractory_time`: µs.
     * `synapse_dac_bias`: CapMem code, one number for the chip.
+    * `holdoff_time`: µs at the end of the refractory time in which the membrane is free but cannot fire.
+    * `tau_icc`: µs, time constant of a membrane with its inter-compartment conductance; None: not calibrated.
+    * `e_coba_reversal_*`, `e_coba_reference_*`: CADC LSB. They make an input conductance-based: its strength
+      falls from that of a current-based input at the reference potential to nothing at the reversal potential.
+      None: current-based. A reversal potential without a reference takes the leak potential as the reference.
 
     The default is the target of the nightly calibration "spiking". Targets compare and hash by value.
 
@@ -65,16 +79,37 @@ class CalibrationTarget:
     membrane_capacitance: Value = 63.0
     refractory_time: Value = 2.0
     synapse_dac_bias: float = 600.0
+    holdoff_time: Value = 0.0
+    tau_icc: Optional = None
+    e_coba_reversal_exc: Optional = None
+    e_coba_reversal_inh: Optional = None
+    e_coba_reference_exc: Optional = None
+    e_coba_reference_inh: Optional = None
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            value = _plain(item.name, getattr(self, item.name))
+            value = getattr(self, item.name)
+            if value is None and item.name in OPTIONAL:
+                continue
+            value = _plain(item.name, value)
             _check(item.name, value)
             object.__setattr__(self, item.name, value)
+        _check_holdoff(self)
+        for sign in ("exc", "inh"):
+            _check_conductance(self, sign)
 
     def per_circuit(self, name: str) -> Array:
-        """Target `name` of every circuit, shape (512,)."""
+        """Target `name` of every circuit, shape (512,); NaN for circuits without a target of this kind."""
         return np.broadcast_to(np.asarray(getattr(self, name), dtype=np.float64), (CIRCUITS,)).copy()
+
+    def asks_for(self, name: str) -> bool:
+        """Whether any circuit has a target `name`."""
+        return bool(np.any(np.isfinite(self.per_circuit(name))))
+
+    def coba_reference(self, sign: str) -> Array:
+        """Reference potential (512,) of the conductance-based input of a sign: that of the target, or its leak."""
+        reference = self.per_circuit(f"e_coba_reference_{sign}")
+        return np.where(np.isfinite(reference), reference, self.per_circuit("leak"))
 
     def key(self) -> bytes:
         """All values as bytes: equal for equal targets and only for them."""
@@ -82,6 +117,7 @@ class CalibrationTarget:
             f"{item.name}:{np.size(value)}:".encode() + np.asarray(value, dtype="<f8").tobytes()
             for item in fields(self)
             for value in (getattr(self, item.name),)
+            if value is not None
         )
 
     def __eq__(self, other: object) -> bool:
@@ -108,6 +144,8 @@ def _plain(name: str, value: object) -> Value:
 
 def _check(name: str, value: Value) -> None:
     limits, values = RANGES[name], np.atleast_1d(value)
+    if name in OPTIONAL and values.size > 1:
+        values = values[~np.isnan(values)]
     low, high = limits.hard
     bad = values[~((values >= low) & (values <= high))]
     if bad.size:
@@ -125,6 +163,35 @@ def _check(name: str, value: Value) -> None:
             f"{name} = {extreme:g} {limits.unit} lies outside {low:g} to {high:g}, where calibrations are "
             "known to work; circuits may fail.",
             stacklevel=4,
+        )
+
+
+def _check_holdoff(target: CalibrationTarget) -> None:
+    holdoff, refractory = target.per_circuit("holdoff_time"), target.per_circuit("refractory_time")
+    longer = np.flatnonzero(holdoff > refractory)
+    if longer.size:
+        c = longer[0]
+        raise CalibrationError(
+            f"holdoff_time = {holdoff[c]:g} µs is longer than refractory_time = {refractory[c]:g} µs, of which it "
+            "is the end. Choose a longer refractory time or a shorter holdoff."
+        )
+
+
+def _check_conductance(target: CalibrationTarget, sign: str) -> None:
+    reversal, given = target.per_circuit(f"e_coba_reversal_{sign}"), target.per_circuit(f"e_coba_reference_{sign}")
+    lost = np.isfinite(given) & ~np.isfinite(reversal)
+    if np.any(lost):
+        raise CalibrationError(
+            f"e_coba_reference_{sign} = {given[lost][0]:g} LSB without e_coba_reversal_{sign} has no effect: give "
+            "both for a conductance-based input, or none."
+        )
+    distance = (reversal - target.coba_reference(sign)) * (1 if sign == "exc" else -1)
+    wrong = np.isfinite(reversal) & ~(distance > 0)
+    if np.any(wrong):
+        side = "above" if sign == "exc" else "below"
+        raise CalibrationError(
+            f"e_coba_reversal_{sign} = {reversal[wrong][0]:g} LSB has to lie {side} the reference potential "
+            f"{target.coba_reference(sign)[wrong][0]:g} LSB. Choose another reversal or reference potential."
         )
 
 

@@ -58,7 +58,8 @@ _REGISTERS = {
 }
 _CELLS_PER_BLOCK = 3120  # CapMem cells of a quadrant, numbered through
 _DAC_CELL = 1168  # of them the synapse DAC's bias
-_TIMES = ("tau_mem", "tau_syn", "refractory_time")
+_TIMES = ("tau_mem", "tau_syn", "refractory_time", "holdoff_time", "tau_icc")
+_PAIRS = ("e_coba_reversal", "e_coba_reference")  # excitatory, inhibitory; not finite: current-based
 _TARGETS = ("leak", "reset", "threshold", "i_synin_gm", "membrane_capacitance", "synapse_dac_bias")
 
 
@@ -250,11 +251,25 @@ def _target(given: dict[str, Any], dac: Array | None) -> CalibrationTarget:
     if tau is not None:
         pair = tau if np.ndim(tau) and np.shape(tau)[0] == 2 else (tau, tau)
         values["tau_syn_exc"], values["tau_syn_inh"] = pair[0], pair[1]
+    for name in _PAIRS:
+        if name in given and given[name] is not None:
+            values |= _pair(name, array_of(given[name], name))
     if "synapse_dac_bias" not in values and dac is not None:
         values["synapse_dac_bias"] = float(dac.mean())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever made the calibration was warned
         return replace(CalibrationTarget(), **{name: values[name] for name in values if name in RANGES})
+
+
+def _pair(name: str, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Targets of both inputs as far as they are finite."""
+    rows = values if values.ndim and values.shape[0] == 2 else np.stack([values, values])
+    kept = {}
+    for sign, row in zip(("exc", "inh"), rows, strict=True):
+        row = np.where(np.isfinite(row), row, np.nan).reshape(-1)
+        if np.any(np.isfinite(row)):
+            kept[f"{name}_{sign}"] = float(row[0]) if row.size == 1 else row
+    return kept
 
 
 def _one_or_all(values: NDArray[np.float64], name: str) -> Any:

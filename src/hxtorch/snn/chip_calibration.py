@@ -159,6 +159,8 @@ def target_of(placed: Placed) -> CalibrationTarget:
                 array[circuits] = (value[row] if value.ndim == 2 else value) * scale
             fields[field] = array
     fields["refractory_time"] = np.maximum(fields["refractory_time"], _SHORTEST_REFRACTORY)
+    fields["holdoff_time"] = np.minimum(fields["holdoff_time"], fields["refractory_time"])
+    fields |= _conductances(placed)
     fields["membrane_capacitance"] = fields["membrane_capacitance"].astype(np.int64)
     shared = {name: _shared_value(name, placed) for name in ("synapse_dac_bias", "i_synin_gm")}
     return replace(default, **fields, **{name: v for name, v in shared.items() if v is not None})
@@ -172,7 +174,35 @@ _FIELDS = {
     "tau_syn": (("tau_syn_exc", 0, _SECONDS_TO_US), ("tau_syn_inh", 1, _SECONDS_TO_US)),
     "membrane_capacitance": (("membrane_capacitance", 0, 1.0),),
     "refractory_time": (("refractory_time", 0, _SECONDS_TO_US),),
+    "holdoff_time": (("holdoff_time", 0, _SECONDS_TO_US),),
 }
+
+
+def _conductances(placed: list[tuple[Population, NDArray[np.int64]]]) -> dict[str, Any]:
+    """Targets of the populations that ask for conductance-based inputs; row 0 is excitatory, row 1 inhibitory."""
+    wanted: dict[str, Any] = {}
+    for name in ("e_coba_reversal", "e_coba_reference"):
+        for population, circuits in placed:
+            parameter = population.params.get(name)
+            value = None if parameter is None else parameter.hardware_value
+            if value is None:
+                continue
+            pair = np.asarray(value, dtype=np.float64)
+            if name == "e_coba_reversal" and (pair.ndim == 0 or pair.shape[0] != 2):
+                raise AttributeError(
+                    "'e_coba_reversal' needs two rows, the excitatory and the inhibitory reversal potential (nan: "
+                    f"current-based), but has the shape {pair.shape}. Give a tensor of shape (2,) or (2, size)."
+                )
+            rows = pair if pair.ndim and pair.shape[0] == 2 else (pair, pair)
+            for sign, row in zip(("exc", "inh"), rows, strict=True):
+                array = wanted.setdefault(f"{name}_{sign}", np.full(CIRCUITS, np.nan))
+                array[circuits] = row
+    for sign in ("exc", "inh"):  # a reference alone changes nothing
+        reference, reversal = (wanted.get(f"e_coba_{n}_{sign}") for n in ("reference", "reversal"))
+        if reference is not None:
+            lost = np.ones(CIRCUITS, dtype=np.bool_) if reversal is None else np.isnan(reversal)
+            reference[lost] = np.nan
+    return wanted
 
 
 def _shared_value(name: str, placed: list[tuple[Population, NDArray[np.int64]]]) -> float | None:

@@ -24,7 +24,8 @@ class NeuronParameter:
     """What is known of one parameter.
 
     `default` is that of a spiking neuron; None means not used unless given. `shapes` lists the shapes that
-    a tensor may have besides (), with "size" for the number of neurons.
+    a tensor may have besides (), with "size" for the number of neurons. `may_be_nan`: nan stands for neurons
+    that do not use it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class NeuronParameter:
     non_negative: bool = False
     chip_range: tuple[float, float] | None = None
     shapes: tuple[tuple[int | str, ...], ...] = (("size",),)
+    may_be_nan: bool = False
 
 
 PARAMETERS: Mapping[str, NeuronParameter] = {
@@ -104,13 +106,22 @@ PARAMETERS: Mapping[str, NeuronParameter] = {
         ),
         NeuronParameter("tau_adap", 100e-6, SECONDS, "Adaptation time constant.", positive=True),
         NeuronParameter("leak_adaptation", None, LSB, "Resting potential of the adaptation circuit."),
-        NeuronParameter("e_coba_reversal", None, LSB, "Reversal potential of conductance-based synapses."),
+        NeuronParameter(
+            "e_coba_reversal",
+            None,
+            LSB,
+            "Reversal potentials of excitatory and inhibitory synapses, (2,) or (2, size), which makes them "
+            "conductance-based; nan: current-based.",
+            shapes=((2,), (2, "size")),
+            may_be_nan=True,
+        ),
         NeuronParameter(
             "e_coba_reference",
             None,
             LSB,
             "Potential at which conductance-based synapses have the strength of current-based ones.",
             chip_range=(60, 160),
+            shapes=(("size",), (2,), (2, "size")),
         ),
     )
 }
@@ -148,7 +159,7 @@ def _check_value(info: NeuronParameter, side: str, value: Value, size: int) -> N
                 "Give a number or one value per neuron."
             )
     values = torch.as_tensor(value).detach()
-    if torch.isnan(values).any():
+    if torch.isnan(values).any() and not info.may_be_nan:
         raise ValueError(f"{label} is NaN. Give a number in {info.unit}.")
     if info.positive and not bool((values > 0).all()):
         raise ValueError(

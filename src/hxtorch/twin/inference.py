@@ -84,9 +84,11 @@ def die_from_calibration(result: Calibrated) -> Die:
         reset_code=neurons.v_reset - circuits.code_for_reset(held),
         threshold_code=neurons.v_threshold - circuits.code_for_threshold(value("threshold")),
         leak_conductance=circuits.code_for_tau_mem(tau_mem, neurons.membrane_capacitance)
-        / np.maximum(neurons.i_bias_leak, 1.0),
-        tau_exc=value("tau_syn_exc") * np.maximum(neurons.i_bias_tau_exc, 1.0) / p.TAU_EXC_CODE.value,
-        tau_inh=value("tau_syn_inh") * np.maximum(neurons.i_bias_tau_inh, 1.0) / p.TAU_INH_CODE.value,
+        / np.maximum(neurons.i_bias_leak, 1.0)
+        / _factor(neurons, "enable_leak_multiplication", p.SWITCH_FACTOR)
+        * _factor(neurons, "enable_leak_division", p.SWITCH_FACTOR),
+        tau_exc=value("tau_syn_exc") * _line_rate(neurons, "exc") / p.TAU_EXC_CODE.value,
+        tau_inh=value("tau_syn_inh") * _line_rate(neurons, "inh") / p.TAU_INH_CODE.value,
         shift_exc=neurons.i_shift_exc - p.SHIFT_CODE_EXC.value,
         shift_inh=neurons.i_shift_inh - p.SHIFT_CODE_INH.value,
         synapse_dac=dac_factor,
@@ -97,11 +99,26 @@ def die_from_calibration(result: Calibrated) -> Die:
         capmem_seed=_number(neurons, common),
     )
     exc, inh = (
-        value("i_synin_gm") / np.maximum(code, 1.0) for code in (neurons.i_bias_gm_exc, neurons.i_bias_gm_inh)
+        value("i_synin_gm")
+        / np.maximum(getattr(neurons, f"i_bias_gm_{sign}"), 1.0)
+        / _factor(neurons, f"enable_small_capacitance_{sign}", p.SMALL_CAPACITANCE)
+        for sign in ("exc", "inh")
     )
     # matched to the median excitatory input, whose gain is nominal
     level = np.median(exc)
     return replace(die, gain_exc=exc / level, gain_inh=inh / level)
+
+
+def _factor(neurons: NeuronConfig, switch: str, factor: p.Fact) -> Array:
+    """`factor` (512,) where a switch is on, else 1."""
+    return np.where(getattr(neurons, switch), factor.value, 1.0)
+
+
+def _line_rate(neurons: NeuronConfig, sign: str) -> Array:
+    """Bias code (512,) that gives a synaptic line the same time constant without its switches."""
+    code = np.maximum(getattr(neurons, f"i_bias_tau_{sign}"), 1.0)
+    code = code / _factor(neurons, f"enable_high_resistance_{sign}", p.HIGH_RESISTANCE)
+    return np.asarray(code * _factor(neurons, f"enable_small_capacitance_{sign}", p.SMALL_CAPACITANCE))
 
 
 def _number(neurons: NeuronConfig, common: CommonConfig) -> int:

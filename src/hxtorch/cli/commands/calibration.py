@@ -39,10 +39,12 @@ def _run(options: argparse.Namespace) -> int:
 
 def _target(result: CalibrationResult) -> str:
     def shown(value: object) -> str:
-        array = np.asarray(value)
+        array = np.asarray(value, dtype=np.float64)
+        array = array[np.isfinite(array)] if array.ndim else array
         return f"{float(array):g}" if array.ndim == 0 else f"{array.min():g} to {array.max():g}"
 
-    return "Target: " + ", ".join(f"{name} {shown(value)}" for name, value in vars(result.target).items())
+    asked = {name: value for name, value in vars(result.target).items() if value is not None}
+    return "Target: " + ", ".join(f"{name} {shown(value)}" for name, value in asked.items())
 
 
 def _draw(result: CalibrationResult, folder: Path, stem: str) -> list[Path]:

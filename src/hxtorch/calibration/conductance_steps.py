@@ -1,0 +1,132 @@
+"""Calibration of conductance-based synaptic inputs.
+
+The strength of such an input depends on the membrane V: it is ``(E - V) / (E - R)`` of that of a current-based
+input, with the reversal potential E and the reference potential R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.calibration.measure import Bench, mean_response
+from hxtorch.calibration.membrane_steps import v_leak_for
+from hxtorch.calibration.search import Response, predict
+from hxtorch.calibration.state import State
+from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_train
+from hxtorch.calibration.targets import CalibrationTarget
+from hxtorch.twin import NeuronConfig
+from hxtorch.twin import process as facts
+from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
+
+Array = NDArray[np.float64]
+
+STRENGTH_TOLERANCE = 0.35  # relative, of the distance between reversal and reference potential
+REFERENCE_TOLERANCE = 10.0  # LSB
+CHECKS = 4  # runs that judge the result
+SPAN = 80.0  # LSB between the two membrane levels at which the strength is compared
+LOWEST = 35.0  # LSB, of a level: inputs lose strength near the floor
+
+
+class _Meter:
+    """Measures how the strength of the inputs of one sign depends on the membrane."""
+
+    def __init__(self, bench: Bench, state: State, sign: Sign) -> None:
+        self.bench, self.state, self.sign = bench, state, sign
+        self.slope = 1.0 if sign == "exc" else -1.0
+        neurons, self.events, _, self.settling = gain_train(state, sign)
+        reference = state.target.coba_reference(sign)
+        # the train itself moves the membrane by about 35 LSB, to the reference in the middle
+        first = np.maximum(reference - self.slope * 35.0 - SPAN / 2, LOWEST)
+        self.levels = [first, first + SPAN]
+        self.neurons = [replace(neurons, v_leak=v_leak_for(state, level)) for level in self.levels]
+        off = [np.mean([self._moved(n) for _ in range(6)], axis=0) for n in self.neurons]
+        self.off = [np.where(np.abs(o) > 5.0, o, np.nan) for o in off]
+
+    def _moved(self, neurons: NeuronConfig) -> Array:
+        return mean_response(self.bench, neurons, self.state.common, self.events, self.settling)
+
+    def __call__(self, bias: Array, reference: Array) -> tuple[Array, Array]:
+        """Distance of reversal and reference, and reference potential (LSB) for codes of both registers."""
+        registers: dict[str, Any] = {
+            f"enable_coba_{self.sign}": np.ones(CIRCUITS, dtype=np.bool_),
+            f"i_bias_coba_{self.sign}": bias,
+            f"v_rev_coba_{self.sign}": reference,
+        }
+        on = [self._moved(replace(n, **registers)) for n in self.neurons]
+        ratio = [a / b for a, b in zip(on, self.off, strict=True)]
+        where = [level + moved for level, moved in zip(self.levels, on, strict=True)]
+        apart = where[1] - where[0]
+        falling = self.slope * (ratio[0] - ratio[1]) / np.where(apart > SPAN / 4, apart, np.nan)
+        distance = 1 / np.where(falling > 1e-5, falling, np.nan)
+        found = [at + self.slope * (r - 1) * distance for at, r in zip(where, ratio, strict=True)]
+        return distance, np.mean(found, axis=0)
+
+
+def nominal_conductance(target: CalibrationTarget, sign: Sign) -> tuple[Array, Array]:
+    """Codes of bias and reference voltage (512,) for a chip without any deviation, as far as the registers reach.
+
+    Circuits that ask for none get the median distance of the others.
+    """
+    reversal, reference = target.per_circuit(f"e_coba_reversal_{sign}"), target.coba_reference(sign)
+    distance = np.abs(reversal - reference)
+    distance = np.where(np.isfinite(distance), distance, np.nanmedian(distance))
+    voltage = facts.THRESHOLD_CODE.value + (reference - facts.THRESHOLD_ANCHOR.value) / facts.THRESHOLD_SLOPE.value
+    return 1 / (facts.COBA_SLOPE.value * distance), np.clip(np.rint(voltage), 0, MAX_CAPMEM_CODE)
+
+
+def conductance_registers(target: CalibrationTarget) -> dict[str, Any]:
+    """Registers of a chip without any deviation for the inputs that the target wants conductance-based."""
+    registers: dict[str, Any] = {}
+    for sign in SIGNS:
+        if not target.asks_for(f"e_coba_reversal_{sign}"):
+            continue
+        bias, voltage = nominal_conductance(target, sign)
+        registers[f"i_bias_coba_{sign}"] = np.clip(bias, 0, MAX_CAPMEM_CODE)
+        registers[f"v_rev_coba_{sign}"] = voltage
+        registers[f"enable_coba_{sign}"] = np.isfinite(target.per_circuit(f"e_coba_reversal_{sign}"))
+    return registers
+
+
+def calibrate_conductances(bench: Bench, state: State) -> State:
+    """Search bias and reference voltage of the inputs that the target wants conductance-based, and enable them."""
+    for sign in SIGNS:
+        if state.target.asks_for(f"e_coba_reversal_{sign}"):
+            state = _calibrated(bench, state, sign)
+    return state
+
+
+def _calibrated(bench: Bench, state: State, sign: Sign) -> State:
+    reversal, reference = state.target.per_circuit(f"e_coba_reversal_{sign}"), state.target.coba_reference(sign)
+    asked = np.isfinite(reversal)
+    wanted = np.abs(reversal - reference)
+    wanted = np.where(asked, wanted, np.median(wanted[asked]))
+    meter = _Meter(bench, state, sign)
+    start, voltage = nominal_conductance(state.target, sign)
+    bias = predict(
+        lambda codes: meter(codes, voltage)[0], start, wanted,
+        Response(-1.0, logarithmic=True, significant=0.5),
+        runs=9, average=7, tolerance=STRENGTH_TOLERANCE, low=1,
+    )  # fmt: skip
+    # the cells of gain and time constants differ from run to run by as much as the strength over the span
+    place = predict(
+        lambda codes: meter(bias.codes, codes)[1], voltage, reference, Response(facts.THRESHOLD_SLOPE.value),
+        runs=6, average=4, tolerance=REFERENCE_TOLERANCE,
+    )  # fmt: skip
+    checked = [meter(bias.codes, place.codes) for _ in range(CHECKS)]
+    strength = wanted * np.mean([1 / distance for distance, _ in checked], axis=0) - 1
+    strength = np.where(np.isfinite(strength), strength, np.inf)
+    inside = (bias.codes > 1) & (bias.codes < MAX_CAPMEM_CODE)
+    state = state.with_neurons(
+        **{
+            f"i_bias_coba_{sign}": bias.codes,
+            f"v_rev_coba_{sign}": place.codes,
+            f"enable_coba_{sign}": asked,
+        }
+    )
+    good = inside & (np.abs(strength) <= STRENGTH_TOLERANCE)
+    state = state.judged(f"coba_strength_{sign}", strength, good | ~asked)
+    return state.judged(f"coba_reference_{sign}", place.residual, place.success | ~asked)

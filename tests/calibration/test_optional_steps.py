@@ -1,0 +1,85 @@
+"""Calibration of what only some targets ask for: compartments, conductance mode, holdoff; and of the drivers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hxtorch.calibration import CalibrationTarget, calibrate, load, save
+from hxtorch.calibration.options import CalibrationOptions
+from hxtorch.twin import Die, VirtualChip
+
+
+@pytest.fixture(scope="module")
+def chip() -> VirtualChip:
+    return VirtualChip(Die.from_seed(21))
+
+
+def test_time_constant_between_compartments(chip: VirtualChip) -> None:
+    """The found conductances are those that the die needs: equal time constants from spread cells."""
+    result = calibrate(chip, CalibrationTarget(tau_icc=2.0), options=CalibrationOptions(drivers=False))
+    assert np.mean(result.success["tau_icc"]) > 0.95
+    met = result.success["tau_icc"]
+    conductance = chip.die.icc_conductance * result.neurons.i_bias_icc
+    assert np.std(np.log(conductance[met])) < 0.6 * np.std(np.log(chip.die.icc_conductance))
+    assert not np.any(result.neurons.enable_icc)
+
+
+def test_conductance_based_inputs(chip: VirtualChip, tmp_path: Path) -> None:
+    """Bias and reference of the inputs that ask for it; the others stay current-based. Files keep it all."""
+    reversal = np.full(512, 300.0)
+    reversal[::2] = np.nan
+    target = CalibrationTarget(
+        leak=110.0, reset=100.0, threshold=160.0, i_synin_gm=250.0, synapse_dac_bias=400.0,
+        e_coba_reversal_exc=reversal, e_coba_reversal_inh=30.0,
+    )  # fmt: skip
+    result = calibrate(chip, target)
+    assert np.array_equal(result.neurons.enable_coba_exc, np.arange(512) % 2 == 1)
+    assert np.all(result.neurons.enable_coba_inh)
+    for sign in ("exc", "inh"):
+        assert np.mean(result.success[f"coba_strength_{sign}"]) > 0.9
+        assert np.mean(result.success[f"coba_reference_{sign}"]) > 0.9
+    assert np.std(result.drivers.after) < 0.5 * np.std(result.drivers.before)
+    save(result, tmp_path / "coba.calib")
+    again = load(tmp_path / "coba.calib")
+    assert again.target == target
+    assert np.array_equal(again.drivers.plasticity.offset, result.drivers.plasticity.offset)
+
+
+def test_holdoff(chip: VirtualChip) -> None:
+    """The reset ends that long before the refractory time does."""
+    from hxtorch.twin.circuits import circuit_parameters
+    from hxtorch.twin.config import ChipConfig
+
+    result = calibrate(
+        chip, CalibrationTarget(refractory_time=4.0, holdoff_time=1.0), options=CalibrationOptions(drivers=False)
+    )
+    assert np.all(result.success["holdoff_time"])
+    found = circuit_parameters(ChipConfig(result.neurons, result.common), chip.die)
+    assert found.refractory == pytest.approx(4.0, rel=0.1)
+    assert found.holdoff == pytest.approx(1.0, abs=0.4)
+
+
+def test_modules_ask_for_conductance_based_inputs() -> None:
+    """Reversal potentials given to a module reach the registers of its circuits, without a loaded calibration."""
+    import torch
+
+    import hxtorch
+    import hxtorch.snn as hxsnn
+
+    hxtorch.init_hardware(VirtualChip(Die.ideal()))
+    try:
+        experiment = hxsnn.Experiment()
+        synapse = hxsnn.Synapse(2, 3, experiment)
+        neuron = hxsnn.LIF(3, experiment, e_coba_reversal=torch.tensor([300.0, float("nan")]))
+        neuron(synapse(hxsnn.LIFObservables(spikes=torch.zeros(5, 1, 2))))
+        hxsnn.run(experiment, 5)
+        (config,) = experiment.last_run_chip_configs.values()
+        assert np.count_nonzero(config.neurons.enable_coba_exc) >= 3
+        assert not np.any(config.neurons.enable_coba_inh)
+        with pytest.raises(ValueError, match="e_coba_reversal"):
+            hxsnn.LIF(3, experiment, e_coba_reversal=torch.zeros(4))
+    finally:
+        hxtorch.release_hardware()
