@@ -17,12 +17,31 @@ from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from hxtorch.twin import fit, inference
     from hxtorch.twin.program import Program, Recording
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviations of an effect; the last two are nan where it has no value per circuit."""
+
+    mean: float
+    total: float
+    within_quadrants: float
+    of_quadrant_means: float
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Correlation of an effect of two dies (nan where one of them does not vary), and the difference's rms."""
+
+    correlation: float
+    difference: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +149,36 @@ class Die:
             **nominal,
         )
 
+    @classmethod
+    def family(cls, seeds: Iterable[int]) -> list[Die]:
+        """Draw one chip per seed."""
+        return [cls.from_seed(seed) for seed in seeds]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the die to a file (data only), atomically; returns the path."""
+        from hxtorch.twin.die_file import save_die
+
+        return save_die(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Die:
+        """Read a die from a file that `save` wrote; `hxtorch.twin.die_file.DieFileError` for any other."""
+        from hxtorch.twin.die_file import load_die
+
+        return load_die(path)
+
+    def summary(self) -> dict[str, Spread]:
+        """Mean and spread of every effect: over all of it, within and between the quadrants where it has these."""
+        return {name: _spread(getattr(self, name)) for name in EFFECTS if np.ndim(getattr(self, name))}
+
+    def compare(self, other: Die) -> dict[str, Likeness]:
+        """How alike two dies are in every effect: correlation, and what is left of the spread in the difference."""
+        return {
+            name: _likeness(getattr(self, name), getattr(other, name))
+            for name in EFFECTS
+            if np.ndim(getattr(self, name))
+        }
+
     def __repr__(self) -> str:
         return f"Die({self.identifier!r})"
 
@@ -154,6 +203,22 @@ class Die:
 EFFECTS = tuple(
     name for name in Die.__dataclass_fields__ if name not in ("identifier", "nominal", "capmem_seed")
 )  # fmt: skip
+
+
+def _spread(values: Array) -> Spread:
+    within = between = float("nan")
+    if values.shape == (CIRCUITS,):
+        quadrants = values.reshape(QUADRANTS, -1)
+        within = float(np.sqrt(np.mean(quadrants.var(axis=1, ddof=1))))
+        between = float(quadrants.mean(axis=1).std(ddof=1))
+    return Spread(float(values.mean()), float(values.std(ddof=1)), within, between)
+
+
+def _likeness(one: Array, other: Array) -> Likeness:
+    difference = float(np.sqrt(np.mean((one - other) ** 2)))
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return Likeness(float("nan"), difference)
+    return Likeness(float(np.corrcoef(one.reshape(-1), other.reshape(-1))[0, 1]), difference)
 
 
 def nominal_die(identifier: str, *, nominal: bool) -> Die:
