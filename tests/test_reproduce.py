@@ -1,14 +1,20 @@
 """Trainings of published results: the same numbers after an interruption, and a page made of their files."""
 
 import json
+import multiprocessing
+import os
+import signal
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
+import hxtorch
 from hxtorch.cli import main
 from hxtorch.reproduce import TASKS, Settings, load_results, reproduce, results_page, train_seed
 from hxtorch.reproduce.data import ImagesToSpikes, rotate
+from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 
 SMALL = replace(TASKS["yinyang"].settings, train_size=200, epochs=3, hidden=20)
 
@@ -35,6 +41,58 @@ def test_a_stopped_training_ends_with_the_same_numbers(tmp_path, monkeypatch):
     for name, value in whole.training.model.state_dict().items():
         assert torch.equal(resumed.training.model.state_dict()[name], value)
     assert train_seed(SMALL, 2, mock=True).history != whole.history
+
+
+def train_in_the_loop(state):
+    """What the process does that is killed; torch's threads are 1, as a fresh process computes the same then."""
+    torch.set_num_threads(1)
+    hxtorch.init_hardware(3)
+    try:
+        return train_seed(replace(SMALL, epochs=6), 1, state=state)
+    finally:
+        hxtorch.release_hardware()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_training_ends_with_the_same_numbers(tmp_path, sent):
+    whole = train_in_the_loop(tmp_path / "whole")
+    state = tmp_path / "killed"
+    process = multiprocessing.get_context("spawn").Process(target=train_in_the_loop, args=(state,))
+    process.start()
+    end = time.monotonic() + 120
+    while not list(state.glob("*.pt")) and time.monotonic() < end:  # one epoch is finished
+        time.sleep(0.005)
+    os.kill(process.pid, sent)
+    process.join(60)
+    assert process.exitcode != 0  # it had not come to its end
+    (checkpoint,) = state.glob("*.pt")
+    kept = torch.load(checkpoint, weights_only=True)["extra"]["history"]["test_accuracy"]
+    assert 1 <= len(kept) < 6
+    resumed = train_in_the_loop(state)
+    assert resumed.history == whole.history
+    assert resumed.history["test_accuracy"][: len(kept)] == kept  # no epoch is lost
+    for name, value in whole.training.model.state_dict().items():
+        assert torch.equal(resumed.training.model.state_dict()[name], value)
+
+
+def test_checkpoints_of_other_code_are_not_gone_on_from(tmp_path, monkeypatch, capsys):
+    small = replace(SMALL, epochs=1)
+    train_seed(small, 1, mock=True, state=tmp_path)
+    monkeypatch.setattr("hxtorch.reproduce.runner.code_version", lambda: "0" * 12)
+    monkeypatch.setattr("hxtorch.snn.utils.checkpoint.code_version", lambda: "0" * 12)
+    train_seed(small, 1, mock=True, state=tmp_path)
+    assert "Checkpoints of other code" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+
+
+def test_seeds_in_parallel_reach_the_same(tmp_path):
+    task = replace(TASKS["yinyang"], settings=replace(SMALL, epochs=1), name="small")
+    one, two = (
+        reproduce(task, seeds=2, mock=True, jobs=jobs, out=tmp_path / str(jobs), state=tmp_path / f"state{jobs}")
+        for jobs in (1, 2)
+    )
+    assert one.values == two.values
+    assert one.seeds == [0, 1]
 
 
 def test_result_file_figure_and_page(tmp_path):
@@ -82,3 +140,29 @@ def test_rotation_turns_about_the_centre():
     images[:, 7, 7] = 1
     torch.testing.assert_close(rotate(images, 15.0)[:, 7, 7], torch.ones(5), atol=1e-4, rtol=0)
     torch.testing.assert_close(rotate(images, 0.0), images, atol=1e-4, rtol=0)
+
+
+def test_first_spikes_decide_and_their_gradient_moves_them():
+    """The score of a class rises when its spike comes earlier: so weights into it have a gradient upwards."""
+    spikes = torch.zeros(10, 2, 3, requires_grad=True)
+    with torch.no_grad():
+        spikes[[4, 6], 0, 0] = 1
+        spikes[2, 0, 1] = 1
+        spikes[9, 1, 2] = 1
+    scores = FirstSpikeScores(1e-6, 2e-6, 10e-6)(spikes)
+    torch.testing.assert_close(scores, torch.tensor([[-2.0, -1.0, -5.0], [-5.0, -5.0, -4.5]]))
+    scores.sum().backward()
+    expected = torch.zeros(10, 2, 3)
+    expected[[4, 2, 9], [0, 0, 1], [0, 1, 2]] = 1 / 2e-6
+    torch.testing.assert_close(spikes.grad, expected)
+
+
+def test_first_spike_network_learns_in_mock_mode():
+    settings = replace(TASKS["yinyang-first-spike"].settings, epochs=3, train_size=2000)
+    trained = train_seed(settings, 0, mock=True)
+    losses = trained.history["train_loss"]
+    assert losses[0] > losses[1] > losses[2]
+    silent = FirstSpikeNetwork(2, 3, 2, True, 1e-6, 6e-6, 6e-6, (0.0, 0.0), (0.0, 0.0), 60.0, 1)
+    silent(torch.ones(10, 4, 2))
+    silent.wake(0.5, 0.3)
+    assert (silent.linear_h.weight == 0.5).all() and (silent.linear_o.weight == 0.5).all()

@@ -92,6 +92,8 @@ def results_page(folder: Path) -> str:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("kind") == "study":
             lines += ["", f"## {content['title']}", "", f"`{content['command']}`", ""]
+            if content.get("published"):
+                lines += [f"Published: {content['published']}.", ""]
             lines += [content["table"], "", f"![{content['title']}]({folder.name}/{path.stem}.png)"]
     return "\n".join(lines) + "\n"
 

@@ -13,9 +13,9 @@ from hxtorch.reproduce.settings import Settings, Task
 _EXAMPLE = Settings(data="yinyang", epochs=5, input_repetitions=5)
 _TUNED = replace(_EXAMPLE, epochs=20, step_size=1, gamma=0.88, lr=2.5e-3)
 _MNIST = Settings(
-    data="mnist16", epochs=50, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=1.5e-3, gamma=0.97,
-    step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, readout_scale=1.0, align=True,
-    init_hidden=(0.04, 0.12), init_output=(0.0, 0.1), largest_output_scale=250.0, time_shift=0,
+    data="mnist16", epochs=50, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=5e-3, gamma=0.97,
+    step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, readout_scale=5.0, align=True,
+    init_hidden=(0.04, 0.12), init_output=(0.05, 0.1), time_shift=-1,
 )  # fmt: skip
 _FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
     data="yinyang", epochs=60, steps=64, dt=0.5e-6, input_times=(0.9e-6, 12e-6), bias_time=None, hidden=30,

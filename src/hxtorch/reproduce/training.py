@@ -19,7 +19,7 @@ from hxtorch.snn.transforms.decode import MaxOverTime, SumOverTime
 from hxtorch.snn.utils import align, clip_weights, fit_weight_scale
 from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, weight_penalty
 
-_ALIGNMENT_BATCH = 8
+ALIGNMENT_BATCH = 8  # samples that show how a network is connected
 _TEST_BATCH = 250
 _SILENT_HIDDEN = 0.3  # share of samples, as in Göltz et al. 2021
 OnBatch = Callable[[int, int, float], None]
@@ -46,7 +46,7 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
     network = make(settings, data, mock, repetitions, init_hidden)
     model = Model(data.encoder, network, _decoder(settings), 1.0 if mock else settings.readout_scale)  # type: ignore[arg-type]
     if settings.align and not mock:
-        align(model, data.train[0][:_ALIGNMENT_BATCH])
+        align(model, data.train[0][:ALIGNMENT_BATCH])
         network.lif_h.cadc_time_shift = network.li_readout.cadc_time_shift = settings.time_shift
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.lr)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, settings.step_size, settings.gamma)
@@ -137,29 +137,36 @@ def loss_of(training: Training, inputs: Tensor, labels: Tensor) -> tuple[Tensor,
     return loss, scores
 
 
-def train_epoch(training: Training, on_batch: OnBatch | None = None) -> tuple[float, float]:
-    """Train once with every sample; returns mean loss and accuracy. `on_batch(done, total, loss)` follows."""
+def train_batch(training: Training, chosen: Tensor) -> tuple[float, int]:
+    """Train with the samples of the given numbers; returns loss and number of right answers."""
     training.model.train()
     samples, labels = training.data.train
+    inputs = samples[chosen]
+    if training.settings.rotation:
+        inputs = rotate(inputs, training.settings.rotation)
+    prepare_weights(training)
+    training.optimizer.zero_grad()
+    loss, scores = loss_of(training, inputs, labels[chosen])
+    loss.backward()  # type: ignore[no-untyped-call]
+    training.optimizer.step()
+    network = training.model.network
+    if isinstance(network, FirstSpikeNetwork):
+        network.wake(training.settings.wake, _SILENT_HIDDEN)
+    return float(loss.detach()), int((scores.argmax(1) == labels[chosen]).sum())
+
+
+def train_epoch(training: Training, on_batch: OnBatch | None = None) -> tuple[float, float]:
+    """Train once with every sample; returns mean loss and accuracy. `on_batch(done, total, loss)` follows."""
+    labels = training.data.train[1]
     size = training.settings.batch_size
     batches = torch.split(torch.randperm(len(labels))[: len(labels) // size * size], size)
     losses, right = 0.0, 0
     for number, chosen in enumerate(batches):
-        inputs = samples[chosen]
-        if training.settings.rotation:
-            inputs = rotate(inputs, training.settings.rotation)
-        prepare_weights(training)
-        training.optimizer.zero_grad()
-        loss, scores = loss_of(training, inputs, labels[chosen])
-        loss.backward()  # type: ignore[no-untyped-call]
-        training.optimizer.step()
-        network = training.model.network
-        if isinstance(network, FirstSpikeNetwork):
-            network.wake(training.settings.wake, _SILENT_HIDDEN)
-        losses += float(loss.detach())
-        right += int((scores.argmax(1) == labels[chosen]).sum())
+        loss, hits = train_batch(training, chosen)
+        losses += loss
+        right += hits
         if on_batch is not None:
-            on_batch(number + 1, len(batches), float(loss.detach()))
+            on_batch(number + 1, len(batches), loss)
     training.scheduler.step()
     return losses / len(batches), right / (len(batches) * size)
 

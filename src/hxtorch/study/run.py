@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from hxtorch import twin
 from hxtorch.plots.style import SERIES, house_style, new_figure
 from hxtorch.study.conditions import Condition
 
@@ -105,6 +106,7 @@ def _evaluate(function: Function, condition: Condition, folder: Path | None, lab
         if path.is_file():
             row: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
             return row
+    twin.set_num_threads(1)
     torch.set_num_threads(1)  # the conditions themselves are what runs in parallel
     values = dict(function(condition))
     clash = sorted(set(values) & {item.name for item in fields(Condition)})

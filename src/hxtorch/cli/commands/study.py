@@ -10,9 +10,12 @@ from hxtorch.cli.command import OK, Command, CommandError, add_json, as_json, po
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="the question; without it, all of them")
-    parser.add_argument("--task", default="yinyang", metavar="TASK", help="training (default: yinyang)")
-    parser.add_argument("--seeds", type=positive, default=3, metavar="N", help="seeds per condition (default: 3)")
+    parser.add_argument("--task", metavar="TASK", help="training (default: that of the study)")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="seeds per condition (default: 3 or 5)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="epochs of each training")
+    parser.add_argument(
+        "--full", action="store_true", help="the unshortened training of the task, which may take hours"
+    )
     parser.add_argument("--jobs", type=int, default=-1, metavar="N", help="processes (default: one per core)")
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder (default: docs/results)")
     parser.add_argument(
@@ -30,11 +33,11 @@ def _run(options: argparse.Namespace) -> int:
         return OK
     if options.name not in QUESTIONS:
         raise CommandError(f"there is no study called {options.name!r}; known: {', '.join(QUESTIONS)}")
-    if options.task not in TASKS:
+    if options.task is not None and options.task not in TASKS:
         raise CommandError(f"there is no training called {options.task!r}; known: {', '.join(TASKS)}")
     found = answer(
-        options.name, task=options.task, seeds=options.seeds, epochs=options.epochs, jobs=options.jobs,
-        out=options.out, state=options.state,
+        options.name, task=options.task, seeds=options.seeds, epochs=options.epochs, full=options.full,
+        jobs=options.jobs, out=options.out, state=options.state,
     )  # fmt: skip
     question = QUESTIONS[options.name]
     print(as_json(list(found.rows)) if options.json else found.table(question.shown, question.by))
