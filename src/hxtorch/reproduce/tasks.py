@@ -11,7 +11,7 @@ from dataclasses import replace
 from hxtorch.reproduce.settings import Settings, Task
 
 _EXAMPLE = Settings(data="yinyang", epochs=5, input_repetitions=5)
-_TUNED = replace(_EXAMPLE, epochs=20, step_size=1, gamma=0.88, lr=2.5e-3)
+_TUNED = replace(_EXAMPLE, epochs=60, step_size=1, gamma=0.955, lr=2.5e-3)
 _MNIST = Settings(
     data="mnist16", epochs=50, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=5e-3, gamma=0.97,
     step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, readout_scale=5.0, align=True,
