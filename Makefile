@@ -5,7 +5,7 @@
 # make test-libraries  NIR graphs written by norse, snnTorch and sinabs, in an environment of their own
 # make data       fetch the images of MNIST (20 MB) to where `hxtorch.snn.datasets` looks for them
 # make bench      times of mock mode and the twin
-# make bench-peers  training next to norse and snnTorch, in an environment of its own
+# make bench-peers  training next to norse, snnTorch, SpikingJelly and sinabs, in an environment of its own
 # make bench-simulators  the twin next to Brian2, in an environment of its own
 # make images     the pictures of README and docs
 # make fidelity   measure ten virtual chips, write docs/fidelity.md
@@ -87,7 +87,7 @@ bench-simulators: $(PACKAGE)
 
 bench-peers: $(PACKAGE)
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -qq -c constraints.txt $(PIP_ARGS) torch norse==1.1.0 snntorch==1.0.0 -e .
+	.venv-peers/bin/python -m pip install -qq -c constraints.txt $(PIP_ARGS) torch norse==1.1.0 snntorch==1.0.0 spikingjelly sinabs==3.1.3 -e .
 	.venv-peers/bin/python benchmarks/training.py
 
 images: $(PACKAGE)

@@ -5,9 +5,11 @@
 Every network is: synapses, leaky integrate-and-fire neurons with exponential currents, ..., leaky integrators,
 loss = mean of the squared membrane, gradients of the weights; input of density 5 %. hxtorch runs through its
 public interface in mock mode, with a fresh input tensor in each step, so that looking for spikes is part of the
-time. "limit" is the time of the dense matrix products of forward and backward alone. norse, snnTorch and
-SpikingJelly take part where they are installed (`make bench-peers`). All ways take turns within one run;
-medians are printed and written as JSON. Other programs on the machine change everything: run it alone.
+time. "limit" is the time of the dense matrix products of forward and backward alone. norse, snnTorch,
+SpikingJelly and sinabs take part where they are installed (`make bench-peers`). rockpool is left out: when it is
+imported, it runs pip for a package from elsewhere. All ways take turns within one run, a few steps each time, as
+in a training; medians are printed and written as JSON. Other programs on the machine change everything: run it
+alone. `--figure` draws the ratios.
 """
 
 from __future__ import annotations
@@ -44,8 +46,8 @@ class Network:
 NETWORKS = {
     "introduction": Network(100, 1, (128, 3)),
     "yin-yang": Network(60, 64, (5, 120, 3)),
-    "mnist, 30 steps": Network(30, 100, (256, 246, 10)),
-    "mnist, 100 steps": Network(100, 100, (256, 246, 10)),
+    "mnist 30 steps": Network(30, 100, (256, 246, 10)),
+    "mnist 100 steps": Network(100, 100, (256, 246, 10)),
     "recurrent": Network(100, 100, (70, 256, 20), recurrent=True),
     "large": Network(100, 128, (700, 1024, 1024, 20)),
 }
@@ -172,6 +174,53 @@ def with_snntorch(network: Network) -> Step:
     return _layers(linears, cells)
 
 
+def with_spikingjelly(network: Network) -> Step:
+    """Membranes without a filtered current, for its neurons have none: less work than the others do."""
+    from spikingjelly.activation_based import functional, neuron, surrogate
+
+    if network.recurrent:
+        raise ImportError("no layer for recurrent weights within one call")
+    sizes = network.sizes
+    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
+    slope = surrogate.ATan()
+    hidden = [neuron.LIFNode(tau=10.0, v_reset=0.0, surrogate_function=slope, step_mode="m") for _ in sizes[1:-1]]
+    readout = neuron.LIFNode(tau=10.0, v_threshold=1e9, step_mode="m", store_v_seq=True)
+
+    def read(x: Tensor) -> Tensor:
+        readout(x)
+        return readout.v_seq
+
+    inner = _layers(linears, [*hidden, read])
+
+    def step(x: Tensor) -> Tensor:
+        for module in (*hidden, readout):
+            functional.reset_net(module)
+        return inner(x)
+
+    return step
+
+
+def with_sinabs(network: Network) -> Step:
+    import sinabs.layers
+
+    sizes = network.sizes
+    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
+    times = {"tau_mem": 10.0, "tau_syn": 10.0}
+    cells: list[torch.nn.Module] = [sinabs.layers.LIF(**times) for _ in sizes[1:-1]]
+    if network.recurrent:
+        loop = torch.nn.Linear(sizes[1], sizes[1], bias=False)
+        cells = [sinabs.layers.LIFRecurrent(rec_connect=loop, **times)]
+    cells.append(sinabs.layers.ExpLeak(tau_mem=10.0))
+    inner = _layers(linears, list(cells))
+
+    def step(x: Tensor) -> Tensor:
+        for cell in cells:
+            cell.reset_states()
+        return inner(x.transpose(0, 1).contiguous())
+
+    return step
+
+
 def _layers(linears: list[torch.nn.Module], cells: list[Step]) -> Step:
     def step(x: Tensor) -> Tensor:
         for linear, cell in zip(linears, cells, strict=True):
@@ -204,12 +253,16 @@ def limit(network: Network) -> Step:
     return step
 
 
+ROUNDS, WARM_UP = 3, 2
+
 WAYS: dict[str, Callable[[Network], Step]] = {
     "hxtorch": with_hxtorch,
     "limit": limit,
     "plain torch": plain_loop,
     "norse": with_norse,
     "snntorch": with_snntorch,
+    "spikingjelly": with_spikingjelly,
+    "sinabs": with_sinabs,
 }
 
 
@@ -227,18 +280,38 @@ def measure(network: Network, repeats: int, compile_loop: bool) -> dict[str, flo
     if compile_loop:
         steps["torch.compile"] = torch.compile(plain_loop(network))
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(repeats + 2):
+    for _ in range(ROUNDS):
         for name, step in steps.items():
-            fresh = x.clone()
-            begin = time.perf_counter()
-            step(fresh)
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values[2:]) for name, values in seconds.items()}
+            for repeat in range(WARM_UP + -(-repeats // ROUNDS)):
+                fresh = x.clone()
+                begin = time.perf_counter()
+                step(fresh)
+                if repeat >= WARM_UP:
+                    seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def draw(results: dict[str, dict[str, float]], path: Path) -> None:
+    """How many times as long as hxtorch the others take."""
+    import matplotlib.pyplot as plt
+
+    ways = [way for way in (*WAYS, "torch.compile") if any(way in row for row in results.values())]
+    ways.remove("hxtorch")
+    figure, axes = plt.subplots(figsize=(8, 3.2), constrained_layout=True)
+    width = 0.8 / len(ways)
+    for place, way in enumerate(ways):
+        ratios = [row[way] / row["hxtorch"] if way in row else float("nan") for row in results.values()]
+        axes.bar([n + (place + 0.5) * width - 0.4 for n in range(len(results))], ratios, width, label=way)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(results)), list(results))
+    axes.set(yscale="log", ylabel="time / time of hxtorch")
+    axes.legend(ncols=3, fontsize=8)
+    figure.savefig(path, dpi=120)
 
 
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "threads": str(torch.get_num_threads())}
-    for name in ("torch", "numba", "norse", "snntorch"):
+    for name in ("torch", "numba", "norse", "snntorch", "spikingjelly", "sinabs"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -251,11 +324,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--only", default="", help="names of networks, separated by commas")
     parser.add_argument("--compile", action="store_true", help="also torch.compile of the whole loop: minutes")
+    parser.add_argument("--add", action="store_true", help="keep what the file holds of other networks")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "latest.json")
+    parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     chosen = [name for name in NETWORKS if not options.only or name in options.only.split(",")]
     print("  ".join(f"{name} {text}" for name, text in versions().items()))
     results: dict[str, dict[str, float]] = {}
+    if options.add and options.output.exists():
+        results = json.loads(options.output.read_text(encoding="utf-8"))["seconds"]
     for name in chosen:
         repeats = max(3, options.repeats // 5) if name == "large" else options.repeats
         results[name] = measure(NETWORKS[name], repeats, options.compile)
@@ -268,6 +345,8 @@ def main() -> None:
     temporary = options.output.with_suffix(".part")
     temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
     temporary.replace(options.output)
+    if options.figure:
+        draw(results, options.figure)
 
 
 if __name__ == "__main__":
