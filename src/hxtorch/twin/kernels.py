@@ -7,7 +7,10 @@ belongs to: a change of any of them leads to a new folder, never to stale code.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import time
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,6 +21,8 @@ import numba
 from platformdirs import user_cache_dir
 
 Function = Callable[..., Any]
+
+KEEP_UNUSED = 30 * 24 * 3600.0  # s, of machine code that nobody has loaded
 
 # Liberties of arithmetic that vector code needs; infinities and the order of magnitude of errors stay.
 VECTOR_MATH = {"contract", "nsz", "arcp", "nnan", "reassoc"}
@@ -31,8 +36,25 @@ def _cache_folder(package: Path) -> str:
         status = source.stat()
         stamps.append(f"{source.name} {status.st_mtime_ns} {status.st_size}")
     state = zlib.crc32("\n".join(stamps).encode())
-    base = os.environ.get("NUMBA_CACHE_DIR") or Path(user_cache_dir("hxtorch")) / "kernels"
-    return str(Path(base) / f"{package.name}-{state:08x}")
+    base = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(user_cache_dir("hxtorch")) / "kernels")
+    folder = base / f"{package.name}-{state:08x}"
+    _forget_unused(folder)
+    return str(folder)
+
+
+def _forget_unused(folder: Path) -> None:
+    """Mark the folder as used today, and remove those of other states that nobody has used for a month.
+
+    Other installations may use them, so a younger one is left alone. Where nothing can be written, nothing happens.
+    """
+    oldest = time.time() - KEEP_UNUSED
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        prefix = folder.name.rsplit("-", 1)[0]
+        for other in folder.parent.glob(f"{prefix}-????????"):
+            if other.stat().st_mtime < oldest:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def kernel(
