@@ -59,8 +59,8 @@ class Die:
     * `synapse` (2, 256, 256), `driver` (2, 128): factors on the charge of a synapse and of a driver.
     * `cadc_channel` (512,): offset of the CADC channels in LSB; `cadc_gain`, `cadc_ramp` (4,): per quadrant.
     * `madc_offset`: in MADC LSB.
-    * `capmem_error`: strength of the errors with which CapMem cells hold their codes (1 is nominal), drawn
-      from `capmem_seed`.
+    * `capmem_error`: strength of the crosstalk between CapMem cells, which makes the value of a cell depend on
+      the codes of all others in its block (1 is nominal, 0 switches it off); drawn from `capmem_seed`.
     * `exp_onset_code`, `adapt_leak_code`, `coba_code` (512,): codes by which these voltages have to be raised;
       `exp_current`, `adapt_time`, `adapt_gain`, `icc_conductance` (512,): factors at a given code.
     * `stp_offset`, `stp_gain` (2, 128): offset and factor of the efficacy of a driver with plasticity.
@@ -153,6 +153,18 @@ class Die:
     def family(cls, seeds: Iterable[int]) -> list[Die]:
         """Draw one chip per seed."""
         return [cls.from_seed(seed) for seed in seeds]
+
+    def drifted(self, days: float, *, strength: float = 1.0) -> Die:
+        """Return this chip `days` later; see `hxtorch.twin.ageing.drifted`."""
+        from hxtorch.twin.ageing import drifted
+
+        return drifted(self, days, strength=strength)
+
+    def warmed(self, kelvin: float, *, strength: float = 1.0) -> Die:
+        """Return this chip at another temperature; see `hxtorch.twin.ageing.warmed`."""
+        from hxtorch.twin.ageing import warmed
+
+        return warmed(self, kelvin, strength=strength)
 
     def save(self, path: str | Path) -> Path:
         """Write the die to a file (data only), atomically; returns the path."""

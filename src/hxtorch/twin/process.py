@@ -218,6 +218,16 @@ CADC_RAMP_OFFSET_SPREAD = Fact(7.0, "code", "M", "ramp offsets of the quadrants,
 MADC_OFFSET_SPREAD = Fact(2.0, "MADC LSB", "E", "one MADC per chip")
 
 
+# --- Slow changes (`hxtorch.twin.ageing`), off by default ------------------------------------------------------
+
+DRIFT_POTENTIAL = Fact(0.4, "CADC LSB", "E", "per parameter and day; labs calibrate every night (DEMO, PYNN)")
+DRIFT_GAIN = Fact(0.005, "log", "E", "gains and time constants, per day")
+TEMPERATURE_GAIN = Fact(-0.003, "log/K", "E", "gain falls from 40 to 90 °C (SUMM, D), by how much is not published")
+TEMPERATURE_SPREAD = Fact(0.2, "", "E", "of a circuit's part in it; the common part dominates (SUMM)")
+TEMPERATURE_POTENTIAL = Fact(0.02, "CADC LSB/K", "E", "how potentials of equal codes move apart")
+TEMPERATURE_LIMIT = Fact(60.0, "K", "E", "range of the estimates")
+
+
 def facts() -> dict[str, Fact]:
     """All facts of this module by name, for tables and documentation."""
     return {name: value for name, value in globals().items() if isinstance(value, Fact)}
