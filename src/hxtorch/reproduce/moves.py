@@ -95,6 +95,7 @@ def population_weights(settings: Settings, seed: int, data: Data, chips: Sequenc
                 hxtorch.init_hardware(dies[number % len(dies)])
                 train_batch(members[number % len(dies)], chosen)
             first.scheduler.step()
+        hxtorch.init_hardware(dies[0])  # whose name the checkpoint bears
         save_checkpoint(path, first.model, epoch=settings.epochs)
         return weights_of(first)
     finally:
