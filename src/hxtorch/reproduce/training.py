@@ -151,7 +151,9 @@ def train_batch(training: Training, chosen: Tensor) -> tuple[float, int]:
     training.optimizer.step()
     network = training.model.network
     if isinstance(network, FirstSpikeNetwork):
-        network.wake(training.settings.wake, _SILENT_HIDDEN)
+        # falls with the learning rate: otherwise late in a training it is stronger than what the loss says
+        left = training.optimizer.param_groups[0]["lr"] / training.settings.lr
+        network.wake(training.settings.wake * left, _SILENT_HIDDEN)
     return float(loss.detach()), int((scores.argmax(1) == labels[chosen]).sum())
 
 
