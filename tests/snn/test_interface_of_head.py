@@ -117,3 +117,15 @@ def test_coordinates_before_anything_else_and_the_vendors_first(tmp_path, vendor
     )
     assert out[0] == str(not vendor)
     assert ("the vendor" in out[1]) == vendor
+
+
+class Subclass(hxsnn.LIF):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+
+
+@pytest.mark.parametrize("neurons", [hxsnn.LIF, hxsnn.LI, hxsnn.Neuron, hxsnn.ReadoutNeuron, Subclass])
+def test_warnings_point_at_the_users_line(neurons):
+    with pytest.warns(UserWarning, match="range of reliable calibration") as caught:
+        neurons(2, hxsnn.Experiment(), tau_mem=1.0)
+    assert caught[0].filename == __file__

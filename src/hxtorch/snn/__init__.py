@@ -1,6 +1,6 @@
 """Spiking neural networks on BrainScaleS-2: modules, experiments and parameters."""
 
-from hxtorch.snn import morphology
+from hxtorch.snn import datasets, morphology, neuron_placement
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
@@ -73,9 +73,11 @@ __all__ = [
     "Synapse",
     "SynapseHandle",
     "TensorHandle",
+    "datasets",
     "from_nir",
     "from_nir_data",
     "morphology",
+    "neuron_placement",
     "run",
     "to_nir",
     "to_nir_data",

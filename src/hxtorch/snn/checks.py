@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -82,11 +83,9 @@ def check_chip_input(graph: Graph, runtime: int) -> None:
             )
         graded = graded or (field == "spikes" and not torch.equal(tensor, (tensor != 0).to(tensor.dtype)))
     if graded:
-        warnings.warn(
+        warn_user(
             "Input spikes are neither 0 nor 1. The chip receives one event for every entry that is not 0, "
-            "its value is ignored.",
-            UserWarning,
-            stacklevel=4,
+            "its value is ignored."
         )
 
 
@@ -141,3 +140,11 @@ def check_wait(cycles: int) -> int:
             f"{MAX_RUNTIME_CYCLES} (34 s)."
         )
     return int(cycles)
+
+
+def warn_user(message: str) -> None:
+    """Give a UserWarning that points at the user's line: the nearest caller outside of hxtorch and torch."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("hxtorch", "torch"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from hxtorch import calibration
 from hxtorch.calibration import CalibrationResult, CalibrationTarget
+from hxtorch.snn.checks import warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.neuron_parameters import PARAMETERS
@@ -49,11 +49,9 @@ def calibration_for(instance: ExecutionInstance, chip: Chip, placed: Placed) -> 
 def _check_chip(loaded: CalibrationResult, chip: Chip) -> None:
     twin = chip.identifier.startswith(f"twin of {loaded.chip_identifier} (")  # made by Die.from_calibration
     if loaded.chip_identifier != chip.identifier and not twin:
-        warnings.warn(
+        warn_user(
             f"The loaded calibration was made for chip {loaded.chip_identifier!r}, but {chip.identifier!r} is "
-            "connected. Its neurons will be off their targets: calibrate this chip or load its own file.",
-            UserWarning,
-            stacklevel=2,
+            "connected. Its neurons will be off their targets: calibrate this chip or load its own file."
         )
 
 
@@ -104,11 +102,9 @@ def read_parameters(population: Population, loaded: CalibrationResult, circuits:
         setattr(population, name, parameter.with_hardware_value(value))
     population.calibration_read = loaded
     if overridden:
-        warnings.warn(
+        warn_user(
             f"{type(population).__name__}: the loaded calibration decides on the chip and overrides "
-            f"{', '.join(overridden)}. Without load_calib, the chip is calibrated to the module's own values.",
-            UserWarning,
-            stacklevel=2,
+            f"{', '.join(overridden)}. Without load_calib, the chip is calibrated to the module's own values."
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from hxtorch.snn.checks import warn_user
 from hxtorch.snn.modules.population import Population
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ def warn_of_failed(populations: Mapping[int, Population], run: ChipRun, calibrat
         population = populations[member.key]
         why = "its placement constraint asks for" if population.placement_constraint is not None else "needs"
         shown = ", ".join(map(str, used[:10])) + (", ..." if used.size > 10 else "")
-        warnings.warn(
+        warn_user(
             f"{type(population).__name__}({population.size}): {why} circuit{'s' * (used.size > 1)} {shown}, which "
             f"failed to calibrate ({', '.join(sorted(missed))}). Its neurons there will be off their targets: "
-            "choose other circuits or a smaller network.",
-            UserWarning,
-            stacklevel=2,
+            "choose other circuits or a smaller network."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hxtorch.snn.checks import positive_int
+from hxtorch.snn.checks import positive_int, warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
@@ -196,11 +195,9 @@ class Population(HXModule):
             return
         report = chip_range_report(self.params)
         if report:
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} asks for values outside of the range of reliable calibration: "
-                f"{'; '.join(report)}. For values of the model alone use MixedHXModelParameter.",
-                UserWarning,
-                stacklevel=4,  # the line that constructs the neurons
+                f"{'; '.join(report)}. For values of the model alone use MixedHXModelParameter."
             )
 
     def extra_repr(self) -> str:

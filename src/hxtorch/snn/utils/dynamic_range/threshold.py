@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from hxtorch.snn.checks import warn_user
 from hxtorch.snn.morphology import Morphology
 from hxtorch.snn.utils.dynamic_range.experiment import STEPS, Parameters, WholeChip, connection
 from hxtorch.twin import process
@@ -37,11 +37,9 @@ class Threshold:
         peak = (fired.membrane_cadc - rest.membrane_cadc.mean((0, 1))).amax(0).mean(0)
         silent = fired.spikes.sum((0, 1)) == 0
         if bool(silent.any()):
-            warnings.warn(
+            warn_user(
                 f"{int(silent.sum())} of {silent.numel()} neurons did not fire under a constant current; they do "
-                "not count for the threshold. Check their calibration.",
-                UserWarning,
-                stacklevel=3,
+                "not count for the threshold. Check their calibration."
             )
         return torch.where(silent, torch.nan, peak)
 
