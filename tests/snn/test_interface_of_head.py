@@ -1,5 +1,6 @@
 """Names and settings that scripts of today's generation use."""
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ import torch
 
 import hxtorch
 import hxtorch.snn as hxsnn
+from hxtorch.snn.utils.model_mapper import MixinHXModelMapper
 from hxtorch.snn.utils.readout_source import ReadoutSource
 from hxtorch.twin import ChipConfig, Die, Noise, VirtualChip
 
@@ -129,3 +131,89 @@ def test_warnings_point_at_the_users_line(neurons):
     with pytest.warns(UserWarning, match="range of reliable calibration") as caught:
         neurons(2, hxsnn.Experiment(), tau_mem=1.0)
     assert caught[0].filename == __file__
+
+
+EXPORTED = """datasets HXBaseExperimentModule HXModule HXModuleWrapper InputNeuron AELIF LIF LI NeuronExp
+    ReadoutNeuronExp Synapse SparseSynapse BatchDropout Handle TensorHandle LIFObservables LIObservables
+    SynapseHandle HXParameter
+    MixedHXModelParameter HXTransformedModelParameter ModelParameter Experiment ExecutionInstance run from_nir
+    ConversionConfig to_nir from_nir_data to_nir_data functional transforms utils morphology modules
+    neuron_placement"""
+IN_SUBMODULES = {
+    "modules": "Projection Population EventPropLIF EventPropSynapse HXFunctionalModule",
+    "utils.calib_helper": """chip_from_portable_binary chip_from_file calib_from_calix_native
+        target_from_calix_native nightly_calib_path nightly_calix_native_path""",
+    "utils.dynamic_range.boundary": "get_dynamic_range Boundaries",
+    "utils.dynamic_range.threshold": "get_trace_scaling Threshold",
+    "utils.dynamic_range.weight_scaling": "get_weight_scaling WeightScaling",
+    "utils.model_mapper": "MixinHXModelMapper",
+    "utils.to_nir": "SNN",
+    "utils.readout_source": "ReadoutSource",
+    "morphology": "SingleCompartmentNeuron",
+    "neuron_placement": "NeuronPlacement",
+    "observables": "HardwareObservables",
+    "functional": """linear linear_sparse linear_exponential_clamp batch_dropout input_neuron threshold SuperSpike
+        EventPropLIFFunction EventPropSynapseFunction exp_cuba_lif_integration exp_cuba_li_integration
+        cuba_aelif_integration CuBaStepCode""",
+    "transforms.weight_transforms": "linear_saturating",
+    "transforms.decode": "MaxOverTime SumOverTime MeanOverTime",
+    "transforms.encode": "PixelsToSpikeTimes SpikeTimesToSparseTensor SpikeTimesToDense CoordinatesToSpikes",
+    "datasets": "YinYangDataset",
+}
+AT_THE_TOP = """init_hardware init_hardware_minimal release_hardware get_unique_identifier HWDBPath CalibrationPath
+    extract_n_spikes weight_to_connection dense_spikes_to_list logger perceptron spiking ann snn"""
+
+
+def missing(module, names):
+    return [name for name in names.split() if not hasattr(module, name)]
+
+
+def test_names_exist():
+    assert missing(hxtorch, AT_THE_TOP) == []
+    assert missing(hxtorch.spiking, EXPORTED) == []
+    for name, names in IN_SUBMODULES.items():
+        assert missing(importlib.import_module(f"hxtorch.spiking.{name}"), names) == [], name
+
+
+def test_one_may_name_the_chip_of_every_module():
+    exp = hxsnn.Experiment(mock=True)
+    made = [
+        hxsnn.Synapse(1, 2, exp, chip_coordinate=0),
+        hxsnn.SparseSynapse(torch.eye(2), exp, chip_coordinate=0),
+        hxsnn.InputNeuron(2, exp, chip_coordinate=0),
+        *(n(2, exp, chip_coordinate=0) for n in (hxsnn.LIF, hxsnn.LI, hxsnn.AELIF, hxsnn.Neuron)),
+    ]
+    assert [module.chip_coordinate for module in made] == [0] * 7
+    assert [isinstance(module, hxsnn.modules.Projection) for module in made] == [True] * 2 + [False] * 5
+
+
+def test_parameters_of_a_population():
+    exp = hxsnn.Experiment(mock=True)
+    plain, trained = hxsnn.LIF(2, exp), hxsnn.LIF(2, exp, tau_mem=hxsnn.HXParameter(5e-6).make_trainable())
+    assert not plain.has_trainable_params() and trained.has_trainable_params()
+    assert plain.params_dict()["leak"] is plain.leak and "tau_mem" in plain.params_dict()
+
+
+class Mapped(MixinHXModelMapper):
+    def __init__(self):
+        super().__init__()
+        exp = hxsnn.Experiment(mock=True)
+        self.first, self.second = hxsnn.Synapse(2, 3, exp), hxsnn.Synapse(3, 1, exp)
+
+
+def test_state_of_a_foreign_model():
+    foreign = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)).state_dict()
+    net, names = Mapped(), {"first.weight": "0.weight", "second.weight": "1.weight"}
+    net.map_from(foreign, names)
+    assert torch.equal(net.first.weight, foreign["0.weight"]) and torch.equal(
+        net.second.weight, foreign["1.weight"]
+    )
+    before = net.second.weight.clone()
+    net.map_from({"w": torch.zeros(3, 2)}, {"first.weight": "w"}, map_all=False)
+    assert not net.first.weight.any() and torch.equal(net.second.weight, before)
+    with pytest.raises(KeyError, match=r"No source is given for \['second\.weight'\]"):
+        net.map_from(foreign, {"first.weight": "0.weight"})
+    with pytest.raises(KeyError, match="Unknown foreign keys"):
+        net.map_from(foreign, {**names, "second.weight": "7.weight"})
+    with pytest.raises(ValueError, match="has shape"):
+        net.map_from(foreign, {**names, "second.weight": "0.weight"})

@@ -9,7 +9,7 @@ from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.sparse_synapse import SparseSynapse
-from hxtorch.snn.modules.synapse import Synapse
+from hxtorch.snn.modules.synapse import Projection, Synapse
 from hxtorch.snn.modules.wrapper import HXModuleWrapper
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Neuron",
     "NeuronExp",
     "Population",
+    "Projection",
     "ReadoutNeuron",
     "ReadoutNeuronExp",
     "SparseSynapse",

@@ -120,9 +120,9 @@ class AELIF(Neuron):
             spike_triggered_adaptation_increment=spike_triggered_adaptation_increment,
             clock_scale_adaptation_pulse=clock_scale_adaptation_pulse,
             tau_adap=tau_adap,
+            chip_coordinate=chip_coordinate,
             **params,
         )
-        self.chip_coordinate = chip_coordinate
         self.cadc_readout_source = cadc_readout_source
         self.madc_readout_source = madc_readout_source
         self.enable_spike_recording = self.enable_spike_recording and fire

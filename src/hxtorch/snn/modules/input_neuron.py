@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -28,9 +28,13 @@ class InputNeuron(HXModule):
     input_field = "spikes"
 
     def __init__(
-        self, size: int, experiment: Experiment | None, execution_instance: ExecutionInstance | None = None
+        self,
+        size: int,
+        experiment: Experiment | None,
+        execution_instance: ExecutionInstance | None = None,
+        chip_coordinate: Any = None,
     ) -> None:
-        super().__init__(experiment, execution_instance)
+        super().__init__(experiment, execution_instance, chip_coordinate)
         self.size = positive_int("size", size)
 
     @property

@@ -66,6 +66,8 @@ class Neuron(Population):
         shift_cadc_to_first: bool = False,
         interpolation_mode: str = "linear",
         neuron_structure: Any = None,
+        *,
+        chip_coordinate: Any = None,
         **extra_params: Parameter,
     ) -> None:
         check_extra_params(type(self), extra_params)
@@ -98,6 +100,7 @@ class Neuron(Population):
             shift_cadc_to_first=shift_cadc_to_first,
             interpolation_mode=interpolation_mode,
             neuron_structure=neuron_structure,
+            chip_coordinate=chip_coordinate,
         )
         F.check_method(method)
         self.method = method
@@ -184,6 +187,7 @@ class ReadoutNeuron(Neuron):
         interpolation_mode: str = "linear",
         neuron_structure: Any = None,
         *,
+        chip_coordinate: Any = None,
         method: str = "superspike",
         alpha: float = 50.0,
         **extra_params: Parameter,
@@ -213,6 +217,7 @@ class ReadoutNeuron(Neuron):
             shift_cadc_to_first=shift_cadc_to_first,
             interpolation_mode=interpolation_mode,
             neuron_structure=neuron_structure,
+            chip_coordinate=chip_coordinate,
             **extra_params,
         )
 

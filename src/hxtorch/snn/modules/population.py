@@ -45,6 +45,7 @@ class Population(HXModule):
         execution_instance: ExecutionInstance | None = None,
         *,
         params: Mapping[str, Parameter],
+        chip_coordinate: Any = None,
         enable_spike_recording: bool = True,
         enable_cadc_recording: bool = True,
         enable_cadc_recording_placement_in_dram: bool = False,
@@ -58,7 +59,7 @@ class Population(HXModule):
         interpolation_mode: str = "linear",
         neuron_structure: Any = None,
     ) -> None:
-        super().__init__(experiment, execution_instance)
+        super().__init__(experiment, execution_instance, chip_coordinate)
         self.size = positive_int("size", size)
         for name, value in params.items():
             setattr(self, name, value)
@@ -129,6 +130,14 @@ class Population(HXModule):
     def params(self) -> dict[str, HXBaseParameter]:
         """The parameters of these neurons by name."""
         return {name: item for name, item in self._modules.items() if isinstance(item, HXBaseParameter)}
+
+    def params_dict(self) -> dict[str, HXBaseParameter]:
+        """The parameters of the neurons by name, as a new dict."""
+        return dict(self.params)
+
+    def has_trainable_params(self) -> bool:
+        """Whether the model value of a parameter is trained, see `HXBaseParameter.make_trainable`."""
+        return any(item.is_trainable() for item in self.params.values())
 
     @property
     def input_size(self) -> int:

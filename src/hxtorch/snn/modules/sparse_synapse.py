@@ -38,6 +38,7 @@ class SparseSynapse(Synapse):
         dtype: torch.dtype | None = None,
         transform: Callable[[Tensor], Tensor] = linear_saturating,
         *,
+        chip_coordinate: Any = None,
         parallel_rows: int = 1,
     ) -> None:
         given = torch.as_tensor(connections)
@@ -58,6 +59,7 @@ class SparseSynapse(Synapse):
             device,
             dtype,
             transform,
+            chip_coordinate=chip_coordinate,
             parallel_rows=parallel_rows,
         )
         self.register_buffer("mask", exists.to(self.weight.device), persistent=False)

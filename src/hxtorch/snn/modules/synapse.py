@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,33 @@ if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
 
 
-class Synapse(HXModule):
+class Projection(HXModule):
+    """What connects two populations: base of all synapses, with `in_features` and `out_features`."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        experiment: Experiment | None,
+        execution_instance: ExecutionInstance | None = None,
+        chip_coordinate: Any = None,
+    ) -> None:
+        super().__init__(experiment, execution_instance, chip_coordinate)
+        self.in_features = positive_int("in_features", in_features)
+        self.out_features = positive_int("out_features", out_features)
+
+    @property
+    def input_size(self) -> int:
+        """`in_features`."""
+        return self.in_features
+
+    @property
+    def output_size(self) -> int:
+        """`out_features`."""
+        return self.out_features
+
+
+class Synapse(Projection):
     """All-to-all synapses without bias: ``graded_spikes = spikes @ weight.T``.
 
     `weight` has shape (out_features, in_features) and starts uniform in +-1/sqrt(in_features). On the chip
@@ -47,28 +73,17 @@ class Synapse(HXModule):
         dtype: torch.dtype | None = None,
         transform: Callable[[Tensor], Tensor] = linear_saturating,
         *,
+        chip_coordinate: Any = None,
         parallel_rows: int = 1,
     ) -> None:
-        super().__init__(experiment, execution_instance)
+        super().__init__(in_features, out_features, experiment, execution_instance, chip_coordinate)
         self.parallel_rows = positive_int("parallel_rows", parallel_rows)
         if transform is linear_saturating and self.parallel_rows > 1:
             limit = MAX_WEIGHT * self.parallel_rows
             transform = partial(linear_saturating, min_weight=-limit, max_weight=limit)
-        self.in_features = positive_int("in_features", in_features)
-        self.out_features = positive_int("out_features", out_features)
         self.weight = nn.Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
         self.weight_transform = transform
         self.reset_parameters()
-
-    @property
-    def input_size(self) -> int:
-        """`in_features`."""
-        return self.in_features
-
-    @property
-    def output_size(self) -> int:
-        """`out_features`."""
-        return self.out_features
 
     @property
     def effective_weight(self) -> Tensor:
