@@ -235,7 +235,7 @@ def answer(
 
 def _figure(question: Question, found: Study) -> Figure:
     if question.by:
-        return found.figure(question.shown, question.vary)
+        return found.figure(question.shown, question.vary, ylabel="test error")
     with house_style():  # one dot per condition, as the values of `vary` have no order
         figure = new_figure(6.4, 3.0)
         axes = figure.subplots()

@@ -48,8 +48,8 @@ class Study:
             lines.append(f"| {' | '.join(cells)} | {columns[0][key][2]} |")
         return "\n".join(lines)
 
-    def figure(self, values: Sequence[str], x: str) -> Figure:
-        """Mean and standard deviation of some values over the field `x`."""
+    def figure(self, values: Sequence[str], x: str, *, ylabel: str = "") -> Figure:
+        """Mean and standard deviation of some values over the field `x`; `ylabel` says what they are."""
         with house_style():
             figure = new_figure(4.2, 3.0)
             axes = figure.subplots()
@@ -61,7 +61,7 @@ class Study:
                     capsize=2,
                     color=SERIES[number % len(SERIES)], label=value.replace("_", " "),
                 )  # fmt: skip
-            axes.set_xlabel(x.replace("_", " "))
+            axes.set(xlabel=x.replace("_", " "), ylabel=ylabel)
             axes.legend()
         return figure
 
