@@ -44,7 +44,7 @@ def lost_spikes(bench: Bench) -> Measured:
 
 
 BURST_WEIGHT = 8 * 63
-BURST_RUNTIME, BURSTS = 12.5, 20  # µs; shorter than to a second spike
+BURST_RUNTIME, BURSTS = 13.5, 20  # µs; everybody has fired once by then, on weak chips too, and nobody twice
 
 
 @protocol(
