@@ -48,7 +48,7 @@ BURST_RUNTIME, BURSTS = 13.5, 20  # µs; everybody has fired once by then, on we
 
 
 @protocol(
-    "One strong event makes all 512 neurons of the default calibration fire within a microsecond, 20 times; the "
+    "One strong event makes all 512 neurons of the default calibration fire within 3 µs, 20 times; the "
     "run ends before any of them can fire again.",
     Row("spikes that arrive when 512 neurons fire together", "", "at least 250", "PYNN, GREN tests", "D", 250.0,
         420.0, "the tests demand 250; that some are lost is documented (link, GREN), how many is not: at most 420 "
