@@ -20,6 +20,7 @@ from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_train
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import NeuronConfig
 from hxtorch.twin import process as facts
+from hxtorch.twin.circuits import code_for_threshold
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
@@ -74,8 +75,8 @@ def nominal_conductance(target: CalibrationTarget, sign: Sign) -> tuple[Array, A
     reversal, reference = target.per_circuit(f"e_coba_reversal_{sign}"), target.coba_reference(sign)
     distance = np.abs(reversal - reference)
     distance = np.where(np.isfinite(distance), distance, np.nanmedian(distance))
-    voltage = facts.THRESHOLD_CODE.value + (reference - facts.THRESHOLD_ANCHOR.value) / facts.THRESHOLD_SLOPE.value
-    return 1 / (facts.COBA_SLOPE.value * distance), np.clip(np.rint(voltage), 0, MAX_CAPMEM_CODE)
+    voltage = np.clip(np.rint(code_for_threshold(reference)), 0, MAX_CAPMEM_CODE)
+    return 1 / (facts.COBA_SLOPE.value * distance), voltage
 
 
 def conductance_registers(target: CalibrationTarget) -> dict[str, Any]:

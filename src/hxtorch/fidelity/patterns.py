@@ -11,7 +11,8 @@ from hxtorch.fidelity.bench import Array, Bench, IntArray, Settings, Stimulus, c
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin import InputEvents, RoutingConfig, RowMode
 from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import COLUMNS, CYCLES_PER_US, EVENT_OUTPUTS, HEMISPHERES, ROWS
+from hxtorch.twin.circuits import code_for_threshold
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, EVENT_OUTPUTS, HEMISPHERES, ROWS
 from hxtorch.twin.crossbar import CLOSED, FIRST_OFF_CHIP, straight_crossbar
 
 ONSET, RUNTIME = 20.0, 400.0  # µs
@@ -96,11 +97,6 @@ CRITERIA: dict[str, Callable[[Array], bool]] = {
 }
 
 
-def _code(potential: float) -> float:
-    """Code of a voltage cell without source follower."""
-    return facts.THRESHOLD_CODE.value + (potential - facts.THRESHOLD_ANCHOR.value) / facts.THRESHOLD_SLOPE.value
-
-
 def _train(step: float) -> Stimulus:
     """A regular train of events for all neurons, from `ONSET` on, that lifts the rest by `step` LSB."""
     time = np.arange(ONSET, RUNTIME, DRIFT * WEIGHT / step)
@@ -128,10 +124,10 @@ def _spikes(bench: Bench, pattern: Pattern, chosen: IntArray) -> list[Array]:
         v_threshold=neurons.v_threshold + threshold,
         enable_threshold=switch(chosen),
         enable_exponential=switch(True),
-        v_exp=codes(_code(pattern.onset)),
+        v_exp=code_for_threshold(np.full(CIRCUITS, pattern.onset)),
         i_bias_exp=codes(WIDTH_CODE),
         enable_adaptation=switch(True),
-        v_adapt_leak=codes(_code(float(np.mean(target.leak)))),
+        v_adapt_leak=code_for_threshold(target.per_circuit("leak")),
         i_bias_adapt_tau=codes(pattern.tau),
         i_bias_adapt_a=codes(pattern.a),
         i_bias_adapt_b=codes(pattern.b),

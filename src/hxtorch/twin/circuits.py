@@ -99,7 +99,7 @@ def threshold_of(code: Array) -> Array:
 
 
 def code_for_threshold(value: Array) -> Array:
-    """Nominal v_threshold code for a threshold (LSB)."""
+    """Nominal code of v_threshold, or of any voltage cell without source follower, for a potential (LSB)."""
     return p.THRESHOLD_CODE.value + (value - p.THRESHOLD_ANCHOR.value) / p.THRESHOLD_SLOPE.value
 
 

@@ -37,7 +37,7 @@ from hxtorch.twin.layout import (
 class Charges(NamedTuple):
     """Charges of all sources of events.
 
-    Source s has the rows ``first[s]:first[s + 1]`` of `charge` (rows, columns / 16, 16): positive numbers jump
+    Source s has the rows ``first[s]:first[s + 1]`` of `charge` (rows, columns / 32, 32): positive numbers jump
     the excitatory line of a column, negative ones the inhibitory line. A row is zero outside of the blocks
     ``begin[row]:end[row]``, and belongs to the driver `driver[row]` with short-term plasticity, or to none
     (-1).
