@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.linear import lists_spikes
 from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def _check_input(tensor: Tensor, module: HXBaseExperimentModule, field: str) -> 
             f"The {field} given to {module} have shape {tuple(tensor.shape)}. "
             "Give at least one time step, batch entry and feature."
         )
-    if not _all_finite(tensor):
+    # Where the synapses will look for spikes anyway, they do so here: an entry that is not finite is no spike.
+    spikes = field == "spikes" and lists_spikes(tensor, module.output_size)
+    if not spikes and not _all_finite(tensor):
         raise ValueError(f"The {field} given to {module} contain NaN or infinite values. Give finite ones.")
 
 

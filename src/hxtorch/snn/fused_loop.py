@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from hxtorch.snn import functional as F
 from hxtorch.snn.graph import Node, Step
 from hxtorch.snn.handle import SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule
-from hxtorch.snn.modules.neuron import Neuron
+from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.sparse_synapse import SparseSynapse
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.snn.observables import NeuronData
@@ -22,55 +23,94 @@ from hxtorch.snn.parameter import Value
 HardwareData = Mapping[HXBaseExperimentModule, Any]
 
 
-def compute_at_once(step: Step, hw_map: HardwareData) -> bool:
-    """Compute a loop and fill its handles if it consists of plain neurons and synapses; else return False.
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """The populations of a loop as one population: its input `x`, equations and recurrent weights."""
 
-    The populations of the loop become one population, whose recurrent weights are those of all synapses.
+    neurons: tuple[Node, ...]
+    x: Tensor
+    membrane: F.Membrane
+    firing: F.Firing
+    measured: F.Measured
+    dt: float
+    recurrent: Tensor
+
+    @property
+    def sizes(self) -> list[int]:
+        """Neurons of each population."""
+        return [_neuron(node).size for node in self.neurons]
+
+
+def joined_loop(step: Step, external: Mapping[int, Tensor], data: list[NeuronData]) -> Loop | None:
+    """The loop of a step as one population; None if it does not consist of plain neurons and synapses.
+
+    `external` are graded spikes from outside by the `id` of their handle, `data` is the chip's by population.
     """
     neurons = [node for node in step.nodes if node.module.remembers]
     synapses = [node for node in step.nodes if not node.module.remembers]
-    data = [hw_map.get(node.module) or NeuronData() for node in neurons]
-    if not (all(map(_is_plain_neuron, neurons)) and all(_is_plain_synapse(node) for node in synapses)):
-        return False
+    if not (all(map(is_plain_neuron, neurons)) and all(is_plain_synapse(node) for node in synapses)):
+        return None
     if len({(d.cadc is None, d.spikes is None) for d in data}) > 1:
-        return False
+        return None
     own = {id(node.output) for node in step.nodes}
-    external = [[h.graded_spikes for h in n.inputs if id(h) not in own] for n in neurons]  # type: ignore[attr-defined]
-    given = next((x for inputs in external for x in inputs), None)
-    if given is None or any(id(h) not in own for node in synapses for h in node.inputs):
-        return False
+    if any(id(h) not in own for node in synapses for h in node.inputs):
+        return None
+    inputs = [[external[id(h)] for h in node.inputs if id(h) not in own] for node in neurons]
+    given = next((x for tensors in inputs for x in tensors), None)
+    if given is None:
+        return None
 
-    modules = [node.module for node in neurons if isinstance(node.module, Neuron)]
+    modules = [_neuron(node) for node in neurons]
     sizes = [module.size for module in modules]
-    x = _joined([sum(i[1:], start=i[0]) if i else _silence(given, n) for i, n in zip(external, sizes)])
+    x = _joined([sum(i[1:], start=i[0]) if i else _silence(given, n) for i, n in zip(inputs, sizes)])
     if any(module.adaptive_terms(x) != (None, None) for module in modules):
-        return False
+        return None
     parts = [(membrane, firing) for membrane, firing in (m.equations(x) for m in modules) if firing is not None]
     kinds = {(m.leaky, f.method, f.alpha, f.refractory_steps is None) for m, f in parts}
     if len(parts) < len(modules) or len(kinds) > 1:
-        return False
-    states = F.integrate(
+        return None
+    return Loop(
+        tuple(neurons),
         x,
         _merged([membrane for membrane, _ in parts], sizes, x),
         _merged([firing for _, firing in parts], sizes, x),
-        measured=F.Measured(_optional([d.cadc for d in data]), _optional([d.spikes for d in data])),
-        dt=modules[0].dt,
-        recurrent=_recurrent_weights(neurons, synapses, sizes, x),
+        F.Measured(_optional([d.cadc for d in data]), _optional([d.spikes for d in data])),
+        modules[0].dt,
+        _recurrent_weights(neurons, synapses, sizes, x),
+    )
+
+
+def compute_at_once(step: Step, hw_map: HardwareData) -> bool:
+    """Compute a loop and fill its handles if it consists of plain neurons and synapses; else return False."""
+    data = [hw_map.get(node.module) or NeuronData() for node in step.nodes if node.module.remembers]
+    external = {id(h): h.graded_spikes for h in step.inputs if isinstance(h, SynapseHandle)}
+    loop = joined_loop(step, {key: x for key, x in external.items() if x is not None}, data)
+    if loop is None:
+        return False
+    states = F.observe(
+        loop.x, loop.membrane, loop.firing, measured=loop.measured, dt=loop.dt, recurrent=loop.recurrent
     )
     assert states.spikes is not None
-    pieces = zip(*(torch.split(t, sizes, 2) for t in (states.spikes, states.membrane, states.current)), strict=True)
-    for node, chip, (spikes, membrane, current) in zip(neurons, data, pieces, strict=True):
+    kinds = (states.spikes, states.membrane, states.current)
+    pieces = zip(*(_split(tensor, loop.sizes) for tensor in kinds), strict=True)
+    for node, chip, (spikes, membrane, current) in zip(loop.neurons, data, pieces, strict=True):
         node.output.put(spikes=spikes, membrane_cadc=membrane, current=current, membrane_madc=chip.madc)
-        assert isinstance(node.module, Neuron)
-        node.module.mask_output(node.output)
-    for node in synapses:
-        result = node.module.func(node.inputs)
-        assert isinstance(result, SynapseHandle)
-        node.output.clone(result)
+        _neuron(node).mask_output(node.output)
+    for node in step.nodes:
+        if not node.module.remembers:
+            result = node.module.func(node.inputs)
+            assert isinstance(result, SynapseHandle)
+            node.output.clone(result)
     return True
 
 
-def _is_plain_neuron(node: Node) -> bool:
+def _neuron(node: Node) -> Neuron:
+    assert isinstance(node.module, Neuron)
+    return node.module
+
+
+def is_plain_neuron(node: Node) -> bool:
+    """Whether a node is a population with the equations of `Neuron`, and no function of its own."""
     module = node.module
     return (
         isinstance(module, Neuron)
@@ -79,7 +119,18 @@ def _is_plain_neuron(node: Node) -> bool:
     )
 
 
-def _is_plain_synapse(node: Node) -> bool:
+def is_plain_readout(node: Node) -> bool:
+    """Whether a node is a population with the equations of `ReadoutNeuron`, and no function of its own."""
+    module = node.module
+    return (
+        isinstance(module, ReadoutNeuron)
+        and type(module).forward_func is ReadoutNeuron.forward_func
+        and "forward_func" not in vars(module)
+    )
+
+
+def is_plain_synapse(node: Node) -> bool:
+    """Whether a node is a synapse or a sparse one with one input, and no function of its own."""
     module = node.module
     return (
         isinstance(module, Synapse)
@@ -87,6 +138,16 @@ def _is_plain_synapse(node: Node) -> bool:
         and "forward_func" not in vars(module)
         and len(node.inputs) == 1
     )
+
+
+def _split(tensor: Tensor | F.Later, sizes: list[int]) -> list[Tensor | F.Later]:
+    """The parts of all populations; that of a single one is the whole."""
+    if len(sizes) == 1:
+        return [tensor]
+    if isinstance(tensor, Tensor):
+        return list(torch.split(tensor, sizes, 2))
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    return [tensor.part(partial(torch.narrow, dim=2, start=a, length=n)) for a, n in zip(starts, sizes)]
 
 
 def _silence(given: Tensor, size: int) -> Tensor:

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from hxtorch.snn.display import handle_html
+from hxtorch.snn.functional.later import Later, now
+
+_WAITING = "_waiting"  # of a handle: tensors that come later, by name
+
+
+def _nothing() -> None:
+    """The first content of a field. As a default of the class, None would stand where a tensor comes later."""
 
 
 class _HandleType(type):
@@ -38,10 +45,18 @@ class Handle(metaclass=_HandleType):
 
     def holds(self, name: str) -> bool:
         """Whether there is a tensor called `name`; False for an empty field and for unknown names."""
-        return name in self.names() and getattr(self, name) is not None
+        return name in self.names() and self.peek(name) is not None
 
-    def put(self, *tensors: Tensor | None, **named: Tensor | None) -> None:
-        """Fill fields, by position or by name. Unknown names and too many tensors: AssertionError."""
+    def peek(self, name: str) -> Tensor | Later | None:
+        """The tensor called `name`, or the promise of one that nobody has asked for yet; None: there is none."""
+        waiting: Later | None = vars(self).get(_WAITING, {}).get(name)
+        return getattr(self, name) if waiting is None else waiting
+
+    def put(self, *tensors: Tensor | Later | None, **named: Tensor | Later | None) -> None:
+        """Fill fields, by position or by name. Unknown names and too many tensors: AssertionError.
+
+        A tensor that comes `Later` is computed when its field is read.
+        """
         names = self.names()
         if len(tensors) > len(names):
             raise AssertionError(f"{type(self).__name__} carries {len(names)} tensors {names}, got {len(tensors)}.")
@@ -49,11 +64,32 @@ class Handle(metaclass=_HandleType):
         if unknown:
             raise AssertionError(f"{type(self).__name__} carries {names}, but not {unknown}.")
         for name, tensor in (dict(zip(names, tensors)) | named).items():
-            setattr(self, name, tensor)
+            if isinstance(tensor, Later) and not hasattr(type(self), name):
+                vars(self).pop(name, None)
+                vars(self).setdefault(_WAITING, {})[name] = tensor
+            else:
+                setattr(self, name, now(tensor) if isinstance(tensor, Later) else tensor)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self).get(_WAITING, {}).pop(name, None)
+        super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # which would take any name for a valid one
+
+        def __getattr__(self, name: str) -> Any:
+            """Compute a tensor that came `Later`: its field is empty until then."""
+            waiting = vars(self).get(_WAITING, {}).get(name)
+            if waiting is None:
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+            setattr(self, name, waiting.get())
+            return vars(self)[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.names()}
 
     def clone(self, other: Handle) -> None:
         """Take over every tensor of `other`. One that this handle does not carry: AssertionError."""
-        self.put(**{name: getattr(other, name) for name in other.names() if other.holds(name)})
+        self.put(**{name: other.peek(name) for name in other.names() if other.holds(name)})
 
     def clear(self) -> None:
         """Empty all fields."""
@@ -81,14 +117,14 @@ def _same(a: Tensor | None, b: Tensor | None) -> bool:
 class TensorHandle(Handle):
     """Any single tensor."""
 
-    tensor: Tensor | None = None
+    tensor: Tensor | None = field(default_factory=_nothing)
 
 
 @dataclass(eq=False)
 class SynapseHandle(Handle):
     """Output of a synapse: `graded_spikes` (T, B, out), the weighted sum of the spikes of each step."""
 
-    graded_spikes: Tensor | None = None
+    graded_spikes: Tensor | None = field(default_factory=_nothing)
 
 
 @dataclass(eq=False)
@@ -101,19 +137,19 @@ class NeuronHandle(Handle):
     * `membrane_madc`: (2, samples, B), times in cycles of 8 ns and 10-bit codes; None in mock mode.
     """
 
-    spikes: Tensor | None = None
-    membrane_cadc: Tensor | None = None
-    current: Tensor | None = None
-    membrane_madc: Tensor | None = None
+    spikes: Tensor | None = field(default_factory=_nothing)
+    membrane_cadc: Tensor | None = field(default_factory=_nothing)
+    current: Tensor | None = field(default_factory=_nothing)
+    membrane_madc: Tensor | None = field(default_factory=_nothing)
 
 
 @dataclass(eq=False)
 class ReadoutNeuronHandle(Handle):
     """Output of non-spiking neurons: like `NeuronHandle` without spikes."""
 
-    membrane_cadc: Tensor | None = None
-    current: Tensor | None = None
-    membrane_madc: Tensor | None = None
+    membrane_cadc: Tensor | None = field(default_factory=_nothing)
+    current: Tensor | None = field(default_factory=_nothing)
+    membrane_madc: Tensor | None = field(default_factory=_nothing)
 
 
 LIFObservables = NeuronHandle
@@ -129,7 +165,7 @@ def handle_type(names: frozenset[str]) -> type[Handle]:
         if names == set(known.names()):
             return known
     ordered = [name for name in _ORDER if name in names] + sorted(names - set(_ORDER))
-    items: list[Any] = [(name, Tensor | None, field(default=None)) for name in ordered]
+    items: list[Any] = [(name, Tensor | None, field(default_factory=_nothing)) for name in ordered]
     title = "".join(name.title().replace("_", "") for name in ordered)
     return make_dataclass(f"Handle{title}", items, bases=(Handle,), eq=False)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from hxtorch.snn.execution_info import ExecutionInfo
+from hxtorch.snn.functional.later import Later
 from hxtorch.snn.graph import Graph
 
 if TYPE_CHECKING:
@@ -26,7 +28,24 @@ class RanModule:
     module: HXBaseExperimentModule
     sources: tuple[int | None, ...]
     given: tuple[dict[str, Tensor], ...]
-    recorded: dict[str, Tensor]
+    recorded: Mapping[str, Tensor]
+
+
+class _Recorded(Mapping[str, Tensor]):
+    """Detached tensors; what nobody has read yet is computed when it is asked for."""
+
+    def __init__(self, held: dict[str, Tensor | Later]) -> None:
+        self._held = {name: value if isinstance(value, Later) else value.detach() for name, value in held.items()}
+
+    def __getitem__(self, name: str) -> Tensor:
+        value = self._held[name]
+        return value.detached() if isinstance(value, Later) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +67,7 @@ def remember(graph: Graph, info: ExecutionInfo | None) -> LastRun:
             {name: getattr(handle, name).detach() for name in handle.names() if handle.holds(name)}
             for handle in node.open_inputs
         )
-        recorded = {
-            name: getattr(node.output, name).detach() for name in node.output.names() if node.output.holds(name)
-        }
+        held = {name: node.output.peek(name) for name in node.output.names()}
+        recorded = _Recorded({name: value for name, value in held.items() if value is not None})
         modules.append(RanModule(node.module, sources, given, recorded))
     return LastRun(tuple(modules), info)

@@ -30,6 +30,8 @@ class ModuleManager:
 
     def remember(self, graph: Graph) -> None:
         """Keep the network that has run."""
+        if self._last is not None:
+            self._last.release()
         self._last = graph
 
     def has_module(self, module: HXBaseExperimentModule) -> bool:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.fused import integrate_fused
+from hxtorch.snn.functional.fused import integrate_fused, observe_fused
+from hxtorch.snn.functional.later import Later, now
 from hxtorch.snn.functional.mode import fused_applies
-from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
+from hxtorch.snn.functional.neuron_model import (
+    Adaptation,
+    Exponential,
+    Firing,
+    Measured,
+    Membrane,
+    Observed,
+    States,
+)
+from hxtorch.snn.functional.products import Product
 from hxtorch.snn.functional.reference import integrate_reference
 from hxtorch.snn.functional.surrogate import surrogate
 
@@ -40,8 +51,30 @@ def integrate(
     )
 
 
-def _check(input: Tensor, firing: Firing | None, recurrent: Tensor | None, state: Tensor | None) -> None:
-    if input.ndim != 3:
+def observe(
+    input: Tensor | Later,
+    membrane: Membrane,
+    firing: Firing | None = None,
+    exponential: Exponential | None = None,
+    adaptation: Adaptation | None = None,
+    measured: Measured | None = None,
+    dt: float = 1e-6,
+    *,
+    recurrent: Tensor | None = None,
+) -> Observed:
+    """As `integrate`, for neurons of which most states may never be read, and a product that may wait."""
+    like = input.spikes if isinstance(input, Product) else now(input)
+    parts = (membrane, firing, exponential, adaptation, measured, dt)
+    if like.numel() and fused_applies(like) and not torch.compiler.is_compiling():
+        source = input if isinstance(input, Product) else like
+        _check(source, firing, recurrent, None)
+        return observe_fused(source, *parts, recurrent=recurrent)
+    states = integrate(now(input), *parts, recurrent=recurrent)
+    return Observed(states.spikes, states.membrane, states.current, states.adaptation)
+
+
+def _check(input: Tensor | Product, firing: Firing | None, recurrent: Tensor | None, state: Tensor | None) -> None:
+    if len(input.shape) != 3:
         raise ValueError(f"The input has shape {tuple(input.shape)}, expected (time, batch, neuron).")
     if firing is not None:
         surrogate(firing.method)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.injection import inject
+from hxtorch.snn.functional.later import Later
 from hxtorch.snn.functional.mode import fused_applies
-from hxtorch.snn.functional.products import integer_linear, spike_linear
+from hxtorch.snn.functional.products import integer_linear, postponed_linear, prefers_index, spike_linear
+from hxtorch.snn.functional.spikes import index_of
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -21,16 +23,33 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.dtype == torch.int8:
         product = integer_linear(input, weight)
         return product if bias is None else product + bias
-    if (
-        bias is None
-        and input.ndim > 1
-        and input.numel()
-        and weight.numel()
-        and not torch.compiler.is_compiling()
-        and fused_applies(input, weight)
-    ):
+    if bias is None and _uses_spikes(input, weight):
         return spike_linear(input, weight)
     return torch.nn.functional.linear(input, weight, bias)
+
+
+def linear_later(input: Tensor, weight: Tensor) -> Tensor | Later:
+    """`linear` for neurons that read it in the same run: where it is faster, they sum the weights themselves."""
+    if weight.dtype != torch.int8 and _uses_spikes(input, weight):
+        return postponed_linear(input, weight)
+    return linear(input, weight)
+
+
+def lists_spikes(input: Tensor, outputs: int | None) -> bool:
+    """Whether a product with `input` starts from a list of spikes, which is then made: all entries are 0 or 1."""
+    if not outputs or input.ndim < 2 or not input.numel() or torch.compiler.is_compiling():
+        return False
+    return fused_applies(input) and prefers_index(input, outputs) and index_of(input) is not None
+
+
+def _uses_spikes(input: Tensor, weight: Tensor) -> bool:
+    return (
+        input.ndim > 1
+        and bool(input.numel())
+        and bool(weight.numel())
+        and not torch.compiler.is_compiling()
+        and fused_applies(input, weight)
+    )
 
 
 def linear_sparse(

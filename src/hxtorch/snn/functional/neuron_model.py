@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hxtorch.snn.functional.later import Later
 from hxtorch.snn.parameter import Value
 
 # All values are numbers or tensors that broadcast against (B, N); times are in seconds.
@@ -92,3 +93,13 @@ class States:
     spikes: Tensor | None = None
     adaptation: Tensor | None = None
     last: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What neurons show, each (T, B, N): as `States`, where what nobody needs yet may come `Later`."""
+
+    spikes: Tensor | None
+    membrane: Tensor | Later
+    current: Tensor | Later
+    adaptation: Tensor | None = None

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional import fused
 from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.passes import Given, Saved, run_backward, run_forward
 
 
 @torch.library.custom_op("hxtorch::integrate", mutates_args=())
@@ -27,9 +28,19 @@ def _integrate(
     options: list[int],
     alpha: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    done = fused.run_forward(
-        input, parameters, recurrent, state, (v_chip, z_chip, w_chip), tuple(options), saving=True
+    done = run_forward(
+        Given(
+            tuple(input.shape),  # type: ignore[arg-type]  # three of them
+            parameters,
+            tuple(options),
+            input.contiguous(),
+            recurrent=None if recurrent is None else np.ascontiguousarray(recurrent.numpy().T),
+            state=state,
+            chip=(v_chip, z_chip, w_chip),
+        ),
+        saving=True,
     )
+    assert done.membrane is not None and done.current is not None
     none = input.new_empty(0)
     return (
         done.membrane,
@@ -82,14 +93,17 @@ def _integrate_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     present = [tensor if tensor.numel() else None for tensor in saved]
     v, i, z, w, before, marks = present
-    x, of_parameters, of_recurrent, of_state = fused.run_backward(
+    done = run_backward(
         tuple(grad if grad.numel() else None for grad in grads),
-        (parameters, recurrent, state, v_chip, before, marks, v, i, w, z),
-        saved[0].shape,
+        Saved(parameters, recurrent, state, v_chip, before, marks, v, i, w, z),
+        tuple(saved[0].shape),  # type: ignore[arg-type]  # three of them
         tuple(options),
         alpha,
-        (True, True, recurrent is not None, state is not None),
+        of_parameters=True,
+        of_recurrent=recurrent is not None,
+        of_state=state is not None,
     )
+    x, _, of_parameters, of_recurrent, of_state = done
     assert x is not None and of_parameters is not None
     return (
         x,

@@ -8,12 +8,16 @@ the spikes in the same way; the gradient of the spikes is a dense product, becau
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
+from hxtorch.snn.functional.later import Later, Postponed
 from hxtorch.snn.functional.spikes import SpikeIndex, has_index, index_of
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
@@ -21,18 +25,52 @@ from hxtorch.snn.functional.workspace import empty
 
 @dataclass(frozen=True)
 class Costs:
-    """Time of products per element in nanoseconds of one processor: estimates from single timings.
+    """What products take on one processor, in nanoseconds per element, as ``benchmarks/product_costs.py`` fits it.
 
     Constants, not measurements of the running program: which product is taken, and with it the order of
-    summation, must not depend on the load of the machine.
+    summation, must depend neither on the load of the machine nor on the number of threads.
     """
 
-    dense: float = 0.0125  # per row, input and output of a dense product
-    sum: float = 0.075  # per spike and output of a sum of weights
-    row: float = 0.35  # per row and output of such a sum
-    scatter: float = 0.10  # per spike and output of a gradient of weights
-    count: float = 0.15  # per row and input, to make the index
-    call: float = 15_000.0  # of any sparse product, in comparison to a dense one
+    dense_call: float = 5000.0
+    dense_row: float = 0.065  # per row and output
+    dense: float = 0.022  # per row, input and output
+    sum_call: float = 9100.0
+    sum_row: float = 0.089  # per row and output
+    sum: float = 0.035  # per spike and output
+    sum_spike: float = 1.6
+    gradient_call: float = 2400.0
+    gradient_row: float = 0.1  # per row and input or output
+    gradient: float = 0.02  # per row, input and output
+    scatter_call: float = 8600.0
+    scatter_weight: float = 0.55  # per input and output
+    scatter: float = 0.051  # per spike and output
+    scatter_spike: float = 2.1
+    index_call: float = 7300.0
+    index_row: float = 4.6
+    index: float = 0.14  # per row and input
+
+    def of_dense(self, rows: int, inputs: int, outputs: int) -> float:
+        """Time of ``spikes @ weight.T`` for spikes (rows, inputs) and a weight (outputs, inputs)."""
+        return self.dense_call + rows * outputs * (self.dense_row + self.dense * inputs)
+
+    def of_sum(self, rows: int, outputs: int, spikes: int) -> float:
+        """Time of the same product as a sum over spikes, without that of their index."""
+        return self.sum_call + rows * outputs * self.sum_row + spikes * (self.sum_spike + self.sum * outputs)
+
+    def of_gradient(self, rows: int, inputs: int, outputs: int) -> float:
+        """Time of ``grad.T @ spikes``."""
+        return self.gradient_call + rows * (
+            self.gradient_row * (inputs + outputs) + self.gradient * inputs * outputs
+        )
+
+    def of_scatter(self, inputs: int, outputs: int, spikes: int) -> float:
+        """Time of the same gradient as a sum over spikes, without that of their index."""
+        parts = self.scatter_weight * inputs * outputs
+        return self.scatter_call + parts + spikes * (self.scatter_spike + self.scatter * outputs)
+
+    def of_index(self, rows: int, inputs: int) -> float:
+        """Time to list the spikes."""
+        return self.index_call + rows * (self.index_row + self.index * inputs)
 
 
 COSTS = Costs()
@@ -43,22 +81,21 @@ SMALL = 100_000  # entries; below, torch's allocator and its own backward are as
 
 def prefers_index(spikes: Tensor, outputs: int) -> bool:
     """Whether looking for spikes can pay: it cannot for small products."""
-    rows = spikes.numel() // spikes.shape[-1]
     if has_index(spikes):
         return True
-    return COSTS.dense * spikes.numel() * outputs > COSTS.count * spikes.numel() + COSTS.row * rows * outputs
+    inputs = spikes.shape[-1]
+    rows = spikes.numel() // inputs
+    return COSTS.of_dense(rows, inputs, outputs) > COSTS.of_index(rows, inputs) + COSTS.of_sum(rows, outputs, 0)
 
 
 def prefers_sum(index: SpikeIndex, outputs: int) -> bool:
     """Whether the sum over spikes is faster than the dense product."""
-    sparse = COSTS.call + COSTS.sum * len(index.columns) * outputs + COSTS.row * index.rows * outputs
-    return sparse < COSTS.dense * index.rows * index.size * outputs
+    return COSTS.of_sum(index.rows, outputs, index.count) < COSTS.of_dense(index.rows, index.size, outputs)
 
 
 def prefers_scatter(index: SpikeIndex, outputs: int) -> bool:
     """Whether the gradient of weights is faster from the spikes than by the dense product."""
-    sparse = COSTS.call + COSTS.scatter * len(index.columns) * outputs
-    return sparse < COSTS.dense * index.rows * index.size * outputs
+    return COSTS.of_scatter(index.size, outputs, index.count) < COSTS.of_gradient(index.rows, index.size, outputs)
 
 
 def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
@@ -70,6 +107,64 @@ def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
     if index is None and max(spikes.numel(), spikes.numel() // spikes.shape[-1] * outputs) < SMALL:
         return torch.nn.functional.linear(spikes, weight)
     return _SpikeLinear.apply(spikes, weight, index)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Columns:
+    """Transposed weights, as they were when they were first asked for."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """The weights (in, out)."""
+        return self._weight.detach().T.clone(memory_format=torch.contiguous_format).numpy()
+
+
+class Product(Later):
+    """The product of spikes (T, B, in) and weights (out, in), computed when it is asked for.
+
+    Neurons that read it can sum the weights themselves while they integrate, so that it is never in memory.
+    """
+
+    def __init__(self, spikes: Tensor, weight: Tensor, index: SpikeIndex) -> None:
+        self.spikes, self.weight, self.index = spikes, weight, index
+        self.shape = shape = (*spikes.shape[:-1], weight.shape[0])
+        self._columns = columns = _Columns(weight)
+
+        def compute() -> tuple[Tensor]:
+            return (_SpikeLinear.apply(spikes, weight, index),)  # type: ignore[no-untyped-call]
+
+        def values() -> tuple[Tensor]:
+            return (sum_columns(index, columns.values).view(shape),)
+
+        super().__init__(Postponed((spikes, weight), compute, values))
+
+    @property
+    def like(self) -> Tensor:
+        """The weights, which have the dtype and the device of the product."""
+        return self.weight
+
+    @property
+    def columns(self) -> NDArray[np.float32]:
+        """The weights (in, out) as they were when neurons first read them."""
+        return self._columns.values
+
+    @property
+    def fuses(self) -> bool:
+        """Whether neurons should sum the weights themselves: not if the product is there already."""
+        return not self.source.done
+
+
+def postponed_linear(spikes: Tensor, weight: Tensor) -> Tensor | Product:
+    """`spike_linear` for neurons to come: a `Product` where these can sum the weights of few spikes themselves."""
+    outputs = weight.shape[0]
+    if spikes.ndim == 3 and spikes.shape[1] >= SHARES and prefers_index(spikes, outputs):
+        index = index_of(spikes)
+        trained = weight.requires_grad and torch.is_grad_enabled()
+        if index is not None and prefers_sum(index, outputs) and (not trained or prefers_scatter(index, outputs)):
+            return Product(spikes, weight, index)
+    return spike_linear(spikes, weight)
 
 
 class _SpikeLinear(torch.autograd.Function):
@@ -116,14 +211,18 @@ class _SpikeLinear(torch.autograd.Function):
 
 def sum_weights(index: SpikeIndex, weight: Tensor) -> Tensor:
     """Sum of the weights (out, in) of the spikes of each row: (rows, out)."""
-    outputs = weight.shape[0]
-    columns = weight.detach().T.contiguous().numpy()
+    return sum_columns(index, weight.detach().T.contiguous().numpy())
+
+
+def sum_columns(index: SpikeIndex, columns: NDArray[np.float32]) -> Tensor:
+    """`sum_weights` for transposed weights (in, out)."""
+    outputs = columns.shape[1]
     out = empty((index.rows, outputs))
     array = out.numpy()
     share(
-        lambda begin, end: sum_rows(index.start, index.columns, columns, array, begin, end),
+        lambda begin, end: sum_rows(index.start, index.stop, index.columns, columns, array, begin, end),
         index.rows,
-        parallel=(len(index.columns) + index.rows) * outputs >= PARALLEL_FROM,
+        parallel=(index.count + index.rows) * outputs >= PARALLEL_FROM,
     )
     return out
 
@@ -135,11 +234,16 @@ def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
     parts = empty((SHARES, index.size, outputs))
     room = parts.numpy()
     share(
-        lambda begin, end: scatter_rows(index.start, index.columns, array, room, begin, end),
+        lambda begin, end: scatter_rows(index.start, index.stop, index.columns, array, room, begin, end),
         SHARES,
-        parallel=len(index.columns) * outputs >= PARALLEL_FROM,
+        parallel=index.count * outputs >= PARALLEL_FROM,
     )
-    return parts.sum(0).T
+    return add_parts(parts).T
+
+
+def add_parts(parts: Tensor) -> Tensor:
+    """The sum over the shares of a gradient (shares, in, out)."""
+    return parts.sum(0)
 
 
 def weight_gradient(spikes: Tensor, grad: Tensor) -> Tensor:

@@ -7,37 +7,52 @@ backward passes, share it. Writing to the tensor afterwards makes it void.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hxtorch.snn.functional.kernels.sparse import find_spikes, pack_spikes
+from hxtorch.snn.functional.kernels.sparse import find_spikes
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 
 PARALLEL_FROM = 200_000  # elements
-MAX_SPIKES = 2**31 - 1
+SMALL = 100_000  # elements
+LARGEST_SHARE = 4  # of the elements of a large tensor may be spikes: one in so many
 
 
 @dataclass(frozen=True)
 class SpikeIndex:
-    """Spikes of row r are `columns[start[r]:start[r + 1]]`, ascending; every one counts as 1."""
+    """Spikes of row r are `columns[start[r]:stop[r]]`, ascending; every one counts as 1."""
 
-    start: NDArray[np.int32]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
     columns: NDArray[np.int32]
-    rows: int
     size: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.start)
+
+    @cached_property
+    def count(self) -> int:
+        """Number of spikes."""
+        return int(self.stop.sum() - self.start.sum())
 
     @property
     def density(self) -> float:
         """Spikes per row and input."""
-        return len(self.columns) / max(1, self.rows * self.size)
+        return self.count / max(1, self.rows * self.size)
 
 
 def index_of(spikes: Tensor) -> SpikeIndex | None:
-    """The index of a float32 tensor (..., size) on the CPU; None if it has entries other than 0 and 1."""
+    """The index of a float32 tensor (..., size) on the CPU.
+
+    None if it has entries other than 0 and 1, or so many spikes that no product from indices pays.
+    """
     known, index = _kept(spikes)
     if not known:
         index = _build(spikes)
@@ -70,47 +85,37 @@ def _key(spikes: Tensor) -> tuple[int, ...]:
 
 
 class SpikeList:
-    """Room in which a kernel lists the spikes (T, B, N) that it makes."""
+    """Room in which a kernel lists the spikes of rows (R, size)."""
 
-    def __init__(self, steps: int, entries: int, size: int) -> None:
+    def __init__(self, rows: int, size: int) -> None:
         self.size = size
-        self.places = np.empty(steps * entries, np.int64)
-        self.counts = np.empty(steps * entries, np.int32)
-        self.room = empty((steps * entries * size,), torch.int32).numpy()
+        self.start = np.empty(rows, np.int64)
+        self.stop = np.empty(rows, np.int64)
+        self.columns = empty((_room(rows * size),), torch.int32).numpy()
 
-    def index(self) -> SpikeIndex:
-        """The index of all listed spikes."""
-        rows = len(self.counts)
-        start = np.zeros(rows + 1, np.int32)
-        np.cumsum(self.counts, out=start[1:])
-        columns = np.empty(start[-1], np.int32)
-        share(
-            lambda begin, end: pack_spikes(self.places, self.room, start, columns, begin, end),
-            rows,
-            parallel=len(columns) >= PARALLEL_FROM,
-        )
-        return SpikeIndex(start, columns, rows, self.size)
+    def index(self) -> SpikeIndex | None:
+        """The index of all listed spikes; None if the room was too small."""
+        if int(self.stop.min()) < 0:
+            return None
+        return SpikeIndex(self.start, self.stop, self.columns, self.size)
+
+
+def _room(entries: int) -> int:
+    """Entries of a list. Of large tensors with more spikes than that, dense products are faster anyway."""
+    return entries if entries < SMALL else entries // LARGEST_SHARE
 
 
 def _build(spikes: Tensor) -> SpikeIndex | None:
     size = spikes.shape[-1]
     flat = spikes.detach().contiguous().numpy().reshape(-1, size)
     rows = flat.shape[0]
-    start = np.zeros(rows + 1, np.int32)
-    room = empty((flat.size,), torch.int32).numpy()
-    found: list[tuple[int, int, int]] = []  # first row, spikes, graded spikes of a range of rows
+    made = SpikeList(rows, size)
+    room = len(made.columns)
+    found: list[int] = []
 
     def find(begin: int, end: int) -> None:
-        found.append((begin, *find_spikes(flat, start, room, begin, end)))
+        place, limit = room * begin // rows, room * end // rows
+        found.append(find_spikes(flat, made.start, made.stop, made.columns, begin, end, place, limit))
 
     share(find, rows, parallel=flat.size >= PARALLEL_FROM)
-    if any(graded for _, _, graded in found):
-        return None
-    found.sort()
-    pieces = [room[begin * size : begin * size + count] for begin, count, _ in found]
-    before = 0
-    for (begin, count, _), (end, _, _) in zip(found, [*found[1:], (rows, 0, 0)], strict=True):
-        if before:
-            start[begin + 1 : end + 1] += before
-        before += count
-    return SpikeIndex(start, np.concatenate(pieces), rows, size)
+    return None if any(found) else SpikeIndex(made.start, made.stop, made.columns, size)

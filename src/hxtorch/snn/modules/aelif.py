@@ -143,14 +143,20 @@ class AELIF(Neuron):
         names |= {"adaptation_cadc", "adaptation_madc"} if self.adapts else set()
         return handle_type(frozenset(names))
 
-    def observables(self, states: F.States, madc: Tensor | None) -> NeuronHandle:
+    def observables(self, states: F.Observed, madc: Tensor | None) -> NeuronHandle:
         """The handle that carries `states` and MADC samples."""
-        values = {"membrane_cadc": states.membrane, "current": states.current, "membrane_madc": madc}
+        values: dict[str, Tensor | F.Later | None] = {
+            "membrane_cadc": states.membrane,
+            "current": states.current,
+            "membrane_madc": madc,
+        }
         if self.fire:
             values["spikes"] = states.spikes
         if self.adapts:
             values["adaptation_cadc"] = states.adaptation
-        return cast(NeuronHandle, self.output_type(**values))
+        handle = self.output_type()
+        handle.put(**values)
+        return cast(NeuronHandle, handle)
 
     def equations(self, x: Tensor) -> tuple[F.Membrane, F.Firing | None]:
         """Parameters of the model as operands for `x`."""

@@ -80,7 +80,9 @@ class BatchDropout(HXFunctionalModule):
         """The input with the spikes (T, B, size) of the silenced neurons set to zero."""
         assert input.spikes is not None
         spikes = F.batch_dropout(input.spikes, self._mask)
-        return NeuronHandle(spikes, input.membrane_cadc, input.current, input.membrane_madc)
+        handle = NeuronHandle()
+        handle.put(spikes, *(input.peek(name) for name in ("membrane_cadc", "current", "membrane_madc")))
+        return handle
 
     def extra_repr(self) -> str:
         """Size and probability, as `print` shows them."""

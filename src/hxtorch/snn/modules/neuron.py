@@ -20,6 +20,8 @@ from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
 
+Terms = tuple[F.Membrane, F.Firing | None, F.Exponential | None, F.Adaptation | None]
+
 
 class Neuron(Population):
     """Spiking leaky integrate-and-fire neurons with exponential synaptic currents.
@@ -114,24 +116,16 @@ class Neuron(Population):
 
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
-        x = self.summed_input(input)
+        x = self.input_of(input)
         spikes, cadc, madc = hw_data or NeuronData()
-        states = self.integrate(x, F.Measured(cadc, spikes))
-        return self.observables(states, madc)
+        like = x.like if isinstance(x, F.Later) else x
+        return self.observables(F.observe(x, *self.terms(like), F.Measured(cadc, spikes), self.dt), madc)
 
-    def integrate(
-        self, x: Tensor, measured: F.Measured, *, recurrent: Tensor | None = None, state: Tensor | None = None
-    ) -> F.States:
-        """The states of these neurons over the weighted input `x` (T, B, size); arguments as in `F.integrate`."""
-        membrane, firing = self.equations(x)
-        exponential, adaptation = self.adaptive_terms(x)
-        return F.integrate(
-            x, membrane, firing, exponential, adaptation, measured, self.dt, recurrent=recurrent, state=state
-        )
-
-    def observables(self, states: F.States, madc: Tensor | None) -> NeuronHandle:
+    def observables(self, states: F.Observed, madc: Tensor | None) -> NeuronHandle:
         """The handle that carries `states` and MADC samples."""
-        return NeuronHandle(states.spikes, states.membrane, states.current, madc)
+        handle = NeuronHandle()
+        handle.put(states.spikes, states.membrane, states.current, madc)
+        return handle
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> NeuronData | ReadoutData:
         """Chip data on the time grid; `runtime` in seconds."""
@@ -145,6 +139,10 @@ class Neuron(Population):
         """Parameters of the model as operands for `x`."""
         firing = F.Firing(self.model("threshold", x), self.model("reset", x), self.method, self.alpha)
         return self._membrane(x), firing
+
+    def terms(self, x: Tensor) -> Terms:
+        """All terms of the model as operands for `x`, in the order of `F.integrate`."""
+        return (*self.equations(x), *self.adaptive_terms(x))
 
     def adaptive_terms(self, x: Tensor) -> tuple[F.Exponential | None, F.Adaptation | None]:
         """Exponential term and adaptation; these neurons have none."""
@@ -231,12 +229,19 @@ class ReadoutNeuron(Neuron):
         self, *input: SynapseHandle, hw_data: ReadoutData | None = None
     ) -> ReadoutNeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with the chip's membrane if there is one."""
-        x = self.summed_input(input)
-        if x.ndim == 4:  # of an EventPropSynapse
+        x = self.input_of(input)
+        if isinstance(x, Tensor) and x.ndim == 4:  # of an EventPropSynapse
             x = F.EventPropReadoutFunction.apply(x, self.dt)  # type: ignore[no-untyped-call]
         cadc, madc = hw_data or ReadoutData()
-        states = F.integrate(x, self._membrane(x), measured=F.Measured(cadc), dt=self.dt)
-        return ReadoutNeuronHandle(states.membrane, states.current, madc)
+        like = x.like if isinstance(x, F.Later) else x
+        states = F.observe(x, *self.terms(like), F.Measured(cadc), self.dt)
+        handle = ReadoutNeuronHandle()
+        handle.put(states.membrane, states.current, madc)
+        return handle
+
+    def terms(self, x: Tensor) -> Terms:
+        """Leak and synaptic current alone."""
+        return self._membrane(x), None, None, None
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> ReadoutData:
         """Chip data on the time grid; `runtime` in seconds."""

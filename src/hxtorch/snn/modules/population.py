@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.snn import functional as F
 from hxtorch.snn.checks import positive_int, warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
@@ -170,6 +171,14 @@ class Population(HXModule):
                 f"(time, batch, {self.size})."
             )
         return sum(tensors[1:], start=tensors[0])
+
+    def input_of(self, inputs: tuple[SynapseHandle, ...]) -> Tensor | F.Later:
+        """`summed_input`; of a single synapse also the promise of it, which saves time."""
+        if len(inputs) == 1:
+            waiting = inputs[0].peek("graded_spikes")
+            if isinstance(waiting, F.Later):
+                return waiting
+        return self.summed_input(inputs)
 
     def process_cadc(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
         """The CADC trace on the time grid, shifted, offset and scaled; None if there is none."""

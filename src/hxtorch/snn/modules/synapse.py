@@ -109,7 +109,9 @@ class Synapse(Projection):
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
         assert input.spikes is not None
-        return SynapseHandle(F.linear(input.spikes.to(self.weight), self.effective_weight))
+        handle = SynapseHandle()
+        handle.put(F.linear_later(input.spikes.to(self.weight), self.effective_weight))
+        return handle
 
     def extra_repr(self) -> str:
         """Sizes, as `print` shows them."""

@@ -12,26 +12,28 @@ from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.forward import gather, load, store
 from hxtorch.snn.functional.kernels.parameters import add_parameter_gradients
 from hxtorch.snn.functional.kernels.recurrent import multiply_dense
+from hxtorch.snn.functional.kernels.sparse import scatter_row
 from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
 from hxtorch.twin.kernels import kernel
 
 F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 # Globals become constants of the machine code: here the beginnings of the rows.
-BLOCK, BATCH_BLOCK, ROWS, PARAMETERS = at.BLOCK, at.BATCH_BLOCK, at.BACKWARD_ROWS, at.PARAMETERS
-LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * BLOCK, at.DECAY * BLOCK, at.GAIN * BLOCK, at.CONDUCTANCE * BLOCK
-THRESHOLD = at.THRESHOLD * BLOCK
-EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * BLOCK, at.EXP_SLOPE * BLOCK, at.EXP_THRESHOLD * BLOCK
-ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * BLOCK, at.ADAPT_PULL * BLOCK, at.ADAPT_STEP * BLOCK
-GRAD, GRAD_RESET = at.AT_GRAD * BLOCK, (at.AT_GRAD + at.RESET) * BLOCK
+BLOCK, STRIDE, PARAMETERS = at.BLOCK, at.STRIDE, at.PARAMETERS
+LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * STRIDE, at.DECAY * STRIDE, at.GAIN * STRIDE, at.CONDUCTANCE * STRIDE
+THRESHOLD = at.THRESHOLD * STRIDE
+EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * STRIDE, at.EXP_SLOPE * STRIDE, at.EXP_THRESHOLD * STRIDE
+ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * STRIDE, at.ADAPT_PULL * STRIDE, at.ADAPT_STEP * STRIDE
+GRAD, GRAD_RESET = at.AT_GRAD * STRIDE, (at.AT_GRAD + at.RESET) * STRIDE
 GV, GI, GW, GZ = (
-    at.AT_GRAD_V * BLOCK,
-    at.AT_GRAD_CURRENT * BLOCK,
-    at.AT_GRAD_W * BLOCK,
-    at.AT_GRAD_SPIKE * BLOCK,
+    at.AT_GRAD_V * STRIDE,
+    at.AT_GRAD_CURRENT * STRIDE,
+    at.AT_GRAD_W * STRIDE,
+    at.AT_GRAD_SPIKE * STRIDE,
 )
-SLOPE, EXP = at.AT_SLOPE * BLOCK, at.AT_EXP * BLOCK
-FIRED, CLAMPED = at.AT_FIRED * BLOCK, at.AT_CLAMPED * BLOCK
+SLOPE, EXP = at.AT_SLOPE * STRIDE, at.AT_EXP * STRIDE
+FIRED, CLAMPED = at.AT_FIRED * STRIDE, at.AT_CLAMPED * STRIDE
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD, METHOD = at.REFRACTORY_PERIOD, at.METHOD
 STATE_V, STATE_CURRENT, STATE_W = at.V, at.CURRENT, at.W
@@ -120,8 +122,15 @@ def through_membrane(s: F32, n: int, leaky: bool) -> None:
             s[GI + k] = s[GI + k] * s[DECAY + k] + s[GV + k] * s[GAIN + k]
 
 
-@kernel(fastmath=FAST, allocates=True)
+@kernel(fastmath=FAST)
 def propagate_lanes(
+    steps: int,
+    entry_size: int,
+    group: int,
+    start: I64,
+    stop: I64,
+    columns: I32,
+    of_weights: F32,
     grad_v: F32,
     grad_i: F32,
     grad_z: F32,
@@ -141,27 +150,32 @@ def propagate_lanes(
     grad_x: F32,
     grad_state: F32,
     grad_parameters: F32,
+    blocks: F32,
+    total: F32,
+    behind: F32,
+    no_marks: NDArray[np.uint8],
     begin: int,
     end: int,
 ) -> None:
-    """Gradients of the lanes begin..end-1.
+    """Gradients of the lanes begin..end-1, `group` of them at a time.
 
     `grad_v`, `grad_i`, `grad_z`, `grad_w` (T, lanes) and `grad_last` (STATES, lanes) belong to the outputs.
     `grad_x` (T, lanes), `grad_state` (STATES, lanes) and `grad_parameters` (PARAMETERS, lanes) are written.
     Of the saved arrays, `out_v`, `out_i` and `out_w` are needed for gradients of parameters, `out_v` for the
     exponential term as well; `marks` where they cannot be told from `pre`.
+
+    Where the input was summed from spikes (`start`, `stop`, `columns` as in the forward pass), their gradient is
+    added to `of_weights`, (inputs, neurons) as a flat array; `grad_x` may then have no rows. `blocks` (blocks,
+    BACKWARD_ROWS * STRIDE), `total` (group,) and `behind` (group,) are room to work; `no_marks` is empty.
     """
-    steps = grad_x.shape[0]
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
     exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
     trained = grad_parameters.shape[0] > 0
     with_v, marked = v_chip.shape[0] > 0, marks.shape[0] > 0
     plain = not (adaptive or trained or with_v or marked) and options[METHOD] == SUPERSPIKE
     size = recurrent.shape[0]
-    group = BATCH_BLOCK * size if size > 0 else BLOCK
-    blocks = np.empty((-(-min(group, end - begin) // BLOCK), ROWS * BLOCK), np.float32)
-    total = np.empty(group if size > 0 else 0, np.float32)
-    no_marks = np.empty(0, np.uint8)
+    summed, asked = of_weights.shape[0] > 0, grad_x.shape[0] > 0
+    entries = grad_state.shape[1] // entry_size
 
     for g0 in range(begin, end, group):
         g1 = min(g0 + group, end)
@@ -172,7 +186,7 @@ def propagate_lanes(
             gather(parameters, m0, n, s)
             if trained:
                 for row in range(PARAMETERS):
-                    clear(s, GRAD + row * BLOCK, n)
+                    clear(s, GRAD + row * STRIDE, n)
             if grad_last.shape[0] > 0:
                 load(s, GV, grad_last[STATE_V, m0:m1], n)
                 load(s, GI, grad_last[STATE_CURRENT, m0:m1], n)
@@ -189,9 +203,17 @@ def propagate_lanes(
                 s = blocks[(m0 - g0) // BLOCK]
                 if grad_i.shape[0] > 0:
                     add(s, GI, grad_i[t, m0:m1], n)
-                store(s, GI, grad_x[t, m0:m1], n)
+                if asked:
+                    store(s, GI, grad_x[t, m0:m1], n)
+                if summed or size > 0:
+                    store(s, GI, total[m0 - g0 : m1 - g0], n)
+            if summed:
+                for first in range(g0, g1, entry_size):
+                    row = t * entries + first // entry_size
+                    grad = total[first - g0 : first - g0 + entry_size]
+                    scatter_row(start, stop, columns, row, grad, of_weights)
             if size > 0:
-                multiply_dense(grad_x[t, g0:g1], recurrent, total)
+                multiply_dense(total[: g1 - g0], recurrent, behind)
             for m0 in range(g0, g1, BLOCK):
                 m1 = min(m0 + BLOCK, g1)
                 n = m1 - m0
@@ -200,7 +222,7 @@ def propagate_lanes(
                     add(s, GV, grad_v[t, m0:m1], n)
                 if fire:
                     if size > 0:
-                        load(s, GZ, total[m0 - g0 : m1 - g0], n)
+                        load(s, GZ, behind[m0 - g0 : m1 - g0], n)
                         if grad_z.shape[0] > 0:
                             add(s, GZ, grad_z[t, m0:m1], n)
                     elif grad_z.shape[0] > 0:
@@ -261,4 +283,4 @@ def propagate_lanes(
             store(s, GW, grad_state[STATE_W, m0:m1], n)
             if trained:
                 for row in range(PARAMETERS):
-                    store(s, GRAD + row * BLOCK, grad_parameters[row, m0:m1], n)
+                    store(s, GRAD + row * STRIDE, grad_parameters[row, m0:m1], n)

@@ -10,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.recurrent import add_recurrent
+from hxtorch.snn.functional.kernels.sparse import TOO_MANY, sum_row
 from hxtorch.twin.kernels import kernel
 
 F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 # Globals become constants of the machine code: here the beginnings of the rows.
-BLOCK, BATCH_BLOCK, ROWS, PARAMETERS = at.BLOCK, at.BATCH_BLOCK, at.FORWARD_ROWS, at.PARAMETERS
-LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * BLOCK, at.DECAY * BLOCK, at.GAIN * BLOCK, at.CONDUCTANCE * BLOCK
-THRESHOLD, RESET, REFRACTORY = at.THRESHOLD * BLOCK, at.RESET * BLOCK, at.REFRACTORY * BLOCK
-EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * BLOCK, at.EXP_SLOPE * BLOCK, at.EXP_THRESHOLD * BLOCK
-ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * BLOCK, at.ADAPT_PULL * BLOCK, at.ADAPT_STEP * BLOCK
-V, CURRENT, W, WAIT = at.AT_V * BLOCK, at.AT_CURRENT * BLOCK, at.AT_W * BLOCK, at.AT_WAIT * BLOCK
-Z, D, BEFORE = at.AT_SPIKE * BLOCK, at.AT_DRIVE * BLOCK, at.AT_BEFORE * BLOCK
+BLOCK, STRIDE, PARAMETERS = at.BLOCK, at.STRIDE, at.PARAMETERS
+LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * STRIDE, at.DECAY * STRIDE, at.GAIN * STRIDE, at.CONDUCTANCE * STRIDE
+THRESHOLD, RESET, REFRACTORY = at.THRESHOLD * STRIDE, at.RESET * STRIDE, at.REFRACTORY * STRIDE
+EXP_GAIN, EXP_SLOPE, EXP_THRESHOLD = at.EXP_GAIN * STRIDE, at.EXP_SLOPE * STRIDE, at.EXP_THRESHOLD * STRIDE
+ADAPT_DECAY, ADAPT_PULL, ADAPT_STEP = at.ADAPT_DECAY * STRIDE, at.ADAPT_PULL * STRIDE, at.ADAPT_STEP * STRIDE
+V, CURRENT, W, WAIT = at.AT_V * STRIDE, at.AT_CURRENT * STRIDE, at.AT_W * STRIDE, at.AT_WAIT * STRIDE
+Z, D, BEFORE = at.AT_SPIKE * STRIDE, at.AT_DRIVE * STRIDE, at.AT_BEFORE * STRIDE
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
 REFRACTORY_PERIOD = at.REFRACTORY_PERIOD
 STATE_V, STATE_CURRENT, STATE_W, STATE_WAIT = at.V, at.CURRENT, at.W, at.WAIT
@@ -36,7 +39,7 @@ def gather(source: F32, first: int, n: int, target: F32) -> None:
     period = source.shape[1]
     for row in range(PARAMETERS):
         values = source[row]
-        begin = row * BLOCK
+        begin = row * STRIDE
         if period == 1:
             for k in range(n):
                 target[begin + k] = values[0]
@@ -134,34 +137,45 @@ def receive(s: F32, n: int, x: F32) -> None:
         s[CURRENT + k] = s[CURRENT + k] * s[DECAY + k] + x[k]
 
 
-@kernel()
+@kernel(inline=True)
 def list_spikes(
     spikes: F32,
     first: int,
-    stop: int,
+    end: int,
     step: int,
     size: int,
-    places: I64,
-    counts: NDArray[np.int32],
-    room: NDArray[np.int32],
+    start: I64,
+    stop: I64,
+    columns: I32,
     place: int,
+    limit: int,
 ) -> int:
-    """List the spikes of the lanes first..stop-1, whole batch entries, from `place` on; returns where they end."""
+    """List the spikes of the lanes first..end-1, whole batch entries, in ``columns[place:limit]``.
+
+    Returns where they end; if the room is too small, `stop` of a row says `TOO_MANY`.
+    """
     entries = spikes.shape[0] // size
-    for entry in range(first // size, stop // size):
-        row = spikes[entry * size : (entry + 1) * size]
-        begin = place
-        for k in range(size):
-            room[place] = k  # not beyond the lanes seen so far
-            place += row[k] != ZERO
-        places[step * entries + entry] = begin
-        counts[step * entries + entry] = place - begin
+    for entry in range(first // size, end // size):
+        row = step * entries + entry
+        if place + size > limit:
+            stop[row] = TOO_MANY
+            return limit
+        start[row] = place
+        place = list_row(spikes, entry * size, size, columns, place)
+        stop[row] = place
     return place
 
 
-@kernel(allocates=True)
+@kernel()
 def integrate_lanes(
+    steps: int,
+    entry_size: int,
+    group: int,
     x: F32,
+    start: I64,
+    stop: I64,
+    columns: I32,
+    weights: F32,
     parameters: F32,
     options: I64,
     recurrent: F32,
@@ -176,37 +190,39 @@ def integrate_lanes(
     out_pre: F32,
     out_marks: NDArray[np.uint8],
     last: F32,
-    entry_size: int,
-    places: I64,
-    counts: NDArray[np.int32],
-    room: NDArray[np.int32],
+    spike_start: I64,
+    spike_stop: I64,
+    spike_columns: I32,
+    blocks: F32,
+    total: F32,
+    fired: I64,
     begin: int,
     end: int,
 ) -> None:
-    """Integrate the lanes begin..end-1 of `x` (T, lanes).
+    """Integrate the lanes begin..end-1 over `steps` steps, `group` of them at a time.
+
+    The input is `x` (T, lanes), or the sum of the rows of `weights` (inputs, neurons) of the input spikes: those of
+    row r = t*B + b are ``columns[start[r]:stop[r]]``. With neither, the current only decays; so it is where
+    membrane and spikes come from the chip and nobody asks for the current.
 
     `state` and `last` (STATES, lanes) are the states before the first and after the last step. `recurrent`
-    holds the transposed recurrent weights (N, N), or nothing; the range then consists of whole batch entries.
-    `out_pre` takes the membrane as it was compared with the threshold. Outputs without rows are not written.
+    holds the transposed recurrent weights (N, N), or nothing. `out_pre` takes the membrane as it was compared with
+    the threshold. Outputs without rows are not written.
 
-    With an `entry_size` above 0, the number of neurons, the spikes are listed too: those of row r = t*B + b are
-    the neurons ``room[places[r]:places[r] + counts[r]]``. The range then consists of whole batch entries.
+    With `spike_start`, the spikes are listed too, in the same way, as far as `spike_columns` has room. Where
+    input or output spikes are listed, or neurons are connected, the range and `group` are whole batch entries of
+    `entry_size` neurons. `blocks` (blocks of a group, FORWARD_ROWS * STRIDE), `total` (group,) and `fired` (N,) are
+    room to work.
     """
-    steps = x.shape[0]
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
     exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
     with_v, with_z, with_w = v_chip.shape[0] > 0, z_chip.shape[0] > 0, w_chip.shape[0] > 0
     plain = leaky and fire and not (exponential or adaptive or with_v or with_z)
-    size = recurrent.shape[0]
-    group = BLOCK
-    if size > 0:
-        group = BATCH_BLOCK * size
-    elif entry_size > 0:
-        group = max(1, BLOCK // entry_size) * entry_size
-    place = begin * steps
-    blocks = np.empty((-(-min(group, end - begin) // BLOCK), ROWS * BLOCK), np.float32)
-    total = np.empty(group if size > 0 else 0, np.float32)
-    fired = np.empty(size, np.int64)
+    connected, given, summed = recurrent.shape[0] > 0, x.shape[0] > 0, start.shape[0] > 0
+    listing = spike_start.shape[0] > 0
+    entries = state.shape[1] // entry_size
+    lanes = state.shape[1]
+    place, limit = spike_columns.shape[0] * begin // lanes, spike_columns.shape[0] * end // lanes
 
     for g0 in range(begin, end, group):
         g1 = min(g0 + group, end)
@@ -252,20 +268,31 @@ def integrate_lanes(
                     store(s, BEFORE, out_pre[t, m0:m1], n)
                 if out_z.shape[0] > 0:
                     store(s, Z, out_z[t, m0:m1], n)
-            if entry_size > 0:
-                place = list_spikes(out_z[t], g0, g1, t, entry_size, places, counts, room, place)
-            if size > 0:
+            if listing:
+                place = list_spikes(
+                    out_z[t], g0, g1, t, entry_size, spike_start, spike_stop, spike_columns, place, limit
+                )
+            if summed:
+                for first in range(g0, g1, entry_size):
+                    row = t * entries + first // entry_size
+                    sum_row(start, stop, columns, weights, row, total[first - g0 : first - g0 + entry_size])
+            elif connected:
                 for k in range(g1 - g0):
                     total[k] = ZERO
+            if connected:
                 add_recurrent(out_z[t, g0:g1], recurrent, fired, total)
-                row = x[t, g0:g1]
-                for k in range(g1 - g0):
-                    total[k] = row[k] + total[k]
+                if given:
+                    row_x = x[t, g0:g1]
+                    for k in range(g1 - g0):
+                        total[k] = row_x[k] + total[k]
             for m0 in range(g0, g1, BLOCK):
                 m1 = min(m0 + BLOCK, g1)
                 n = m1 - m0
                 s = blocks[(m0 - g0) // BLOCK]
-                receive(s, n, total[m0 - g0 : m1 - g0] if size > 0 else x[t, m0:m1])
+                if summed or connected:
+                    receive(s, n, total[m0 - g0 : m1 - g0])
+                elif given:
+                    receive(s, n, x[t, m0:m1])
                 if out_i.shape[0] > 0:
                     store(s, CURRENT, out_i[t, m0:m1], n)
                 if out_v.shape[0] > 0:

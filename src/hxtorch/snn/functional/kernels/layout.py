@@ -45,9 +45,11 @@ CLAMPED = 2  # within the refractory period
 BLOCK = 512  # lanes that are integrated together: their states stay in the first-level cache
 BATCH_BLOCK = 8  # batch entries that share one pass over recurrent weights
 
-# Everything that belongs to a block lies in one flat array, one row of BLOCK values after the other: parameters
-# first, then these. Distances between rows are constants, so LLVM vectorises loops over many rows without
-# asking at run time whether they overlap (it gives up at eight such questions).
+# Everything that belongs to a block lies in one flat array, one row after the other: parameters first, then
+# these. Distances between rows are constants, so LLVM vectorises loops over many rows without asking at run time
+# whether they overlap (it gives up at eight such questions). Rows begin at cache lines, and their distance is an
+# odd number of lines, so that the rows of a loop do not compete for the same places of the cache.
+STRIDE = BLOCK + 16
 AT_V, AT_CURRENT, AT_W, AT_WAIT, AT_SPIKE, AT_DRIVE, AT_BEFORE = range(PARAMETERS, PARAMETERS + 7)
 FORWARD_ROWS = PARAMETERS + 7
 # Backward: the gradients of the parameters follow the parameters.

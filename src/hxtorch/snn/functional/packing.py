@@ -1,0 +1,92 @@
+"""Parameters of neurons as the kernels read them: the rows of `layout` in one tensor."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Membrane
+from hxtorch.snn.functional.surrogate import surrogate
+from hxtorch.snn.parameter import Value
+
+Options = tuple[int, ...]
+
+
+def options_of(
+    membrane: Membrane,
+    firing: Firing | None,
+    exponential: Exponential | None,
+    adaptation: Adaptation | None,
+    from_rest: bool,
+) -> Options:
+    """Which terms there are, in the order of `layout`."""
+    return (
+        int(membrane.leaky),
+        int(firing is not None),
+        int(exponential is not None),
+        int(adaptation is not None),
+        int(firing is not None and firing.refractory_steps is not None),
+        surrogate(firing.method).code if firing else 0,
+        int(from_rest and (membrane.leaky or adaptation is not None)),
+    )
+
+
+def values_of(
+    membrane: Membrane,
+    firing: Firing | None,
+    exponential: Exponential | None,
+    adaptation: Adaptation | None,
+    dt: float,
+) -> tuple[Value, ...]:
+    """The rows of `layout`, computed as the reference does."""
+    values: list[Value] = [0.0] * at.PARAMETERS
+    values[at.LEAK] = membrane.leak
+    values[at.DECAY] = 1 - dt / membrane.tau_syn
+    values[at.GAIN] = dt / membrane.c
+    values[at.CONDUCTANCE] = membrane.g
+    if firing:
+        values[at.THRESHOLD] = firing.threshold
+        values[at.RESET] = firing.reset
+        values[at.REFRACTORY] = 0.0 if firing.refractory_steps is None else firing.refractory_steps
+    if exponential:
+        values[at.EXP_GAIN] = membrane.g * exponential.slope
+        values[at.EXP_SLOPE] = exponential.slope
+        values[at.EXP_THRESHOLD] = exponential.threshold
+    if adaptation:
+        rate = dt / adaptation.tau
+        values[at.ADAPT_DECAY] = 1 - rate
+        values[at.ADAPT_PULL] = rate * adaptation.subthreshold
+        values[at.ADAPT_STEP] = adaptation.increment
+    return tuple(values)
+
+
+def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
+    """All parameters in one tensor (PARAMETERS, period), where the period is 1, N or B*N."""
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if not tensors:
+        return _pack_numbers(values)
+    _, entries, size = input_shape
+    shape: tuple[int, ...] = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+        (1,), *(tensor.shape for tensor in tensors)
+    )
+    if len(shape) > 2 or any(have not in (1, need) for have, need in zip(shape[::-1], (size, entries))):
+        raise ValueError(
+            f"Parameters of shape {tuple(shape)} do not fit neurons (batch, neuron) of {(entries, size)}."
+        )
+    if len(shape) == 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) == 2:
+        shape = (entries, size)
+    rows = []
+    for value in values:
+        row = value.to(torch.float32) if isinstance(value, Tensor) else torch.full((1,), value, dtype=torch.float32)
+        rows.append(row.expand(shape).reshape(-1))
+    return torch.stack(rows)
+
+
+@lru_cache(maxsize=256)
+def _pack_numbers(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).unsqueeze(1)

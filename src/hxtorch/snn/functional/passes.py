@@ -1,0 +1,279 @@
+"""The forward and the backward pass through time of the fused kernels: memory and threads, without autograd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.kernels.backward import propagate_lanes
+from hxtorch.snn.functional.kernels.forward import integrate_lanes
+from hxtorch.snn.functional.packing import Options
+from hxtorch.snn.functional.products import SHARES, add_parts, weight_gradient
+from hxtorch.snn.functional.spikes import SpikeIndex, SpikeList, keep_index
+from hxtorch.snn.functional.threads import share
+from hxtorch.snn.functional.workspace import empty
+
+F32 = NDArray[np.float32]
+PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves
+NOTHING = np.empty((0, 0), np.float32)
+NO_MARKS = np.empty((0, 0), np.uint8)
+NO_MARK = np.empty(0, np.uint8)
+NO_PLACES, NO_COLUMNS = np.empty(0, np.int64), np.empty(0, np.int32)
+NO_WEIGHTS = np.empty(0, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the neurons receive, of `shape` (T, B, N): `x`, or the sum of `columns` (in, N) over spikes in `index`.
+
+    `recurrent` are transposed weights (N, N), `chip` measured membrane, spikes and adaptation. Nothing here is
+    written to by others, but for `x`.
+    """
+
+    shape: tuple[int, int, int]
+    parameters: Tensor
+    options: Options
+    x: Tensor | None = None
+    index: SpikeIndex | None = None
+    columns: F32 | None = None
+    recurrent: F32 | None = None
+    state: Tensor | None = None
+    chip: tuple[Tensor | None, ...] = (None, None, None)
+
+
+class Forward(NamedTuple):
+    """What the forward pass computes: states (T, B, N), `last` (4, B, N), and what backward needs."""
+
+    membrane: Tensor | None
+    current: Tensor | None
+    spikes: Tensor | None
+    adaptation: Tensor | None
+    last: Tensor
+    before: Tensor | None  # membrane before reset
+    marks: Tensor | None
+
+
+class Saved(NamedTuple):
+    """What the backward pass takes from the forward pass; None where it has no need of it."""
+
+    parameters: Tensor
+    recurrent: Tensor | None
+    state: Tensor | None
+    v_chip: Tensor | None
+    before: Tensor | None
+    marks: Tensor | None
+    membrane: Tensor | None
+    current: Tensor | None
+    adaptation: Tensor | None
+    spikes: Tensor | None
+
+
+class Gradients(NamedTuple):
+    """Gradients of the input (or of the columns that it was summed from), parameters, recurrent weights, state."""
+
+    x: Tensor | None
+    columns: Tensor | None
+    parameters: Tensor | None
+    recurrent: Tensor | None
+    state: Tensor | None
+
+
+def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_current: bool = True) -> Forward:
+    """The forward pass; `saving` also what a backward pass needs."""
+    steps, entries, size = shape = given.shape
+    lanes = entries * size
+    options = given.options
+    fire, adaptive = bool(options[at.FIRE]), bool(options[at.ADAPTATION])
+    v_chip, z_chip, w_chip = given.chip
+    membrane = empty(shape) if keep_membrane else None
+    current = empty(shape) if keep_current else None
+    spikes = empty(shape) if fire else None
+    adaptation = empty(shape) if adaptive else None
+    before = empty(shape) if saving and fire and v_chip is None else None
+    marked = saving and fire and (options[at.REFRACTORY_PERIOD] or z_chip is not None)
+    marks = empty(shape, torch.uint8) if marked else None
+    last = empty((at.STATES, entries, size))
+    parallel = steps * lanes >= PARALLEL_FROM
+    # The next synapses will ask where the spikes are, which is cheap to note while they are made.
+    listed = SpikeList(steps * entries, size) if spikes is not None and z_chip is None and parallel else None
+    # Where membrane and spikes are those of the chip, the input moves the current alone.
+    needed = keep_current or v_chip is None or (fire and z_chip is None) or (adaptive and w_chip is None)
+    index = given.index if needed else None
+    x = given.x if needed else None
+    recurrent = NOTHING if given.recurrent is None or not needed else given.recurrent
+    whole = recurrent.shape[0] > 0 or listed is not None or index is not None
+    group = _group(size, whole, recurrent.shape[0] > 0)
+    arguments = (
+        steps,
+        size,
+        group,
+        _lanes(x, lanes),
+        *(
+            (NO_PLACES, NO_PLACES, NO_COLUMNS, NOTHING)
+            if index is None
+            else (index.start, index.stop, index.columns, given.columns)
+        ),
+        given.parameters.detach().numpy(),
+        np.array(options),
+        recurrent,
+        start_state(given.state, given.parameters, lanes, options),
+        _lanes(v_chip, lanes),
+        _lanes(z_chip, lanes),
+        _lanes(w_chip, lanes),
+        _lanes(membrane, lanes),
+        _lanes(current, lanes),
+        _lanes(spikes, lanes),
+        _lanes(adaptation, lanes),
+        _lanes(before, lanes),
+        NO_MARKS if marks is None else marks.numpy().reshape(steps, lanes),
+        _lanes(last, lanes),
+        *((NO_PLACES, NO_PLACES, NO_COLUMNS) if listed is None else (listed.start, listed.stop, listed.columns)),
+    )
+
+    def work(begin: int, end: int) -> None:
+        room = min(group, end - begin)
+        blocks = _blocks(room, at.FORWARD_ROWS)
+        total = np.empty(room if whole else 0, np.float32)
+        integrate_lanes(*arguments, blocks, total, np.empty(recurrent.shape[0], np.int64), begin, end)
+
+    share(work, lanes, parallel, multiple=size if whole else 16)
+    if spikes is not None and listed is not None:
+        keep_index(spikes, listed.index())
+    return Forward(membrane, current, spikes, adaptation, last, before, marks)
+
+
+def run_backward(
+    grads: tuple[Tensor | None, ...],
+    saved: Saved,
+    shape: tuple[int, int, int],
+    options: Options,
+    alpha: float,
+    index: SpikeIndex | None = None,
+    *,
+    of_x: bool = True,
+    of_parameters: bool = False,
+    of_recurrent: bool = False,
+    of_state: bool = False,
+) -> Gradients:
+    """The backward pass. With the `index` of the input spikes it also gives the gradient of the columns (in, N)."""
+    steps, entries, size = shape
+    lanes = entries * size
+    grad_v, grad_i, grad_z, grad_w, grad_last = grads
+    before = saved.before
+    if saved.v_chip is not None:
+        before = saved.v_chip
+    elif not options[at.FIRE]:
+        before = saved.membrane
+    grad_x = empty(shape) if of_x or of_recurrent else None
+    grad_state = empty((at.STATES, entries, size)).zero_()
+    grad_parameters = np.zeros((at.PARAMETERS, lanes), np.float32) if of_parameters else NOTHING
+    recurrent = NOTHING if saved.recurrent is None else saved.recurrent.detach().contiguous().numpy()
+    connected = recurrent.shape[0] > 0
+    group = _group(size, connected or index is not None, connected)
+    arguments = (
+        _lanes(grad_v, lanes),
+        _lanes(grad_i, lanes),
+        _lanes(grad_z, lanes),
+        _lanes(grad_w, lanes),
+        _lanes(grad_last, lanes),
+        saved.parameters.detach().numpy(),
+        np.float32(alpha),
+        np.array(options),
+        recurrent,
+        start_state(saved.state, saved.parameters, lanes, options),
+        _lanes(saved.v_chip, lanes),
+        _lanes(before, lanes),
+        NO_MARKS if saved.marks is None else saved.marks.numpy().reshape(steps, lanes),
+        _lanes(saved.membrane, lanes),
+        _lanes(saved.current, lanes),
+        _lanes(saved.adaptation, lanes),
+        _lanes(grad_x, lanes),
+        _lanes(grad_state, lanes),
+        grad_parameters,
+    )
+    parallel = steps * lanes >= PARALLEL_FROM
+
+    def propagate(begin: int, end: int, spikes: tuple[Any, ...], of_weights: F32) -> None:
+        room = min(group, end - begin)
+        blocks = _blocks(room, at.BACKWARD_ROWS)
+        total = np.empty(room if connected or index is not None else 0, np.float32)
+        behind = np.empty(room if connected else 0, np.float32)
+        propagate_lanes(
+            steps, size, group, *spikes, of_weights, *arguments, blocks, total, behind, NO_MARK, begin, end
+        )
+
+    of_columns = None
+    if index is None:
+        share(
+            lambda begin, end: propagate(begin, end, (NO_PLACES, NO_PLACES, NO_COLUMNS), NO_WEIGHTS),
+            lanes,
+            parallel,
+            multiple=size if connected else 16,
+        )
+    else:
+        # A share of the batch entries has its own sum, whatever the number of threads: for the order of summation.
+        parts = empty((SHARES, index.size, size))
+        sums = parts.numpy().reshape(SHARES, -1)
+
+        def work(begin: int, end: int) -> None:
+            for part in range(begin, end):
+                sums[part].fill(0)
+                first, after = entries * part // SHARES * size, entries * (part + 1) // SHARES * size
+                propagate(first, after, (index.start, index.stop, index.columns), sums[part])
+
+        share(work, SHARES, parallel)
+        of_columns = add_parts(parts)
+    values = None
+    if of_parameters:
+        if options[at.REST_IS_LEAK]:
+            grad_parameters[at.LEAK] += _lanes(grad_state, lanes)[at.V]
+        period = saved.parameters.shape[1]
+        values = torch.from_numpy(
+            grad_parameters.reshape(at.PARAMETERS, -1, period).sum(1, dtype=np.float64).astype(np.float32)
+            if period > 1
+            else grad_parameters.sum(1, keepdims=True, dtype=np.float64).astype(np.float32)
+        )
+    loop = None
+    if of_recurrent:
+        assert saved.spikes is not None and grad_x is not None
+        loop = weight_gradient(saved.spikes, grad_x.view(-1, size))
+    return Gradients(grad_x if of_x else None, of_columns, values, loop, grad_state if of_state else None)
+
+
+def _group(size: int, whole: bool, connected: bool) -> int:
+    """Lanes that are integrated together: batch entries where they must be `whole`, more if they are connected."""
+    if connected:
+        return at.BATCH_BLOCK * size
+    return max(1, at.BLOCK // size) * size if whole else at.BLOCK
+
+
+def _blocks(lanes: int, rows: int) -> F32:
+    """Room for the blocks of a group, (blocks, rows * STRIDE), from the beginning of a cache line on."""
+    count, width = -(-lanes // at.BLOCK), rows * at.STRIDE
+    memory = np.empty(count * width + 15, np.float32)
+    first = -memory.ctypes.data % 64 // 4
+    return memory[first : first + count * width].reshape(count, width)
+
+
+def start_state(state: Tensor | None, parameters: Tensor, lanes: int, options: Options) -> F32:
+    """The state before the first step, (STATES, lanes): the given one, or rest."""
+    if state is not None:
+        return _lanes(state, lanes)
+    start = empty((at.STATES, lanes)).zero_().numpy()
+    if options[at.REST_IS_LEAK]:
+        leak = parameters.detach().numpy()[at.LEAK]
+        start[at.V].reshape(-1, leak.shape[0])[:] = leak
+    return start
+
+
+def _lanes(tensor: Tensor | None, lanes: int) -> F32:
+    """A tensor (K, B, N) as an array (K, B*N)."""
+    if tensor is None:
+        return NOTHING
+    return tensor.detach().contiguous().numpy().reshape(-1, lanes)

@@ -1,0 +1,183 @@
+"""Networks computed in pieces of time: values and gradients as in one go, memory as for one piece."""
+
+import gc
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from hxtorch import snn
+
+UNIT = {
+    "leak": snn.MixedHXModelParameter(0.0, 80),
+    "reset": snn.MixedHXModelParameter(0.0, 80),
+    "threshold": snn.MixedHXModelParameter(1.0, 125),
+}
+
+
+def network(checkpoint_steps, kind, recurrent, trained=False):
+    torch.manual_seed(3)
+    experiment = snn.Experiment(mock=True, checkpoint_steps=checkpoint_steps)
+    first = snn.Synapse(12, 20, experiment)
+    hidden = kind(20, experiment, **UNIT)
+    loop = snn.Synapse(20, 20, experiment) if recurrent else None
+    second = snn.Synapse(20, 4, experiment)
+    out = snn.ReadoutNeuron(4, experiment, leak=UNIT["leak"])
+    torch.nn.init.normal_(first.weight, 0.3, 0.5)
+    if trained:
+        hidden.threshold.make_trainable()
+        hidden.tau_mem.make_trainable()
+
+    def forward(x):
+        drive = [first(snn.NeuronHandle(x))]
+        if loop is not None:
+            drive.append(loop(hidden.output_handle))
+        z = hidden(*drive)
+        y = out(second(z))
+        snn.run(experiment, None)
+        return y, z
+
+    parameters = [p for m in (first, hidden, loop, second, out) if m is not None for p in m.parameters()]
+    return forward, [p for p in parameters if p.requires_grad]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 16, 100])
+@pytest.mark.parametrize(
+    ("kind", "recurrent"),
+    [(snn.Neuron, False), (snn.LIF, False), (snn.AELIF, False), (snn.Neuron, True), (snn.LIF, True)],
+)
+def test_pieces_give_what_the_whole_gives(piece, kind, recurrent):
+    g = torch.Generator().manual_seed(0)
+    x = (torch.rand(50, 6, 12, generator=g) < 0.2).float()
+    target = torch.randn(50, 6, 4, generator=g)
+    found = []
+    for length in (None, piece):
+        forward, parameters = network(length, kind, recurrent)
+        inputs = x.clone().requires_grad_()
+        y, z = forward(inputs)
+        loss = (y.membrane_cadc - target).square().mean()
+        grads = torch.autograd.grad(loss, [inputs, *parameters], allow_unused=True)
+        found.append((y.membrane_cadc.detach(), z.spikes.detach(), z.membrane_cadc.detach(), *grads))
+    assert found[0][1].sum() > 50
+    for whole, pieces in zip(*found):
+        assert_close(pieces, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_neuron_parameters_pass_through_the_pieces():
+    x = (torch.rand(40, 5, 12, generator=torch.Generator().manual_seed(1)) < 0.2).float()
+    found = []
+    for length in (None, 9):
+        forward, parameters = network(length, snn.LIF, False, trained=True)
+        y, _ = forward(x)
+        found.append(torch.autograd.grad(y.membrane_cadc.square().sum(), parameters, allow_unused=True))
+    assert sum(g is not None for g in found[0]) == 4
+    for whole, pieces in zip(*found):
+        assert_close(pieces, whole, rtol=2e-5, atol=1e-5)
+
+
+def test_hidden_populations_have_gradients_too():
+    x = (torch.rand(30, 5, 12, generator=torch.Generator().manual_seed(1)) < 0.2).float()
+    found = []
+    for length in (None, 8):
+        forward, parameters = network(length, snn.Neuron, False)
+        _, z = forward(x)
+        found.append(torch.autograd.grad(z.spikes.sum(), parameters[0])[0])
+    assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_populations_are_read_before_weights_change():
+    forward, parameters = network(8, snn.Neuron, False)
+    _, z = forward(torch.ones(10, 2, 12))
+    with torch.no_grad():
+        parameters[0].mul_(0.5)
+    with pytest.raises(RuntimeError, match="have changed since the run"):
+        _ = z.spikes
+
+
+def test_modules_with_a_function_of_their_own_are_refused():
+    experiment = snn.Experiment(mock=True, checkpoint_steps=10)
+    synapse, neuron = snn.EventPropSynapse(4, 3, experiment), snn.EventPropLIF(3, experiment)
+    neuron(synapse(snn.NeuronHandle(torch.ones(20, 2, 4))))
+    with pytest.raises(ValueError, match="cannot be computed in pieces"):
+        snn.run(experiment, None)
+    forward, _ = network(10, snn.AELIF, True)
+    with pytest.raises(ValueError, match="loop of populations cannot be computed in pieces"):
+        forward(torch.ones(20, 2, 12))
+    with pytest.raises(ValueError, match="checkpoint_steps"):
+        snn.Experiment(mock=True, checkpoint_steps=0)
+
+
+def test_input_neurons_and_dropout_pass_on():
+    x = (torch.rand(30, 5, 12, generator=torch.Generator().manual_seed(1)) < 0.2).float()
+    found = []
+    for length in (None, 8):
+        experiment = snn.Experiment(mock=True, checkpoint_steps=length)
+        torch.manual_seed(5)
+        modules = [
+            snn.InputNeuron(12, experiment),
+            snn.Synapse(12, 20, experiment),
+            snn.Neuron(20, experiment, **UNIT),
+            snn.BatchDropout(20, 0.5, experiment),
+            snn.Synapse(20, 3, experiment),
+            snn.ReadoutNeuron(3, experiment, leak=UNIT["leak"]),
+        ]
+        torch.nn.init.normal_(modules[1].weight, 0.3, 0.5)
+        handle = snn.NeuronHandle(x)
+        handles = [handle := module(handle) for module in modules]
+        snn.run(experiment, None)
+        grads = torch.autograd.grad(handle.membrane_cadc.square().sum(), [m.weight for m in modules[1::3]])
+        found.append((handle.membrane_cadc, handles[3].spikes, *grads))
+    assert found[0][1].sum() > 20
+    for whole, pieces in zip(*found):
+        assert_close(pieces, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_is_left_to_the_garbage_collector():
+    forward, _ = network(8, snn.Neuron, True)
+    x = (torch.rand(30, 5, 12) < 0.2).float()
+    forward(x)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len([o for o in gc.get_objects() if type(o) is torch.Tensor])
+        for _ in range(3):
+            y, _ = forward(x)
+            y.membrane_cadc.sum().backward()
+            del y
+        after = len([o for o in gc.get_objects() if type(o) is torch.Tensor])
+    finally:
+        gc.enable()
+    assert after - before < 10
+
+
+def test_long_sequences_need_a_fifth_of_the_memory():
+    code = """
+        import resource, sys, torch
+        from hxtorch import snn
+        steps, piece = int(sys.argv[1]), int(sys.argv[2])
+        experiment = snn.Experiment(mock=True, checkpoint_steps=piece or None)
+        leak = snn.MixedHXModelParameter(0.0, 80)
+        unit = dict(leak=leak, reset=leak, threshold=snn.MixedHXModelParameter(1.0, 125))
+        layers = [snn.Synapse(8, 256, experiment), snn.Neuron(256, experiment, **unit),
+                  snn.Synapse(256, 256, experiment), snn.Neuron(256, experiment, **unit),
+                  snn.Synapse(256, 4, experiment), snn.ReadoutNeuron(4, experiment, leak=leak)]
+        def step(x):
+            handle = snn.NeuronHandle(x)
+            for layer in layers:
+                handle = layer(handle)
+            snn.run(experiment, None)
+            handle.membrane_cadc.square().mean().backward()
+        step((torch.rand(200, 32, 8) < 0.1).float())
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        step((torch.rand(steps, 32, 8) < 0.1).float())
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+
+    def kilobytes(steps, piece):
+        command = [sys.executable, "-c", textwrap.dedent(code), str(steps), str(piece)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert kilobytes(6000, 0) > 5 * kilobytes(6000, 200)
