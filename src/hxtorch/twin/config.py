@@ -101,7 +101,7 @@ class NeuronConfig:
     * Leak, reset: `enable_leak` connects the leak; multiplication is x8, division /8 of the conductance.
     * Refractory: `refractory_counter` (8 bit) counts ticks of the clock that `refractory_clock` chooses (0
       fast, 1 slow); the reset ends ``31 - 2 reset_holdoff`` ticks before it does. `enable_pause` cuts
-      synaptic input and exponential current during the reset.
+      synaptic input and exponential current during the reset, and in this twin the adaptation current.
     * Synaptic input: `enable_high_resistance_*` makes the line slow, `enable_small_capacitance_*` fast and
       strong; `enable_coba_*` lets the difference between `v_rev_coba_*` and the membrane modulate its
       transconductance with the strength of `i_bias_coba_*`.

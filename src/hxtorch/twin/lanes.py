@@ -105,6 +105,8 @@ def lane_parameters(parameters: CircuitParameters, membranes: Membranes, h: floa
         row.RATE_MEM: h / tau_mem,
         row.RATE_RESET: h / tau_both,
         **_term_rows(parameters, membranes, share, h, gain),
+        # half a step before and half after what the reset does to it: that this leaves the balance right
+        row.EXP_IN_RESET: np.where(pause, 0, np.tanh(h / (2 * tau_both)) * (2 * tau_both / h)),
     }
     floor, ceiling = float(parameters.floor[0]), float(parameters.ceiling[0])
     rows[row.REST] = _rest(rows, leak, static, tau_mem, floor, ceiling)

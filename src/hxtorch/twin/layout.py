@@ -68,14 +68,15 @@ NEVER = np.float32(1e9)  # as threshold; -NEVER as remaining dead time
     EXP_RATE,  # exponential current at its onset potential, in exp_width per half step
     EXP_ONSET,
     EXP_WIDTH,
+    EXP_IN_RESET,  # part of it that acts while the reset conductance is on
     ADAPT_DECAY,
     ADAPT_A,  # current per LSB that the membrane is above ADAPT_REFERENCE, times 1 - decay
     ADAPT_REFERENCE,
     ADAPT_JUMP,  # current added by a spike
     ADAPT_GAIN,  # voltage lost per step and unit of adaptation current
     ADAPT_START,
-) = _rows(24, STATE_ROWS)
-MEMBRANE_ROWS = (STATE_ROWS + 24) * LANES
+) = _rows(25, STATE_ROWS)
+MEMBRANE_ROWS = (STATE_ROWS + 25) * LANES
 
 # --- One layer of synaptic lines ----------------------------------------------------------------------------
 (

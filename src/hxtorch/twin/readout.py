@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from hxtorch.twin.kernels import VECTOR_MATH, kernel
 from hxtorch.twin.layout import (
-    ADAPTATION,
     CONDUCTANCE,
     DEAD,
     DEAD_STEPS,
+    DECAY,
+    DECAY_RESET,
     DRIVE,
     HOLDOFF_STEPS,
     LANES,
@@ -38,7 +39,8 @@ from hxtorch.twin.layout import (
     V,
 )
 from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, next_bits
-from hxtorch.twin.spiking import fade, lowest_lane
+from hxtorch.twin.spiking import fade, gained, lowest_lane
+from hxtorch.twin.terms import adaptation_at
 
 # Rows of `Readout.cadc_mux` and `madc_mux`: shown = base + weight * membrane + weights * lines + ...
 MEMBRANE_WEIGHT, EXC_WEIGHT, INH_WEIGHT, ADAPTATION_WEIGHT, BASE = range(5)
@@ -125,9 +127,12 @@ def _reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
     late = min(max(dead - on, zero), rest)
     held = min(max(min(dead, on) - off, zero), rest - late)
     free = rest - late - held
-    v = leak + (a[at + V_BEFORE] - leak) * fade((before + late) * a[at + RATE_MEM]) + drive * (before + late)
-    v = leak_in_reset + (v - leak_in_reset) * fade(held * a[at + RATE_RESET]) + drive * a[at + SHUNT] * held
-    return leak + (v - leak) * fade(free * a[at + RATE_MEM]) + drive * free
+    rate_mem, rate_reset, decay = a[at + RATE_MEM], a[at + RATE_RESET], a[at + DECAY]
+    early = before + late
+    v = leak + (a[at + V_BEFORE] - leak) * fade(early * rate_mem) + drive * gained(early, rate_mem, decay)
+    v = leak_in_reset + (v - leak_in_reset) * fade(held * rate_reset)
+    v += drive * a[at + SHUNT] * gained(held, rate_reset, a[at + DECAY_RESET])
+    return leak + (v - leak) * fade(free * rate_mem) + drive * gained(free, rate_mem, decay)
 
 
 @kernel()
@@ -140,7 +145,9 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
     value += mux[EXC_WEIGHT] * a[line + X_EXC] * np.float32(math.exp(back * a[line + RATE_EXC]))
     value += mux[INH_WEIGHT] * a[line + X_INH] * np.float32(math.exp(back * a[line + RATE_INH]))
-    return value + mux[ADAPTATION_WEIGHT] * a[place + ADAPTATION]
+    if mux[ADAPTATION_WEIGHT] != 0:
+        value += mux[ADAPTATION_WEIGHT] * adaptation_at(a, place, fraction)
+    return value
 
 
 @kernel(fastmath=VECTOR_MATH, inline=True)
@@ -235,7 +242,7 @@ def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
             elif state == REFRACTORY:
                 row[j] = max(a[at + DEAD], np.float32(0)) * h
             elif state == ADAPT:
-                row[j] = a[at + ADAPTATION]
+                row[j] = adaptation_at(a, at, np.float32(1))
             elif state == CURRENT:
                 row[j] = a[at + DRIVE] / h
             else:

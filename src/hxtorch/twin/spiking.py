@@ -57,6 +57,15 @@ def fade(y):  # type: ignore[no-untyped-def]
     return e * e
 
 
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def gained(x, rate, decay):  # type: ignore[no-untyped-def]
+    """Part of what a constant current adds in a step that it has added after `x` of it."""
+    one = np.float32(1)
+    if rate < np.float32(1e-3):  # where a membrane hardly leaks, it adds the same everywhere
+        return x
+    return (one - fade(x * rate)) / (one - decay)
+
+
 @kernel()
 def lowest_lane(lanes):  # type: ignore[no-untyped-def]
     """Number of the lowest bit that is set, read off the exponent of its value."""
@@ -110,12 +119,14 @@ def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
     late = min(max(dead - on, zero), rest)
     held = min(max(min(dead, on) - off, zero), rest - late)
     free = rest - late - held
+    decay, rate_reset = a[b, DECAY + k], a[b, RATE_RESET + k]
     if late > zero:
-        v = leak + (v - leak) * fade(late * rate_mem) + drive * late
+        v = leak + (v - leak) * fade(late * rate_mem) + drive * gained(late, rate_mem, decay)
     if held > zero:
-        v = leak_in_reset + (v - leak_in_reset) * fade(held * a[b, RATE_RESET + k]) + drive * a[b, SHUNT + k] * held
+        v = leak_in_reset + (v - leak_in_reset) * fade(held * rate_reset)
+        v += drive * a[b, SHUNT + k] * gained(held, rate_reset, a[b, DECAY_RESET + k])
     if free > zero:
-        v = leak + (v - leak) * fade(free * rate_mem) + drive * free
+        v = leak + (v - leak) * fade(free * rate_mem) + drive * gained(free, rate_mem, decay)
     a[b, V + k] = min(max(v, rails[0]), rails[2])
     a[b, DEAD + k] = dead - rest
     set_state(a, b, k)

@@ -4,7 +4,8 @@ Adaptation (AdEx), a current w out of the membrane:
 
     tau_w dw/dt = a (V - E_w) - w,      w jumps by b at every spike,
 
-kept at the middle of the coming step like the synaptic lines. Exponential current:
+kept at the middle of the coming step like the synaptic lines; the jump has decayed until then for as long as the
+spike is ago. Exponential current:
 
     dV/dt = ... + I_exp exp((V - V_T) / D)
 
@@ -38,8 +39,10 @@ from hxtorch.twin.layout import (
     COBA_UP,
     CONDUCTANCE,
     DEAD,
+    DEAD_STEPS,
     DOWN,
     DRIVE,
+    EXP_IN_RESET,
     EXP_ONSET,
     EXP_RATE,
     EXP_WIDTH,
@@ -123,13 +126,47 @@ def add_adaptation(a, b):  # type: ignore[no-untyped-def]
         a[b, FRACTION + k] = NO_SPIKE
 
 
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def since_spike(a, at):  # type: ignore[no-untyped-def]
+    """Steps from the spike in the last step of the membrane that lies `at` to the middle of the coming one."""
+    delay = a[at + DEAD_STEPS] - a[at + RESET_STEPS]
+    return np.float32(1.5) - a[at + FRACTION] - delay
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def power(decay, x):  # type: ignore[no-untyped-def]
+    """Raise `decay` to the power of a small x, for 0.9 < decay <= 1, by the binomial series."""
+    one, r = np.float32(1), np.float32(1) - decay
+    c2 = x * (x - one) * np.float32(0.5)
+    c3 = c2 * (x - np.float32(2)) * np.float32(1 / 3)
+    return one - r * (x - r * (c2 - r * c3))
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def adaptation_jump(jump, decay, since):  # type: ignore[no-untyped-def]
+    """What is left of a jump `since` steps later."""
+    return jump * power(decay, since)
+
+
+@kernel(fastmath=VECTOR_MATH)
+def adaptation_at(a, at, fraction):  # type: ignore[no-untyped-def]
+    """Adaptation current of the membrane that lies `at`, `fraction` of the way through the last step."""
+    decay, x = a[at + ADAPT_DECAY], np.float32(1.5) - fraction
+    w, since = a[at + ADAPTATION], since_spike(a, at)
+    if a[at + FRACTION] > np.float32(-1.5) and since < x:  # the spike comes later
+        w -= adaptation_jump(a[at + ADAPT_JUMP], decay, since)
+    left = power(decay, x)
+    pull = a[at + ADAPT_A] * (a[at + V] - a[at + ADAPT_REFERENCE])
+    return (w - pull * (np.float32(1) - left) / (np.float32(1) - decay)) / left
+
+
 @kernel(fastmath=VECTOR_MATH)
 def advance_adaptation(a, b):  # type: ignore[no-untyped-def]
     """Advance the adaptation current; `FRACTION` tells which neurons have spiked in this step."""
     zero = np.float32(0)
     for k in range(LANES):
         w, target = a[b, ADAPTATION + k], a[b, ADAPT_A + k] * (a[b, V + k] - a[b, ADAPT_REFERENCE + k])
-        jump = a[b, ADAPT_JUMP + k]
+        jump = adaptation_jump(a[b, ADAPT_JUMP + k], a[b, ADAPT_DECAY + k], since_spike(a[b], k))
         w = w * a[b, ADAPT_DECAY + k] + target
         a[b, ADAPTATION + k] = w + (jump if a[b, FRACTION + k] > np.float32(-1.5) else zero)
 
@@ -147,7 +184,8 @@ def exponential_flow(a, b, ceiling):  # type: ignore[no-untyped-def]
         series = np.float32(1 / 5) + s2 * (np.float32(1 / 7) + s2 * np.float32(1 / 9))
         rise = width * two * s * (one + s2 * (np.float32(1 / 3) + s2 * series))
         held = (a[b, DEAD + k] > a[b, HOLDOFF_STEPS + k]) & (a[b, DEAD + k] <= a[b, RESET_STEPS + k])
-        a[b, V + k] = v + (zero if held else min(rise, max(ceiling - v, zero)))
+        rise *= a[b, EXP_IN_RESET + k] if held else one
+        a[b, V + k] = v + min(rise, max(ceiling - v, zero))
 
 
 @kernel(fastmath=VECTOR_MATH)
