@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import pickle
+import struct
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
@@ -134,6 +136,25 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(CalibrationError, match="cannot be read"):
         load("\0")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CalibrationError, match="no regular file"):
+        load(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("method", [12, 14, 93, 99])  # bzip2, lzma, zstandard, encrypted
+def test_members_compressed_in_other_ways(tmp_path: Path, method: int) -> None:
+    # the properties of lzma ask for a dictionary of 4 GiB
+    content = bytearray(zipped(**{"header.json": b"\x09\x04\x05\x00]\xff\xff\xff\xff" + b"garbage" * 9}))
+    directory = content.rfind(b"PK\x01\x02")
+    for place in (8, directory + 10):
+        content[place : place + 2] = struct.pack("<H", method)
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(CalibrationError, match=r"'header\.json' is compressed in a way"):
+        load(tmp_path / "x")
 
 
 def rewritten(content: bytes, *, header: dict[str, object] | None = None, **members: bytes | None) -> bytes:

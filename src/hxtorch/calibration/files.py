@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import struct
 import tempfile
 import tokenize
@@ -43,6 +44,7 @@ _MEMBER_LIMIT = 300
 _FILE_LIMIT = 4 * 1024 * 1024  # bytes
 _TIME = (1980, 1, 1, 0, 0, 0)  # of every member: equal results give equal files
 MAX_OFFSET = 15  # of a driver, 4 bit
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 _KINDS = (_FLOAT, _BOOL, np.dtype(np.int64))
 _COMMON_ARRAYS: dict[str, tuple[np.dtype[Any], int]] = {
@@ -151,6 +153,8 @@ def load(path: str | Path) -> CalibrationResult:
     """
     path = Path(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
+            raise CalibrationError(f"The calibration file {path} cannot be read: it is no regular file.")
         with path.open("rb") as file:
             content = file.read(_FILE_LIMIT + 1)
     except FileNotFoundError:
@@ -199,6 +203,8 @@ def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
     """Decompress a member, but never more than `limit` bytes, whatever its size claims to be."""
+    if info.compress_type not in _COMPRESSIONS:  # others bring decoders with errors and memory of their own
+        raise _UnfitError(f"its member {info.filename!r} is compressed in a way that no calibration file uses.")
     if info.file_size > limit:
         raise _UnfitError(f"its member {info.filename!r} would take {info.file_size} bytes; {limit} is the limit.")
     with archive.open(info) as member:
@@ -211,8 +217,9 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
 def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     if _HEADER not in archive.namelist():
         raise _UnfitError("it is a zip archive without a calibration in it.")
+    content = _read(archive, archive.getinfo(_HEADER), _HEADER_LIMIT)
     try:
-        header = json.loads(_read(archive, archive.getinfo(_HEADER), _HEADER_LIMIT))
+        header = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _UnfitError(f"its header cannot be read ({error}).") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
