@@ -1,4 +1,9 @@
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,17 +15,39 @@ from hxtorch.twin.circuits import CircuitParameters
 
 
 class Door:
-    """All that a calibration may use of a chip."""
+    """All that a calibration may use of a chip; the chip itself is no attribute of it, under whatever name."""
 
     def __init__(self, chip: VirtualChip) -> None:
-        self.__chip = chip
         self.identifier = chip.identifier
         self.nominal = chip.nominal
         self.runs = 0
+        self._passed = lambda program, trial_seed: chip.run(program, trial_seed)
 
     def run(self, program: Program, trial_seed: int = 0) -> Recording:
         self.runs += 1
-        return self.__chip.run(program, trial_seed)
+        return self._passed(program, trial_seed)
+
+
+class ClosedDoor:
+    """A chip in another process, without a name that would tell which: its die is out of reach."""
+
+    identifier = "a chip behind a door"
+    nominal = False
+
+    def __init__(self, seed: int) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("behind_a_door.py")), str(seed)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, program: Program, trial_seed: int = 0) -> Recording:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        pickle.dump((program, trial_seed), self._process.stdin)
+        self._process.stdin.flush()
+        recording = pickle.load(self._process.stdout)
+        assert isinstance(recording, Recording)
+        return recording
+
+    def close(self) -> None:
+        self._process.communicate()
 
 
 @dataclass(frozen=True)
@@ -55,3 +82,11 @@ def case(request: pytest.FixtureRequest) -> Calibrated:
 @pytest.fixture(scope="session")
 def ideal() -> CalibrationResult:
     return calibrate(VirtualChip(Die.ideal()))
+
+
+@pytest.fixture
+def closed_door() -> Iterator[ClosedDoor]:
+    """Chip 66 in another process."""
+    door = ClosedDoor(66)
+    yield door
+    door.close()

@@ -1,7 +1,7 @@
 """Calibrated chips against the truth about them, with the limits of chip.md 4.3 and 6.5."""
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from hxtorch.twin.circuits import CircuitParameters
 from hxtorch.twin.process import DAC_EXPONENT
 from hxtorch.twin.sampling import cadc_conversion
 
-from .conftest import Calibrated, Door, calibrated, truth
+from .conftest import Calibrated, ClosedDoor, Door, calibrated, truth
 
 LIMITS = {  # quantity: largest ratio of the spreads after and before, largest spread after
     "leak": (0.3, 1.3),
@@ -146,6 +146,16 @@ def test_ideal_chip_names_what_registers_cannot_hold() -> None:
     with pytest.warns(UserWarning, match=r"tau_mem = 0\.1 µs lies outside 0\.5 to 60"):
         target = CalibrationTarget(tau_mem=0.1)
     assert calibrate(VirtualChip(Die.ideal()), target).failed.size == 512
+
+
+@pytest.mark.parametrize("case", [(66, SPIKING)], indirect=True)
+def test_a_calibration_needs_nothing_but_the_door(case: Calibrated, closed_door: ClosedDoor) -> None:
+    result = calibrate(closed_door, case.target, progress=False)
+    for part in ("neurons", "common"):
+        own, other = getattr(result, part), getattr(case.result, part)
+        assert all(np.array_equal(getattr(own, f.name), getattr(other, f.name)) for f in fields(own))
+    assert all(np.array_equal(values, case.result.residuals[name]) for name, values in result.residuals.items())
+    assert result.chip_identifier == "a chip behind a door"
 
 
 def test_calibration_depends_on_the_trial_seed_alone(case: Calibrated) -> None:
