@@ -72,6 +72,8 @@ def test_reversal_potentials_lie_beyond_the_reference() -> None:
         CalibrationTarget(e_coba_reversal_inh=120.0, e_coba_reference_inh=100.0)
     with pytest.raises(CalibrationError, match="without e_coba_reversal_inh has no effect"):
         CalibrationTarget(e_coba_reference_inh=100.0)
+    with pytest.warns(UserWarning, match="60 LSB lies 20 LSB from the reference .* no less than 49 LSB"):
+        CalibrationTarget(e_coba_reversal_inh=60.0)
     some = np.full(512, np.nan)
     some[:10] = 300.0
     assert np.isfinite(CalibrationTarget(e_coba_reversal_exc=some).per_circuit("e_coba_reversal_exc")).sum() == 10

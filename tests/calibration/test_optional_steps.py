@@ -11,6 +11,8 @@ from hxtorch.calibration import CalibrationTarget, calibrate, load, save
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.twin import Die, VirtualChip
 
+from .conftest import truth
+
 
 @pytest.fixture(scope="module")
 def chip() -> VirtualChip:
@@ -41,6 +43,15 @@ def test_conductance_based_inputs(chip: VirtualChip, tmp_path: Path) -> None:
     for sign in ("exc", "inh"):
         assert np.mean(result.success[f"coba_strength_{sign}"]) > 0.9
         assert np.mean(result.success[f"coba_reference_{sign}"]) > 0.9
+    found = truth(chip, result.neurons, result.common).terms
+    reference_exc, reference_inh = found.coba_reference_exc[1::2], found.coba_reference_inh
+    reversal_exc, reversal_inh = reference_exc + 1 / found.coba_exc[1::2], reference_inh - 1 / found.coba_inh
+    # inhibition is measured above the soft floor of the membrane, so that its potentials are not biased
+    for values, wanted, spread in (
+        (reversal_exc, 300, 18), (reversal_inh, 30, 12), (reference_exc, 110, 9), (reference_inh, 110, 5),
+    ):  # fmt: skip
+        assert np.median(values) == pytest.approx(wanted, abs=3.0)
+        assert np.std(values) < spread
     assert np.std(result.drivers.after) < 0.5 * np.std(result.drivers.before)
     save(result, tmp_path / "coba.calib")
     again = load(tmp_path / "coba.calib")
@@ -60,6 +71,51 @@ def test_holdoff(chip: VirtualChip) -> None:
     found = circuit_parameters(ChipConfig(result.neurons, result.common), chip.die)
     assert found.refractory == pytest.approx(4.0, rel=0.1)
     assert found.holdoff == pytest.approx(1.0, abs=0.4)
+
+
+def test_fast_membranes_pass_their_check(chip: VirtualChip) -> None:
+    """A membrane of 0.6 µs is faster than the constant current that makes it fire; beside it one that is not."""
+    tau = np.where(np.arange(512) % 2 == 0, 0.6, 10.0)
+    result = calibrate(
+        chip, CalibrationTarget(tau_mem=tau, threshold=150.0), options=CalibrationOptions(drivers=False)
+    )
+    assert result.failed.size < 0.05 * 512
+    assert result.success["threshold"].all()
+    found = truth(chip, result.neurons, result.common)
+    for own in (tau < 1, tau > 1):
+        assert np.std(found.tau_mem[own] / tau[own]) < 0.05
+        measured, true = result.residuals["threshold"][own], found.threshold[own] - 150.0
+        assert abs(np.mean(measured) - np.mean(true)) < 2.0  # the peak of a rise lies above the threshold
+        assert np.std(measured) == pytest.approx(np.std(true), rel=0.3)
+
+
+def test_modules_refuse_a_holdoff_beyond_the_refractory_time() -> None:
+    """When the module is made, and when a run meets values that were changed since."""
+    import torch
+
+    import hxtorch
+    import hxtorch.snn as hxsnn
+
+    hxtorch.init_hardware(VirtualChip(Die.ideal()))
+    try:
+        experiment = hxsnn.Experiment()
+        for holdoff in (3e-6, torch.tensor([1e-6, 3e-6, 0.0])):
+            with pytest.raises(ValueError, match=r"LIF\(3\): holdoff_time is 3e-06 s.*refractory time of 2e-06 s"):
+                hxsnn.LIF(3, experiment, refractory_time=2e-6, holdoff_time=holdoff)
+        synapse = hxsnn.Synapse(2, 3, experiment)
+        neuron = hxsnn.LIF(3, experiment, refractory_time=torch.tensor(2e-6), holdoff_time=2e-6)
+        neuron.holdoff_time = 3e-6  # in two steps, as long as nothing runs in between
+        neuron.refractory_time = 4e-6
+        neuron(synapse(hxsnn.LIFObservables(spikes=torch.zeros(5, 1, 2))))
+        hxsnn.run(experiment, 5)
+        (config,) = experiment.last_run_chip_configs.values()
+        assert np.unique(config.neurons.reset_holdoff).size == 2
+        neuron.refractory_time = 2e-6
+        neuron(synapse(hxsnn.LIFObservables(spikes=torch.zeros(5, 1, 2))))
+        with pytest.raises(ValueError, match=r"LIF\(3\): holdoff_time is 3e-06 s"):
+            hxsnn.run(experiment, 5)
+    finally:
+        hxtorch.release_hardware()
 
 
 def test_modules_ask_for_conductance_based_inputs() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, mean_response
+from hxtorch.calibration.measure import Bench, mean_response, weakened
 from hxtorch.calibration.membrane_steps import v_leak_for
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
+from hxtorch.calibration.synapse_steps import DEFLECTION as GAIN_DEFLECTION
 from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_train
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import NeuronConfig
@@ -28,24 +29,39 @@ Array = NDArray[np.float64]
 STRENGTH_TOLERANCE = 0.35  # relative, of the distance between reversal and reference potential
 REFERENCE_TOLERANCE = 10.0  # LSB
 CHECKS = 4  # runs that judge the result
-SPAN = 80.0  # LSB between the two membrane levels at which the strength is compared
-LOWEST = 35.0  # LSB, of a level: inputs lose strength near the floor
+DEFLECTION = 15.0  # LSB by which the train moves the membrane
+LOWEST = {"exc": 40.0, "inh": facts.FLOOR.value + facts.FLOOR_WIDTH.value + DEFLECTION + 5.0}
+HIGHEST = 185.0  # LSB, of a rest potential that most circuits reach
+FROM_REVERSAL = 20.0  # LSB that the membrane keeps from the reversal potential
 
 
 class _Meter:
-    """Measures how the strength of the inputs of one sign depends on the membrane."""
+    """Measures how the strength of the inputs of one sign depends on the membrane.
+
+    The strength is compared at two levels of the membrane, as far from each other as inputs keep theirs: near
+    the floor, inhibition fades whatever its mode.
+    """
 
     def __init__(self, bench: Bench, state: State, sign: Sign) -> None:
         self.bench, self.state, self.sign = bench, state, sign
         self.slope = 1.0 if sign == "exc" else -1.0
-        neurons, self.events, _, self.settling = gain_train(state, sign)
-        reference = state.target.coba_reference(sign)
-        # the train itself moves the membrane by about 35 LSB, to the reference in the middle
-        first = np.maximum(reference - self.slope * 35.0 - SPAN / 2, LOWEST)
-        self.levels = [first, first + SPAN]
-        self.neurons = [replace(neurons, v_leak=v_leak_for(state, level)) for level in self.levels]
+        neurons, events, _, self.settling = gain_train(state, sign)
+        self.events = weakened(events, DEFLECTION / GAIN_DEFLECTION)
+        reversal = state.target.per_circuit(f"e_coba_reversal_{sign}")
+        reversal = np.where(np.isfinite(reversal), reversal, np.nanmedian(reversal))
+        lowest, highest = np.full(CIRCUITS, LOWEST[sign]), np.full(CIRCUITS, HIGHEST)
+        if sign == "exc":
+            highest = np.clip(reversal - FROM_REVERSAL - DEFLECTION, lowest + DEFLECTION, highest)
+        else:
+            lowest = np.clip(reversal + FROM_REVERSAL + DEFLECTION, lowest, highest - DEFLECTION)
+        codes = [v_leak_for(state, level) for level in (lowest, highest)]
+        leak, per_code = state.target.per_circuit("leak"), facts.LEAK_SLOPE.value
+        self.levels = [
+            leak + per_code * (code - state.neurons.v_leak) for code in codes
+        ]  # a register may end before
+        self.neurons = [replace(neurons, v_leak=code) for code in codes]
         off = [np.mean([self._moved(n) for _ in range(6)], axis=0) for n in self.neurons]
-        self.off = [np.where(np.abs(o) > 5.0, o, np.nan) for o in off]
+        self.off = [np.where(np.abs(o) > DEFLECTION / 5, o, np.nan) for o in off]
 
     def _moved(self, neurons: NeuronConfig) -> Array:
         return mean_response(self.bench, neurons, self.state.common, self.events, self.settling)
@@ -61,7 +77,7 @@ class _Meter:
         ratio = [a / b for a, b in zip(on, self.off, strict=True)]
         where = [level + moved for level, moved in zip(self.levels, on, strict=True)]
         apart = where[1] - where[0]
-        falling = self.slope * (ratio[0] - ratio[1]) / np.where(apart > SPAN / 4, apart, np.nan)
+        falling = self.slope * (ratio[0] - ratio[1]) / np.where(apart > DEFLECTION, apart, np.nan)
         distance = 1 / np.where(falling > 1e-5, falling, np.nan)
         found = [at + self.slope * (r - 1) * distance for at, r in zip(where, ratio, strict=True)]
         return distance, np.mean(found, axis=0)

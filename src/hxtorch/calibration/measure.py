@@ -109,6 +109,12 @@ def stimulus(mode: RowMode, weight: NDArray[np.int64], rows: int, times: Array) 
     return Stimulus(routing, weights, times)
 
 
+def weakened(given: Stimulus, factor: float) -> Stimulus:
+    """Return the same events through weights that are `factor` times as large, of 1 at least."""
+    weights = np.where(given.weights > 0, np.maximum(np.rint(factor * given.weights), 1), 0).astype(np.uint8)
+    return replace(given, weights=weights)
+
+
 def _halves(recording: Recording) -> list[tuple[Array, ByteArray]]:
     """Per hemisphere: true times (M,) in µs of its valid samples and their codes (M, 256)."""
     cadc = recording.cadc

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hxtorch.calibration.measure import Bench, peak_level, rest_level
 from hxtorch.calibration.membrane_steps import quiet, reset_meter, tau_mem_meter
 from hxtorch.calibration.readout_steps import middle_level
-from hxtorch.calibration.state import State
+from hxtorch.calibration.state import State, leak_bias
 from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_meter, tau_syn_meter
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
 from hxtorch.twin import process as facts
@@ -72,10 +72,21 @@ def _gain(bench: Bench, state: State, sign: Sign) -> Array:
 
 
 def threshold_level(bench: Bench, state: State) -> Array:
-    """Highest level (LSB) that membranes reach under a constant current that makes them fire."""
-    target = state.target
-    distance = target.per_circuit("threshold") - target.per_circuit("leak")
-    neurons = _driven(quiet(state), OVERDRIVE * distance / target.per_circuit("tau_mem"))
+    """Highest level (LSB) that membranes reach under a constant current that makes them fire.
+
+    Membranes that are too fast for the current to lift them are slowed down meanwhile.
+    """
+    target, neurons = state.target, quiet(state)
+    lifted = OVERDRIVE * (target.per_circuit("threshold") - target.per_circuit("leak"))
+    tau = target.per_circuit("tau_mem")
+    capacitance = circuits.relative_capacitance(neurons.membrane_capacitance)
+    fastest = lifted * capacitance / (facts.OFFSET_CURRENT.value * facts.OFFSET_LINEAR.value)  # µs, that it lifts
+    short = tau < fastest
+    if np.any(short):
+        registers, slower = leak_bias(state, np.maximum(tau, fastest))
+        registers = {name: np.where(short, code, getattr(neurons, name)) for name, code in registers.items()}
+        neurons, tau = replace(neurons, **registers), np.where(short, slower, tau)
+    neurons = _driven(neurons, lifted / tau)
     return np.asarray(np.mean([peak_level(bench, neurons, state.common) for _ in range(RUNS)], axis=0))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.calibration.errors import CalibrationError
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin import process as facts
+from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 Value = float | Array
@@ -192,6 +193,15 @@ def _check_conductance(target: CalibrationTarget, sign: str) -> None:
         raise CalibrationError(
             f"e_coba_reversal_{sign} = {reversal[wrong][0]:g} LSB has to lie {side} the reference potential "
             f"{target.coba_reference(sign)[wrong][0]:g} LSB. Choose another reversal or reference potential."
+        )
+    nearest = 1 / (facts.COBA_SLOPE.value * MAX_CAPMEM_CODE)
+    near = np.isfinite(reversal) & (distance < nearest)
+    if np.any(near):
+        warnings.warn(
+            f"e_coba_reversal_{sign} = {reversal[near][0]:g} LSB lies {distance[near][0]:g} LSB from the reference "
+            f"potential, but i_bias_coba_{sign} reaches no less than {nearest:.0f} LSB on a typical chip; circuits "
+            "will fail.",
+            stacklevel=4,
         )
 
 

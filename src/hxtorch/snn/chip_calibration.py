@@ -15,7 +15,7 @@ from hxtorch.calibration import CalibrationResult, CalibrationTarget
 from hxtorch.snn.checks import warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules.population import Population
-from hxtorch.snn.neuron_parameters import PARAMETERS
+from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff
 from hxtorch.snn.parameter import HXParameter, Value, show
 from hxtorch.twin import Chip
 from hxtorch.twin.coordinates import CIRCUITS
@@ -142,9 +142,11 @@ def target_of(placed: Placed) -> CalibrationTarget:
     """Collect the hardware values of placed populations into one target for the chip.
 
     Circuits that no population uses get the default target. Settings that the chip shares have to agree,
-    otherwise AttributeError.
+    otherwise AttributeError. ValueError for a holdoff that is longer than the refractory time.
     """
     placed = list(placed)
+    for population, _ in placed:  # parameters may have changed since the module was made
+        check_holdoff(population.params, f"{type(population).__name__}({population.size})")
     default = CalibrationTarget()
     fields: dict[str, Any] = {}
     for name, rows in _FIELDS.items():
@@ -155,7 +157,7 @@ def target_of(placed: Placed) -> CalibrationTarget:
                 array[circuits] = (value[row] if value.ndim == 2 else value) * scale
             fields[field] = array
     fields["refractory_time"] = np.maximum(fields["refractory_time"], _SHORTEST_REFRACTORY)
-    fields["holdoff_time"] = np.minimum(fields["holdoff_time"], fields["refractory_time"])
+    fields["holdoff_time"] = np.minimum(fields["holdoff_time"], fields["refractory_time"])  # rounding
     fields |= _conductances(placed)
     fields["membrane_capacitance"] = fields["membrane_capacitance"].astype(np.int64)
     shared = {name: _shared_value(name, placed) for name in ("synapse_dac_bias", "i_synin_gm")}

@@ -134,6 +134,23 @@ def check_parameter(name: str, parameter: HXBaseParameter, size: int) -> None:
         _check_value(PARAMETERS[name], side, value, size)
 
 
+def check_holdoff(params: Mapping[str, HXBaseParameter], who: str) -> None:
+    """ValueError if a holdoff of the neurons of `who` is longer than the refractory time that it ends."""
+    if not {"holdoff_time", "refractory_time"} <= set(params):
+        return
+    holdoff, refractory = (
+        torch.as_tensor(params[name].hardware_value).detach().double()
+        for name in ("holdoff_time", "refractory_time")
+    )
+    holdoff, refractory = holdoff + 0 * refractory, refractory + 0 * holdoff  # both of the same shape
+    longer = holdoff > refractory * (1 + 1e-6)  # one of the two may be a float32
+    if bool(longer.any()):
+        raise ValueError(
+            f"{who}: holdoff_time is {holdoff[longer][0].item():g} s, but it is the end of the refractory time of "
+            f"{refractory[longer][0].item():g} s. Choose a shorter holdoff_time or a longer refractory_time."
+        )
+
+
 def chip_range_report(params: Mapping[str, HXBaseParameter]) -> list[str]:
     """One line for every parameter whose hardware value is outside of the range of reliable calibration."""
     lines = []

@@ -17,7 +17,7 @@ from hxtorch.snn.checks import positive_int, warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
-from hxtorch.snn.neuron_parameters import PARAMETERS, check_parameter, chip_range_report
+from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
 from hxtorch.snn.parameter import HXBaseParameter, Value, as_parameter, show
 
@@ -88,6 +88,7 @@ class Population(HXModule):
         self.neuron_structure = neuron_structure
         self._mask: Tensor | None = None
         self.calibration_read: CalibrationResult | None = None  # whose targets the parameters have taken over
+        check_holdoff(self.params, f"{type(self).__name__}({self.size})")
         self._warn_outside_chip_range()
 
     def __setattr__(self, name: str, value: Any) -> None:
