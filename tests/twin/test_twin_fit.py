@@ -175,3 +175,39 @@ def test_recordings_that_tell_nothing(case: Case) -> None:
     coupled = replace(case.program, config=replace(case.program.config, neurons=heard))
     with pytest.raises(ValueError, match="excite each other"):
         fit_die([(coupled, case.recording)])
+
+
+def test_swapped_time_constants_are_told() -> None:
+    """Excitation alone, time constants as the die has them: both orders explain nearly the same spikes."""
+    wrong, told, pulls = [], [], []
+    for seed in (30, 31):
+        chip = VirtualChip(Die.from_seed(seed))
+        found = calibrate(chip, SPIKING2)
+        ideal = calibrate(VirtualChip(Die.ideal()), SPIKING2).neurons
+        nominal = {name: getattr(ideal, name) for name in ("i_bias_tau_exc", "i_bias_tau_inh")}
+        program = experiment(replace(found, neurons=replace(found.neurons, **nominal)), 12, 8, 120)
+        weights = program.config.weights.copy()
+        weights[:, 1::8] = 0
+        program = replace(program, config=replace(program.config, weights=weights))
+        fit = Die.fit([(program, chip.run(program, 1))])
+        true, fitted = (VirtualChip(die).parameters(program.config) for die in (chip.die, fit.die))
+        order, own = (np.log(p.tau_mem / p.tau_exc)[fit.circuits] for p in (true, fitted))
+        wrong.append((order * own < 0) & (np.minimum(np.abs(order), np.abs(own)) > 0.08))
+        told.append(np.isin(fit.circuits, fit.ambiguous))
+        pulls.append(np.log(fitted.tau_mem / true.tau_mem)[fit.circuits] / fit.uncertainty["leak_conductance"])
+        assert np.all((fit.swapped >= 0) & (fit.swapped <= 0.5))
+        assert f"{fit.ambiguous.size} ambiguous" in repr(fit)
+    wrong, told, pulls = np.concatenate(wrong), np.concatenate(told), np.concatenate(pulls)
+    assert 0 < told.sum() < 12
+    assert wrong[told].mean() > 2 * wrong[~told].mean(), (wrong[told], wrong[~told], pulls)
+    assert np.median(np.abs(pulls)) < 1.0 and np.mean(np.abs(pulls) > 3) < 0.1
+
+
+def test_a_start_from_the_calibration_leaves_no_doubt() -> None:
+    case = Case(11, 12, 10, 300)
+    fit = Die.fit([(case.program, case.recording)], start=Die.from_calibration(case.calibrated), samples=200)
+    assert fit.ambiguous.size == 0
+    true, found = (VirtualChip(die).parameters(case.program.config) for die in (case.chip.die, fit.die))
+    for name, effect in (("tau_mem", "leak_conductance"), ("tau_exc", "tau_exc"), ("tau_inh", "tau_inh")):
+        pull = np.log(getattr(found, name) / getattr(true, name))[case.circuits] / fit.uncertainty[effect]
+        assert np.median(np.abs(pull)) < 0.7 and np.abs(pull).max() < 3, name

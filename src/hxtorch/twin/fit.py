@@ -22,19 +22,20 @@ from numpy.typing import NDArray
 
 from hxtorch.twin import process as p
 from hxtorch.twin.chip import VirtualChip
+from hxtorch.twin.circuits import circuit_parameters
 from hxtorch.twin.die import Die, nominal_die
 from hxtorch.twin.fit_data import Observations, Recorded, Source, first_spikes, observe, sources_of, subset
+from hxtorch.twin.fit_search import Choice, CircuitSearch, Seen, choose
 from hxtorch.twin.noise import Noise
+from hxtorch.twin.sampling import cadc_conversion
 
 Array = NDArray[np.float64]
 
 LOGARITHMIC = {"leak_conductance", "tau_exc", "tau_inh", "gain_exc", "gain_inh", "synapse"}
 STEP = 0.02  # of the logarithmic parameters, for derivatives
-LARGEST_MOVE = 1.0  # of a parameter in one iteration, in standard deviations of its prior
 DELAY_SPREAD = 0.4  # relative, of the comparator's delay (E: no public number)
-OUTLIER = 4.0  # standard deviations beyond which an observation counts less
 START_THRESHOLDS = np.arange(-2.5, 2.6, 0.5)  # standard deviations of the prior
-ANNEALING = 0.6  # factor on the assumed excess of the residuals, per iteration
+AMBIGUOUS = 0.05  # probability of the other explanation
 NEVER = 1e6  # µs, how late a spike is that does not come
 MEMBRANE_NOISE = 0.4  # LSB, of membrane and comparator (see `Noise`)
 TIME_NOISE = 0.01  # µs, grid of the time stamps
@@ -72,6 +73,9 @@ class Fit:
     * `die`: the twin; circuits that were not recorded are as in the start.
     * `circuits` (N,): the recorded circuits. `uncertainty`: effect -> (N,), standard deviation of what was fitted:
       codes for `threshold_code`, LSB for `cadc_channel`, relative for the others; of `synapse` (N, sources).
+    * `swapped` (N,): probability that membrane and excitatory input have each other's time constant, by what the
+      recordings and the distributions of a die say; 0 where there is one explanation only. The `uncertainty`
+      includes it; see `ambiguous`.
     * `residual`, `start_residual`: half the width (µs) of the central 68 % of the differences between predicted and
       recorded first spikes of batch entries that the fit did not see, for the fit and for its start.
     * `agreement`, `start_agreement`: part of the held-out (entry, circuit) pairs of which it is predicted right
@@ -81,11 +85,17 @@ class Fit:
     die: Die
     circuits: NDArray[np.int64]
     uncertainty: dict[str, Array]
+    swapped: Array
     residual: float
     start_residual: float
     agreement: float
     start_agreement: float
     held_out: int
+
+    @property
+    def ambiguous(self) -> NDArray[np.int64]:
+        """Circuits that two sets of time constants explain: the other one with a probability above `AMBIGUOUS`."""
+        return self.circuits[self.swapped > AMBIGUOUS]
 
     @property
     def explained(self) -> float:
@@ -95,7 +105,7 @@ class Fit:
     def __repr__(self) -> str:
         return (
             f"Fit({self.die.identifier!r}, {self.circuits.size} circuits, held-out spikes within "
-            f"{self.residual:.3f} µs, before {self.start_residual:.3f} µs)"
+            f"{self.residual:.3f} µs, before {self.start_residual:.3f} µs, {self.ambiguous.size} ambiguous)"
         )
 
 
@@ -115,6 +125,7 @@ def fit_die(
     spike of an entry is used, so that many short entries tell more than a few long ones. Spikes alone cannot tell a
     higher gain from a lower threshold distance: of both, the pair that is most probable is taken. The time
     constants of membrane and input shape a PSP alike: two circuits with swapped ones fire nearly at the same time.
+    Both are tried, the more probable one is taken, and `Fit.swapped` says how probable the other one is.
 
     `start` is where the search begins and what circuits keep that were not recorded (default: the nominal design;
     better: `Die.from_calibration`). `samples` batch entries at most are used; the part `held_out`, drawn with
@@ -143,12 +154,12 @@ def fit_die(
     data = [observe(item, circuits, rng) for item in training]
     if not any(item.size for item in data):
         raise ValueError("The recordings hold no spikes and no CADC samples to fit. Record one of both.")
-    fitted, uncertainty = _search(die, data, circuits, iterations)
+    fitted, uncertainty, swapped = _search(die, data, circuits, iterations)
     number = zlib.crc32(b"".join(getattr(fitted, name).tobytes() for name in uncertainty))
     fitted = replace(fitted, identifier=f"fit of {die.identifier} ({number:08x})")
     residual, agreement, compared = _score(fitted, test, circuits)
     before, agreement_before, _ = _score(die, test, circuits)
-    return Fit(fitted, circuits, uncertainty, residual, before, agreement, agreement_before, compared)
+    return Fit(fitted, circuits, uncertainty, swapped, residual, before, agreement, agreement_before, compared)
 
 
 def _recorded(item: Recorded) -> NDArray[np.int64]:
@@ -163,15 +174,36 @@ def _recorded(item: Recorded) -> NDArray[np.int64]:
 
 def _search(
     die: Die, data: list[Observations], circuits: NDArray[np.int64], iterations: int
-) -> tuple[Die, dict[str, Array]]:
+) -> tuple[Die, dict[str, Array], Array]:
+    """Fitted die, uncertainties, and probabilities (N,) that membrane and input have each other's time constant."""
     sources = sources_of(data)
     names = [name for name in PRIORS if name != "synapse"]
     if not any(item.cadc_value.size for item in data):
         names.remove("cadc_channel")
     columns = [*((name, -1) for name in names), *(("synapse", s) for s in range(len(sources)))]
     sigma = np.array([PRIORS[name] for name, _ in columns])
-    found = [_Circuit(sigma) for _ in circuits]
+    found = [CircuitSearch(sigma) for _ in circuits]
     _choose_thresholds(die, data, circuits, columns, found)
+    _iterate(die, data, circuits, columns, sources, found, iterations)
+    theta = np.stack([circuit.best for circuit in found])
+    starts = _swapped(_moved(die, circuits, columns, theta, sources), data[0], circuits, columns, theta)
+    swapped = [CircuitSearch(sigma, start) for start in starts]
+    _iterate(die, data, circuits, columns, sources, swapped, iterations)
+    chosen: list[Choice] = [choose(first, second) for first, second in zip(found, swapped, strict=True)]
+    theta = np.stack([choice.best for choice in chosen])
+    spread = np.stack([choice.spread for choice in chosen])
+    uncertainty = {name: spread[:, i] for i, name in enumerate(names)}
+    if sources:
+        uncertainty["synapse"] = spread[:, len(names) :]
+    other = np.array([choice.other for choice in chosen])
+    return _moved(die, circuits, columns, theta, sources), uncertainty, other
+
+
+def _iterate(
+    die: Die, data: list[Observations], circuits: NDArray[np.int64], columns: list[tuple[str, int]],
+    sources: list[Source], found: list[CircuitSearch], iterations: int,
+) -> None:  # fmt: skip
+    """Let every circuit try its next parameters and judge them, all at the same time."""
     for _ in range(iterations):
         trial = np.stack([circuit.trial for circuit in found])
         moved = _moved(die, circuits, columns, trial, sources)
@@ -180,18 +212,38 @@ def _search(
         for n, circuit in enumerate(found):
             own = number == n
             noise = expected[own]
-            circuit.judge(_Seen(residual[own] / noise, jacobian[own] / noise[:, None], kind[own]))
-    theta = np.stack([circuit.best for circuit in found])
-    spread = np.stack([circuit.spread() for circuit in found])
-    uncertainty = {name: spread[:, i] for i, name in enumerate(names)}
-    if sources:
-        uncertainty["synapse"] = spread[:, len(names) :]
-    return _moved(die, circuits, columns, theta, sources), uncertainty
+            circuit.judge(Seen(residual[own] / noise, jacobian[own] / noise[:, None], kind[own]))
+
+
+def _swapped(
+    die: Die, data: Observations, circuits: NDArray[np.int64], columns: list[tuple[str, int]], theta: Array
+) -> Array:
+    """Parameters with which membrane and excitatory input take each other's time constant.
+
+    Excitatory PSPs stay as they are; of the inhibitory ones the delay stays, the sum of both time constants. What
+    a constant current adds to the rest potential changes with the membrane's, and the threshold goes along.
+    """
+    own = circuit_parameters(data.config, die)
+    tau_mem, tau_exc, tau_inh, static = (v[circuits] for v in (own.tau_mem, own.tau_exc, own.tau_inh, own.static))
+    moved = theta.copy()
+
+    def move(name: str, by: Array) -> None:
+        moved[:, columns.index((name, -1))] += by
+
+    ratio = np.log(tau_mem / tau_exc)
+    move("leak_conductance", ratio)
+    move("tau_exc", ratio)
+    move("tau_inh", np.log(np.maximum(tau_mem + tau_inh - tau_exc, tau_inh / 4) / tau_inh))
+    rest = static * (tau_exc - tau_mem)
+    move("threshold_code", -rest / p.THRESHOLD_SLOPE.value)
+    if ("cadc_channel", -1) in columns:
+        move("cadc_channel", -rest * cadc_conversion(data.config.common, die)[0][circuits])
+    return moved
 
 
 def _choose_thresholds(
     die: Die, data: list[Observations], circuits: NDArray[np.int64], columns: list[tuple[str, int]],
-    found: list[_Circuit],
+    found: list[CircuitSearch],
 ) -> None:  # fmt: skip
     """Start every circuit at the best of a row of thresholds: one that never fires has no slope to follow."""
     column = columns.index(("threshold_code", -1))
@@ -210,81 +262,6 @@ def _choose_thresholds(
             if typical < nearest[n]:
                 nearest[n] = typical
                 circuit.best = circuit.trial = theta
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """Observations of one circuit under some parameters: `residual` and `derivative` in units of the noise."""
-
-    residual: Array
-    derivative: Array
-    kind: NDArray[np.int64]
-
-    def equations(self, excess: Array) -> tuple[Array, Array]:
-        """Normal matrix and gradient, with outliers at less weight."""
-        known = np.isfinite(self.residual)
-        scale = excess[self.kind[known]]
-        r, j = self.residual[known] / scale, self.derivative[known] / scale[:, None]
-        weighted = j * np.minimum(1.0, OUTLIER / np.maximum(np.abs(r), 1e-9))[:, None]
-        return weighted.T @ j, weighted.T @ r
-
-    def cost(self, excess: Array) -> float:
-        """Negative logarithm of the likelihood; spikes that the model lacks count as outliers of 2 `OUTLIER`."""
-        size = np.abs(self.residual) / excess[self.kind]
-        size = np.where(np.isfinite(size), size, 2 * OUTLIER)
-        return float(np.where(size < OUTLIER, size**2 / 2, OUTLIER * (size - OUTLIER / 2)).sum())
-
-
-class _Circuit:
-    """The search for one circuit (Levenberg and Marquardt): its best parameters and the `trial` to see next.
-
-    `excess` says by how much the residuals of spikes and of CADC samples are taken to be wider than noise explains;
-    it shrinks, so that the search begins with a smooth landscape. `damping` shortens steps after one that made it
-    worse.
-    """
-
-    def __init__(self, sigma: Array) -> None:
-        self.precision = 1 / sigma**2
-        self.limit = LARGEST_MOVE * sigma
-        self.best = self.trial = np.zeros(sigma.size)
-        self.excess = np.full(2, np.inf)
-        self.damping = 0.1
-        self.seen: _Seen | None = None
-
-    def judge(self, seen: _Seen) -> None:
-        """Take or leave the trial, and choose the next one."""
-        if self.seen is None or self._cost(seen, self.trial) < self._cost(self.seen, self.best):
-            self.best, self.seen = self.trial, seen
-            self.damping = max(self.damping / 4, 1e-5)
-        else:
-            self.damping = min(self.damping * 8, 1e2)
-        self.excess = np.minimum(_excess(self.seen), np.maximum(ANNEALING * self.excess, 1.0))
-        normal, gradient = self.seen.equations(self.excess)
-        normal = normal + np.diag(self.precision)
-        damped = normal + self.damping * np.diag(np.diagonal(normal))
-        step = -np.linalg.solve(damped, gradient + self.best * self.precision)
-        self.trial = self.best + np.clip(step, -self.limit, self.limit)
-
-    def _cost(self, seen: _Seen, theta: Array) -> float:
-        excess = np.where(np.isfinite(self.excess), self.excess, _excess(seen))
-        return seen.cost(excess) + float(np.sum(theta**2 * self.precision)) / 2
-
-    def spread(self) -> Array:
-        """Standard deviations of the parameters, with residuals as wide as they are."""
-        if self.seen is None:
-            return np.sqrt(1 / self.precision)
-        normal, _ = self.seen.equations(_excess(self.seen))
-        return np.sqrt(np.diagonal(np.linalg.inv(normal + np.diag(self.precision))))
-
-
-def _excess(seen: _Seen) -> Array:
-    """How much wider than expected the middle of the residuals is: of spikes, and of CADC samples."""
-    excess = np.ones(2)
-    for k in (0, 1):
-        own = np.abs(seen.residual[(seen.kind == k) & np.isfinite(seen.residual)])
-        if own.size >= 20:
-            excess[k] = max(1.0, float(np.median(own)) / 0.6745)
-    return excess
 
 
 def _moved(

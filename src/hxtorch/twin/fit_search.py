@@ -1,0 +1,131 @@
+"""The search of `hxtorch.twin.fit` for the parameters of one circuit, and the choice between two of its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LARGEST_MOVE = 1.0  # of a parameter in one iteration, in standard deviations of its prior
+OUTLIER = 4.0  # standard deviations beyond which an observation counts less
+LACKING = 2.0  # cost of a spike that the model lacks
+ANNEALING = 0.6  # factor on the assumed excess of the residuals, per iteration
+DOUBT = 8.0  # by which differences of the cost are divided, see `choose`
+APART = 2.0  # standard deviations between parameters of two results that are not the same
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Observations of one circuit under some parameters: `residual` and `derivative` in units of the noise."""
+
+    residual: Array
+    derivative: Array
+    kind: NDArray[np.int64]
+
+    def equations(self, excess: Array) -> tuple[Array, Array]:
+        """Normal matrix and gradient, with outliers at less weight."""
+        known = np.isfinite(self.residual)
+        scale = excess[self.kind[known]]
+        r, j = self.residual[known] / scale, self.derivative[known] / scale[:, None]
+        weighted = j * np.minimum(1.0, OUTLIER / np.maximum(np.abs(r), 1e-9))[:, None]
+        return weighted.T @ j, weighted.T @ r
+
+    def cost(self, excess: Array) -> float:
+        """Negative logarithm of the likelihood; spikes that the model lacks may be what noise has brought about."""
+        size = np.abs(self.residual) / excess[self.kind]
+        known = np.isfinite(size)
+        size = size[known]
+        cost = np.where(size < OUTLIER, size**2 / 2, OUTLIER * (size - OUTLIER / 2)).sum()
+        return float(cost) + LACKING * float(np.count_nonzero(~known))
+
+
+class CircuitSearch:
+    """The search for one circuit (Levenberg and Marquardt): its best parameters and the `trial` to see next.
+
+    `excess` says by how much the residuals of spikes and of CADC samples are taken to be wider than noise explains;
+    it shrinks, so that the search begins with a smooth landscape. `damping` shortens steps after one that made it
+    worse.
+    """
+
+    def __init__(self, sigma: Array, start: Array | None = None) -> None:
+        self.precision = 1 / sigma**2
+        self.limit = LARGEST_MOVE * sigma
+        self.best = self.trial = np.zeros(sigma.size) if start is None else start
+        self.excess = np.full(2, np.inf)
+        self.damping = 0.1
+        self.seen: Seen | None = None
+
+    def judge(self, seen: Seen) -> None:
+        """Take or leave the trial, and choose the next one."""
+        if self.seen is None or self._cost(seen, self.trial) < self._cost(self.seen, self.best):
+            self.best, self.seen = self.trial, seen
+            self.damping = max(self.damping / 4, 1e-5)
+        else:
+            self.damping = min(self.damping * 8, 1e2)
+        self.excess = np.minimum(_excess(self.seen), np.maximum(ANNEALING * self.excess, 1.0))
+        normal, gradient = self.seen.equations(self.excess)
+        normal = normal + np.diag(self.precision)
+        damped = normal + self.damping * np.diag(np.diagonal(normal))
+        step = -np.linalg.solve(damped, gradient + self.best * self.precision)
+        self.trial = self.best + np.clip(step, -self.limit, self.limit)
+
+    def _cost(self, seen: Seen, theta: Array) -> float:
+        excess = np.where(np.isfinite(self.excess), self.excess, _excess(seen))
+        return seen.cost(excess) + self.prior_cost(theta)
+
+    def prior_cost(self, theta: Array) -> float:
+        """Negative logarithm of the probability of parameters before any recording."""
+        return float(np.sum(theta**2 * self.precision)) / 2
+
+    def spread(self) -> Array:
+        """Standard deviations of the parameters, with residuals as wide as they are."""
+        if self.seen is None:
+            return np.sqrt(1 / self.precision)
+        normal, _ = self.seen.equations(_excess(self.seen))
+        return np.sqrt(np.diagonal(np.linalg.inv(normal + np.diag(self.precision))))
+
+
+def _excess(seen: Seen) -> Array:
+    """How much wider than expected the middle of the residuals is: of spikes, and of CADC samples."""
+    excess = np.ones(2)
+    for k in (0, 1):
+        own = np.abs(seen.residual[(seen.kind == k) & np.isfinite(seen.residual)])
+        if own.size >= 20:
+            excess[k] = max(1.0, float(np.median(own)) / 0.6745)
+    return excess
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The better of two explanations of a circuit.
+
+    `best`: its parameters. `spread`: their standard deviations about `best`, in which the other explanation counts
+    with the probability `other` (0 if both are the same within their spread).
+    """
+
+    best: Array
+    spread: Array
+    other: float
+
+
+def choose(first: CircuitSearch, second: CircuitSearch) -> Choice:
+    """Take the more probable of two results that two searches for the same circuit ended with.
+
+    The residuals of a circuit are not independent: what a die has beyond the fitted parameters is in all of them.
+    From the nominal design, errors are about three times what noise explains, and a difference of the costs
+    counts accordingly less, by `DOUBT`.
+    """
+    if first.seen is None or second.seen is None:
+        return Choice(first.best, first.spread(), 0.0)
+    excess = np.minimum(_excess(first.seen), _excess(second.seen))
+    costs = [s.seen.cost(excess) / DOUBT + s.prior_cost(s.best) for s in (first, second) if s.seen is not None]
+    better, worse = (first, second) if costs[0] <= costs[1] else (second, first)
+    own, far = better.spread(), worse.best - better.best
+    if not np.any(np.abs(far) > APART * own):
+        return Choice(better.best, own, 0.0)
+    other = float(1 / (1 + np.exp(min(abs(costs[0] - costs[1]), 500.0))))
+    spread = np.sqrt((1 - other) * own**2 + other * (worse.spread() ** 2 + far**2))
+    return Choice(better.best, spread, other)
