@@ -1,0 +1,42 @@
+"""The tables of docs/calibration.md are those of the result file in the repository."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hxtorch.calibration.report import RATIO_LIMITS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("calibration_benchmark", ROOT / "benchmarks" / "calibration.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_the_result_file(benchmark: ModuleType) -> None:
+    report = json.loads(benchmark.RESULTS.read_text(encoding="utf-8"))
+    page = benchmark.PAGE.read_text(encoding="utf-8")
+    assert benchmark.page_with_tables(page, report) == page, "run: python benchmarks/calibration.py --docs"
+    assert len(report["seconds"]) == 20 and set(RATIO_LIMITS) < set(report["quantities"])
+    assert len(report["missed"]) <= 1  # the limits hold on at least 19 of 20 chips
+    assert max(report["seconds"]) < 10 and report["cached_seconds"] < 0.05
+
+
+def test_a_measurement_fills_the_tables(benchmark: ModuleType) -> None:
+    target = benchmark.NIGHTLY["spiking"]
+    report = {"cores": 2, "repeated_chips": 1, **benchmark.measure(target, chips=1, repeated=1)}
+    json.dumps(report)
+    text = benchmark.tables(report)
+    assert all(f"| {name} |" in text for name in (*RATIO_LIMITS, *benchmark.REPEATED))
+    for row in report["repeated"].values():  # another trial, the same chip: codes differ by the noise alone
+        assert abs(row["code_mean"]) < 0.5 * row["code_spread"]
+        assert row["code_spread"] < 30 and row["code_largest"] < 150
+        assert abs(row["value_mean"]) < 0.5 * row["value_spread"]
