@@ -1,6 +1,7 @@
 """What a calibration says about itself: rows, limits, figures and the two commands."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from hxtorch import plots
 from hxtorch.calibration import CalibrationOptions, load, save
-from hxtorch.calibration.report import as_data, rates_in_band, rows, shortcomings, table
+from hxtorch.calibration.report import as_data, failures, rates_in_band, rows, shortcomings, table
 from hxtorch.cli import main
 
 from .conftest import Calibrated
@@ -50,6 +51,15 @@ def test_shortcomings_are_named(case: Calibrated) -> None:
     success = {**case.result.success, "leak": noise > 0}
     text = " ".join(shortcomings(replace(case.result, residuals=residuals, success=success)))
     assert all(word in text for word in ("tau_mem: spread ratio", "cadc: spread", "rate:", "success:"))
+
+
+def test_failures_by_quantity(case: Calibrated) -> None:
+    good = np.ones(512, dtype=bool)
+    some = good.copy()
+    some[3:40] = False
+    text = failures(replace(case.result, success={"leak": good, "reset": some, "tau_mem": ~good}))
+    assert "reset: 3, 4," in text and text.endswith("...\n  tau_mem: all circuits")
+    assert "leak" not in text and failures(replace(case.result, success={"leak": good})) == ""
 
 
 def test_data_for_scripts(case: Calibrated) -> None:
@@ -99,7 +109,7 @@ def test_command_show_of_other_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["calibration", "show", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["failed"] == [5]
     assert main(["calibration", "show", str(path)]) == 0
-    assert "Failed circuits: 5." in capsys.readouterr().out
+    assert "vendor: 5" in capsys.readouterr().out
     path.write_bytes(b"nothing")
     assert main(["calibration", "show", str(path)]) == 1
     assert "vendor.npz" in capsys.readouterr().err
@@ -112,11 +122,12 @@ def test_command_show_of_other_files(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("color=3", "no 'color'"),
         ("tau_mem=slow", "no number"),
         ("tau_mem=1e9", "reach"),
+        ("leak=40 -o nowhere/x", "warning: leak = 40 CADC LSB lies outside.*\n.*no folder nowhere for x"),
     ],
 )
 def test_targets_on_the_command_line(words: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["calibrate", "--target", words]) == 1
-    assert reason in capsys.readouterr().err
+    assert main(["calibrate", "--target", *words.split()]) == 1
+    assert re.search(reason, capsys.readouterr().err)
 
 
 def test_saved_results_keep_everything(case: Calibrated, tmp_path: Path) -> None:

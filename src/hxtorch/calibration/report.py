@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hxtorch.calibration.result import CalibrationResult, spread
+from hxtorch.twin.coordinates import CIRCUITS
 
 UNITS = {
     "cadc": "LSB",
@@ -31,6 +32,7 @@ CADC_LIMIT = 3.0  # LSB, largest spread
 RATE_BAND = (-0.10, 0.15)  # of leak-over-threshold rates, relative
 RATE_LIMIT = 0.9  # part of the circuits inside of the band
 SUCCESS_LIMIT = 0.95  # part of the circuits
+SHOWN = 20  # failed circuits of a quantity that are listed
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def shortcomings(result: CalibrationResult) -> list[str]:
     rates = rates_in_band(result)
     if rates < RATE_LIMIT:
         missed.append(f"rate: {rates:.0%} of the circuits in the band, accepted from {RATE_LIMIT:.0%}")
-    succeeded = 1 - result.failed.size / 512
+    succeeded = 1 - result.failed.size / CIRCUITS
     if succeeded <= SUCCESS_LIMIT:
         missed.append(f"success: {succeeded:.1%} of the circuits, accepted above {SUCCESS_LIMIT:.0%}")
     return missed
@@ -118,6 +120,29 @@ def table(result: CalibrationResult) -> str:
     return "\n".join(lines)
 
 
+LEGEND = (
+    "before, after: spread of the circuits about the target with nominal and with these registers, without 5 % at "
+    "each end;\nratio: after over before; limit: largest ratio that the vendor's tests accept."
+)
+
+
+def summary(result: CalibrationResult) -> str:
+    """Say in one line which chip was calibrated when, and how many circuits met the target."""
+    met = CIRCUITS - result.failed.size
+    return f"{result.chip_identifier}, calibrated {result.date}: {met} of {CIRCUITS} circuits met the target."
+
+
+def failures(result: CalibrationResult) -> str:
+    """Failed circuits by the quantity that they missed; empty if all succeeded."""
+    lines = []
+    for name, good in result.success.items():
+        missed = np.flatnonzero(~good)
+        shown = ", ".join(map(str, missed[:SHOWN])) + (", ..." if missed.size > SHOWN else "")
+        if missed.size:
+            lines.append(f"  {name}: {shown if missed.size < CIRCUITS else 'all circuits'}")
+    return "\n".join(["Failed circuits, which networks are placed around:", *lines]) if lines else ""
+
+
 def _number(value: float, unit: str) -> str:
     if not np.isfinite(value):
         return ""
@@ -131,7 +156,7 @@ def as_data(result: CalibrationResult) -> dict[str, Any]:
         "chip": result.chip_identifier,
         "date": result.date,
         "version": result.version,
-        "circuits": 512,
+        "circuits": CIRCUITS,
         "failed": result.failed.tolist(),
         "residuals": {
             row.quantity: {

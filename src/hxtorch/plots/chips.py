@@ -94,7 +94,7 @@ def plot_calibration(result: CalibrationResult, *, figure: Figure | None = None)
         _failed_map(axes, result)
         figure.suptitle(
             f"calibration of {result.chip_identifier}: {CIRCUITS - result.failed.size} of {CIRCUITS} circuits met "
-            "the target (red: missed)",
+            "the target\n(blue: those that met it; red: those that missed it; grey: before, with nominal codes)",
             x=0.01,
             ha="left",
             fontsize=10,

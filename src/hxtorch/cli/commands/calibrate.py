@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from hxtorch.calibration import CalibrationOptions, CalibrationTarget, cached, calibrate, save
 from hxtorch.calibration.cache import NIGHTLY
-from hxtorch.calibration.report import as_data, rates_in_band, shortcomings, table
+from hxtorch.calibration.report import LEGEND, as_data, failures, rates_in_band, shortcomings, summary, table
 from hxtorch.cli.command import OK, Command, CommandError, add_json, as_json, natural
 from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
 
@@ -37,7 +39,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _seed(text: str) -> int:
-    return natural(text.removeprefix("twin:"))
+    try:
+        return natural(text.removeprefix("twin:"))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no chip; give twin:SEED, for example twin:7") from None
 
 
 def _target(words: list[str]) -> CalibrationTarget:
@@ -64,7 +69,13 @@ def _target(words: list[str]) -> CalibrationTarget:
 
 
 def _run(options: argparse.Namespace) -> int:
-    target = _target(options.target)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        target = _target(options.target)
+    for text in dict.fromkeys(str(warning.message) for warning in caught):  # each once
+        print(f"hxtorch calibrate: warning: {text}", file=sys.stderr)
+    if options.output is not None and not options.output.parent.is_dir():
+        raise CommandError(f"there is no folder {options.output.parent} for {options.output.name}")
     how = CalibrationOptions(gain="raw" if options.raw_gain else "matched", refine=not options.no_refine)
     chip = VirtualChip(Die.from_seed(options.chip))
     if options.trial_seed is None:
@@ -76,10 +87,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(as_json({**as_data(result), "file": options.output}))
         return OK
-    print(f"{result}\n\n{table(result)}\n")
+    print(f"{summary(result)}\n\n{table(result)}\n{LEGEND}\n")
     print(f"{rates_in_band(result):.1%} of the leak-over-threshold rates are within -10/+15 %.")
     missed = shortcomings(result)
     print("It meets all limits." if not missed else "It misses limits:\n  " + "\n  ".join(missed))
+    if result.failed.size:
+        print(failures(result))
     if options.output is not None:
         print(f"Saved as {options.output}. Load it with experiment.default_execution_instance.load_calib(...).")
     return OK

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hxtorch.calibration import CalibrationResult, load
-from hxtorch.calibration.report import as_data, rates_in_band, table
+from hxtorch.calibration.report import LEGEND, as_data, failures, rates_in_band, summary, table
 from hxtorch.cli.command import OK, Command, add_json, as_json
 
 
@@ -26,12 +26,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(as_json({**as_data(result), "figures": figures}))
         return OK
-    print(f"{result}\n\n{_target(result)}\n")
+    print(f"{summary(result)}\n\n{_target(result)}\n")
     if result.residuals:
-        print(f"{table(result)}\n")
+        print(f"{table(result)}\n{LEGEND}\n")
         print(f"{rates_in_band(result):.1%} of the leak-over-threshold rates are within -10/+15 %.")
     if result.failed.size:
-        print(f"Failed circuits: {', '.join(map(str, result.failed))}.")
+        print(failures(result))
     for path in figures:
         print(f"Figure: {path}")
     return OK
