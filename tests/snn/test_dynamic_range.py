@@ -40,8 +40,9 @@ def test_trace_scaling_of_the_default_target(nightly):
 
 
 def test_weight_scaling_of_the_default_target(nightly):
-    scale = get_weight_scaling(weight_step=8, calib_path=nightly)
-    assert scale.item() == pytest.approx(50, rel=0.2)
+    for points in (1, 8):  # 1 is the default, and stands for the two outermost weights
+        scale = get_weight_scaling(weight_step=points, calib_path=nightly)
+        assert scale.item() == pytest.approx(50, rel=0.2)
 
 
 def test_boundaries(nightly, chip):

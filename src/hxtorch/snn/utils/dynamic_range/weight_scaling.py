@@ -27,7 +27,8 @@ class WeightScaling:
         if weight_step < 1:
             raise ValueError(f"weight_step is {weight_step}, but at least one weight has to be measured.")
         self.chip = WholeChip({} if params is None else params, calib_path, neuron_structure)
-        self.weights = torch.linspace(-MAX_WEIGHT, MAX_WEIGHT, weight_step)
+        # a single weight would be the largest inhibitory one, which acts less than all others
+        self.weights = torch.linspace(-MAX_WEIGHT, MAX_WEIGHT, max(weight_step, 2))
 
     def run(self) -> torch.Tensor:
         """Return the weight of the chip (LSB) that acts like a weight of 1 in the model, a scalar."""
@@ -61,6 +62,7 @@ def get_weight_scaling(
     """Measure how many weight LSB of the chip act like a weight of 1 in the model, about 50 at the default target.
 
     Amplitudes of PSPs for `weight_step` weights between -63 and 63 on the chip, and between -1 and 1 in the model,
-    both in units of the distance between rest and threshold. Other arguments as in `get_trace_scaling`.
+    both in units of the distance between rest and threshold; at least the two outermost weights are measured. Other
+    arguments as in `get_trace_scaling`.
     """
     return WeightScaling(params, weight_step, calib_path, neuron_structure).run()
