@@ -9,6 +9,7 @@ import pytest
 
 from hxtorch.calibration import CalibrationTarget, calibrate, load, save
 from hxtorch.calibration.options import CalibrationOptions
+from hxtorch.calibration.report import rates_in_band
 from hxtorch.twin import Die, VirtualChip
 
 from .conftest import truth
@@ -71,6 +72,7 @@ def test_holdoff(chip: VirtualChip) -> None:
     found = circuit_parameters(ChipConfig(result.neurons, result.common), chip.die)
     assert found.refractory == pytest.approx(4.0, rel=0.1)
     assert found.holdoff == pytest.approx(1.0, abs=0.4)
+    assert rates_in_band(result) > 0.95 and abs(np.median(result.residuals["rate"])) < 0.03
 
 
 def test_fast_membranes_pass_their_check(chip: VirtualChip) -> None:

@@ -121,8 +121,9 @@ def test_uncertainties_cover_the_truth(case: Case, fit) -> None:
     for name, effect in (("tau_mem", "leak_conductance"), ("tau_exc", "tau_exc"), ("tau_inh", "tau_inh")):
         error = np.log(getattr(found, name) / getattr(true, name))[case.circuits]
         pull = error / fit.uncertainty[effect]
-        assert np.median(np.abs(pull)) < 1.5, name  # of some circuits, membrane and input swap their times
-        assert fit.uncertainty[effect].mean() < 0.2
+        assert np.median(np.abs(pull)) < 1.0 and np.abs(pull).max() < 4, name
+        # no more than what is known of any die; for inhibition, which is rare here, hardly less
+        assert fit.uncertainty[effect].mean() < (0.27 if effect == "tau_inh" else 0.2)
     assert fit.uncertainty["synapse"].shape == (12, 10)
 
 
@@ -200,7 +201,7 @@ def test_swapped_time_constants_are_told() -> None:
     wrong, told, pulls = np.concatenate(wrong), np.concatenate(told), np.concatenate(pulls)
     assert 0 < told.sum() < 12
     assert wrong[told].mean() > 2 * wrong[~told].mean(), (wrong[told], wrong[~told], pulls)
-    assert np.median(np.abs(pulls)) < 1.0 and np.mean(np.abs(pulls) > 3) < 0.1
+    assert np.median(np.abs(pulls)) < 0.8 and np.abs(pulls).max() < 3
 
 
 def test_a_start_from_the_calibration_leaves_no_doubt() -> None:

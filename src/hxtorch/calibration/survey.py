@@ -102,7 +102,8 @@ def firing_rates(bench: Bench, state: State) -> Array:
     """Rates of neurons whose leak lies above the threshold, relative to those of the target (512,).
 
     The leak is set for intervals of the refractory time and 0.8 membrane time constants (100 kHz for the
-    target "spiking"); nan where the register does not reach it or leak and threshold leave no such level.
+    target "spiking"); nan where the register does not reach it or leak and threshold leave no such level. In a
+    holdoff the membrane is free already.
     """
     target = state.target
     value = target.per_circuit
@@ -115,7 +116,8 @@ def firing_rates(bench: Bench, state: State) -> Array:
         v_leak=np.clip(np.rint(codes), 0, MAX_CAPMEM_CODE),
         enable_threshold=np.ones(CIRCUITS, dtype=np.bool_),
     )
-    interval = value("refractory_time") + 0.8 * value("tau_mem") + facts.SPIKE_DELAY.value
+    free = np.maximum(0.8 * value("tau_mem") - value("holdoff_time"), 0.0)
+    interval = value("refractory_time") + free + facts.SPIKE_DELAY.value
     counters = bench.run(neurons, state.common, entries=4, runtime=RATE_RUNTIME, spikes=True).counters
     assert counters is not None
     rate = counters.mean(axis=0) / RATE_RUNTIME

@@ -13,7 +13,6 @@ LARGEST_MOVE = 1.0  # of a parameter in one iteration, in standard deviations of
 OUTLIER = 4.0  # standard deviations beyond which an observation counts less
 LACKING = 2.0  # cost of a spike that the model lacks
 ANNEALING = 0.6  # factor on the assumed excess of the residuals, per iteration
-DOUBT = 8.0  # by which differences of the cost are divided, see `choose`
 APART = 2.0  # standard deviations between parameters of two results that are not the same
 
 
@@ -111,21 +110,24 @@ class Choice:
     other: float
 
 
-def choose(first: CircuitSearch, second: CircuitSearch) -> Choice:
+def choose(first: CircuitSearch, second: CircuitSearch, doubt: float = 1.0) -> Choice:
     """Take the more probable of two results that two searches for the same circuit ended with.
 
-    The residuals of a circuit are not independent: what a die has beyond the fitted parameters is in all of them.
-    From the nominal design, errors are about three times what noise explains, and a difference of the costs
-    counts accordingly less, by `DOUBT`.
+    `doubt` says by how much the variance of what a model cannot explain exceeds that of the noise: differences of
+    the cost count less by it, and variances more, up to those of the distributions of a die.
     """
+
+    def spread_of(search: CircuitSearch) -> Array:
+        return np.asarray(np.minimum(np.sqrt(doubt) * search.spread(), np.sqrt(1 / search.precision)))
+
     if first.seen is None or second.seen is None:
-        return Choice(first.best, first.spread(), 0.0)
+        return Choice(first.best, spread_of(first), 0.0)
     excess = np.minimum(_excess(first.seen), _excess(second.seen))
-    costs = [s.seen.cost(excess) / DOUBT + s.prior_cost(s.best) for s in (first, second) if s.seen is not None]
+    costs = [s.seen.cost(excess) / doubt + s.prior_cost(s.best) for s in (first, second) if s.seen is not None]
     better, worse = (first, second) if costs[0] <= costs[1] else (second, first)
-    own, far = better.spread(), worse.best - better.best
-    if not np.any(np.abs(far) > APART * own):
+    own, far = spread_of(better), worse.best - better.best
+    if not np.any(np.abs(far) > APART * better.spread()):
         return Choice(better.best, own, 0.0)
     other = float(1 / (1 + np.exp(min(abs(costs[0] - costs[1]), 500.0))))
-    spread = np.sqrt((1 - other) * own**2 + other * (worse.spread() ** 2 + far**2))
+    spread = np.sqrt((1 - other) * own**2 + other * (spread_of(worse) ** 2 + far**2))
     return Choice(better.best, spread, other)
