@@ -15,6 +15,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -128,21 +129,30 @@ FRESH = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 import mapping_cost
-network = mapping_cost.dense(256, 246, 10)
-begin = time.perf_counter()
-mapping_cost.map_network(network)
-print(time.perf_counter() - begin)
+for network in (mapping_cost.dense(256, 246, 10), mapping_cost.sparse(1000, 512, 32)):
+    begin = time.perf_counter()
+    mapping_cost.map_network(network)
+    print(time.perf_counter() - begin)
 """
 
 
-def fresh_process() -> float:
-    """The first mapping of 256-246-10 in a new process, in ms; kernels and bytecode are in their caches."""
+def fresh_process(empty_caches: bool) -> list[float]:
+    """The first mappings in a new process, 256-246-10 and then 1,000 sparse sources, in ms.
+
+    With `empty_caches` there is neither compiled code nor bytecode on disk, as at the first use on a machine.
+    """
     command = [sys.executable, "-c", FRESH, str(Path(__file__).parent)]
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    times = [
-        float(subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout) for _ in range(4)
-    ]
-    return 1e3 * statistics.median(times[1:])  # the first fills the caches
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2 if empty_caches else 4):
+            env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+            if empty_caches:
+                env |= {"PYTHONPYCACHEPREFIX": f"{folder}/{len(times)}", "PYTHONDONTWRITEBYTECODE": "1"}
+                env |= {"NUMBA_CACHE_DIR": f"{folder}/kernels{len(times)}"}
+            run = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+            times.append([1e3 * float(line) for line in run.stdout.split()])
+    kept = times if empty_caches else times[1:]  # the first of the others fills the caches
+    return [statistics.median(column) for column in zip(*kept, strict=True)]
 
 
 def main() -> None:
@@ -156,16 +166,17 @@ def main() -> None:
         ("256-246-10", dense(256, 246, 10)),
         ("70-186-20, recurrent", dense(70, 186, 20, True)),
         ("1,000 sources, fan-in 32, sparse", sparse(1000, 512, 32)),
-        ("1,000 sources, fan-in 8, sparse", sparse(1000, 512, 8)),
-        ("1,000 sources, fan-in 64, sparse", sparse(1000, 512, 64)),
+        *((f"1,000 sources, fan-in {n}, sparse", sparse(1000, 512, n)) for n in (4, 8, 16, 64)),
         ("64-64-10", dense(64, 64, 10)),
         ("128-128-10", dense(128, 128, 10)),
     ):
         growth[name] = sum(2 * s.size for s in map_network(network).routing.synapses.values())
         first[name] = first_mapping(network)
         print(f"{name:34}{first[name]:8.1f}{growth[name]:10}")
-    new_process = fresh_process()
-    print(f"{'256-246-10, new process':34}{new_process:8.1f}")
+    new = {"caches": fresh_process(False), "empty caches": fresh_process(True)}
+    for state, times in new.items():
+        for name, value in zip(("256-246-10", "1,000 sources"), times, strict=True):
+            print(f"{f'{name}, new process, {state}':46}{value:8.1f}")
     print(f"\n{'change of weights':34}{'ms':>8}")
     changes = {}
     for name, network in (("256-246-10", dense(256, 246, 10)), ("1,000 sources, sparse", sparse(1000, 512, 32))):
@@ -182,7 +193,10 @@ def main() -> None:
     hxtorch.release_hardware()
     found |= {
         "first_mapping_ms": first,
-        "first_mapping_in_a_new_process_ms": new_process,
+        "first_mapping_in_a_new_process_ms": {
+            state: dict(zip(("256-246-10", "1,000 sources, fan-in 32, sparse"), times, strict=True))
+            for state, times in new.items()
+        },
         "synapses": growth,
         "weight_change_ms": changes,
         "introduction": runs,

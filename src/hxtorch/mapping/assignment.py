@@ -21,7 +21,8 @@ class Demand(NamedTuple):
 
     Entry e asks for `amount[e]` synapses of `source[e]` at `listener[e]`; the entries of source s are
     ``by_source[source_first[s]:source_first[s + 1]]``, those of a listener likewise. `capacity` (listeners,)
-    is the number of synapses per class.
+    is the number of synapses per class; ``fill_cost[kind[r], load]`` is what a class costs with so many at
+    listener r (see `_fill_cost`).
     """
 
     listener: NDArray[np.int64]
@@ -32,6 +33,8 @@ class Demand(NamedTuple):
     by_listener: NDArray[np.int64]
     listener_first: NDArray[np.int64]
     capacity: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    fill_cost: NDArray[np.float64]
 
 
 def demand_of(
@@ -42,12 +45,21 @@ def demand_of(
     capacity: NDArray[np.int64],
 ) -> Demand:
     """Sort entries by source and by listener."""
+    kinds, kind = np.unique(capacity, return_inverse=True)
+    most = int(np.bincount(listener, amount).max(initial=0))
     return Demand(
         listener, source, amount,
         np.argsort(source, kind="stable"), np.searchsorted(np.sort(source), np.arange(sources + 1)),
         np.argsort(listener, kind="stable"), np.searchsorted(np.sort(listener), np.arange(capacity.size + 1)),
-        capacity,
+        capacity, kind, _fill_cost(np.arange(most + 1), kinds[:, None]),
     )  # fmt: skip
+
+
+def _fill_cost(load: NDArray[np.int64], capacity: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cost of a cell: grows exponentially up to 1 at its capacity, then steeply."""
+    beyond = load - capacity
+    below = np.exp(np.minimum(beyond, 0) * np.minimum(1.0, 12.0 / capacity))
+    return np.where(beyond > 0, 1.0 + 20.0 * beyond, below)
 
 
 @kernel()
@@ -58,21 +70,14 @@ def _draw(state, below):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def fill_cost(load, capacity):  # type: ignore[no-untyped-def]
-    """Cost of a cell: grows exponentially up to 1 at its capacity, then steeply."""
-    if load > capacity:
-        return 1.0 + 20.0 * (load - capacity)
-    return np.exp((load - capacity) * min(1.0, 12.0 / capacity))
-
-
-@kernel()
 def _cost_of_adding(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
     """Change of the cost if source s joins (+1) or leaves (-1) class k."""
     total = 0.0
     for i in range(demand.source_first[s], demand.source_first[s + 1]):
         e = demand.by_source[i]
         r, d = demand.listener[e], sign * demand.amount[e]
-        total += fill_cost(load[r, k] + d, demand.capacity[r]) - fill_cost(load[r, k], demand.capacity[r])
+        cost = demand.fill_cost[demand.kind[r]]
+        total += cost[load[r, k] + d] - cost[load[r, k]]
     return total
 
 
@@ -83,29 +88,48 @@ def _add(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
         load[demand.listener[e], k] += sign * demand.amount[e]
 
 
-@kernel()
-def greedy(demand, allowed, order, labels, load, used, chosen):  # type: ignore[no-untyped-def]
-    """Choose a class for every source in turn; returns the first source that finds no label, or -1."""
-    classes = used.size
-    for s in order:
-        best, best_cost = -1, 0.0
-        for k in range(classes):
-            if not allowed[s, k] or used[k] >= labels:
-                continue
-            cost = _cost_of_adding(demand, load, s, k, 1) + 1e-9 * used[k]
-            if best < 0 or cost < best_cost:
-                best, best_cost = k, cost
-        if best < 0:
-            return s
+def greedy(
+    demand: Demand,
+    allowed: NDArray[np.bool_],
+    order: NDArray[np.int64],
+    labels: int,
+    load: NDArray[np.int64],
+    used: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+) -> int:
+    """Choose a class for every source in turn; returns the first source that finds no label, or -1.
+
+    `load` (listeners, classes), `used` (classes,) and `chosen` (sources,) are filled. Most networks need nothing
+    else, so this is no kernel: a first mapping then need not wait for the compiler, or for its start.
+    """
+    listener, amount = demand.listener[demand.by_source], demand.amount[demand.by_source]
+    flat, row = demand.fill_cost.reshape(-1), demand.kind * demand.fill_cost.shape[1]
+    now = flat[row[:, None] + load]  # cost of every cell
+    begin_of = row[listener] + amount  # where in `flat` the costs of a listener begin, with the synapses asked for
+    first, forbidden = demand.source_first.tolist(), ~allowed
+    for s in order.tolist():
+        own = slice(first[s], first[s + 1])
+        rows = listener[own]
+        cost = (flat[load[rows] + begin_of[own, None]] - now[rows]).sum(axis=0) + 1e-9 * used
+        cost[forbidden[s] | (used >= labels)] = np.inf
+        best = int(cost.argmin())
+        if cost[best] == np.inf:
+            return int(s)
         chosen[s] = best
         used[best] += 1
-        _add(demand, load, s, best, 1)
+        np.add.at(load, (rows, best), amount[own])  # a listener may hear a source over several projections
+        now[rows, best] = flat[row[rows] + load[rows, best]]
     return -1
 
 
-@kernel()
-def overfull(demand, load):  # type: ignore[no-untyped-def]
+def overfull(demand: Demand, load: NDArray[np.int64]) -> int:
     """Synapses beyond the capacity, summed over all cells."""
+    return int(np.maximum(load - demand.capacity[:, None], 0).sum())
+
+
+@kernel()
+def _overfull(demand, load):  # type: ignore[no-untyped-def]
+    """The same within kernels."""
     total = 0
     for r in range(load.shape[0]):
         for k in range(load.shape[1]):
@@ -123,7 +147,7 @@ def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed)
     """
     state = np.array([seed], dtype=np.uint64)
     sources, classes = chosen.size, used.size
-    best_left, stalled = overfull(demand, load), 0
+    best_left, stalled = _overfull(demand, load), 0
     for _ in range(rounds):
         for r in range(load.shape[0]):
             for k in range(classes):
@@ -165,14 +189,14 @@ def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed)
                 else:
                     used[k] -= 1
                     used[best_k] += 1
-        left = overfull(demand, load)
+        left = _overfull(demand, load)
         if left == 0:
             return 0
         stalled = 0 if left < 0.95 * best_left else stalled + 1
         best_left = min(best_left, left)
         if stalled >= 8:
             break
-    return overfull(demand, load)
+    return _overfull(demand, load)
 
 
 @kernel()
