@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,6 +232,44 @@ def test_what_no_routing_can_serve_is_refused() -> None:
 def test_more_inputs_than_a_chip_has() -> None:
     with pytest.raises(MappingError, match=r"layer1 needs 70000 signed inputs and with them 547 circuits.*65536"):
         map_network(layered(70_000, [1]))
+
+
+def test_a_source_heard_over_two_projections() -> None:
+    """Two synapses each of 60 sources fill 120 inputs; 5 more sources of another kind fit, 9 do not."""
+    rng = np.random.default_rng(0)
+
+    def network(others: int) -> Network:
+        exists = Connections.of(rng.random((40, 60)) < 0.5)
+        return Network(
+            (InputPopulation(0, "input", 60), InputPopulation(1, "others", others)),
+            (NeuronPopulation(2, "dense", 30), NeuronPopulation(3, "sparse", 40)),
+            tuple(
+                Projection(key, f"p{key}", *place)
+                for key, place in enumerate([(0, 2), (0, 2), (1, 2), (0, 3, exists), (0, 3, exists)])
+            ),
+        )
+
+    check_routing(network(5))
+    with pytest.raises(MappingError, match=r"dense needs 129 signed inputs"):
+        map_network(network(9))
+
+
+MAPS = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[1:]
+from test_networks_of_any_shape import layered, map_network, sparse
+for network in (layered(256, [246, 10]), layered(70, [186, 20], recurrent=(1,)), sparse(1000, 512, 32)):
+    map_network(network)
+"""
+
+
+def test_most_networks_are_mapped_without_compiled_code(tmp_path: Path) -> None:
+    """So the first mapping in a process, or on a machine, is as quick as any other."""
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", MAPS, str(here), str(here.parent / "twin")]
+    subprocess.run(command, check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+    assert [path.parent.name for path in tmp_path.glob("**/*.nbi")] == []
 
 
 # --- Partitions ---------------------------------------------------------------------------------------------

@@ -117,7 +117,8 @@ def greedy(
             return int(s)
         chosen[s] = best
         used[best] += 1
-        np.add.at(load, (rows, best), amount[own])  # a listener may hear a source over several projections
+        column = load[:, best]
+        np.add.at(column, rows, amount[own])  # a listener may hear a source over several projections
         now[rows, best] = flat[row[rows] + load[rows, best]]
     return -1
 
