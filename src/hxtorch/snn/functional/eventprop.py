@@ -18,6 +18,7 @@ from hxtorch.snn.functional.kernels.eventprop import adjoint_lanes
 from hxtorch.snn.functional.linear import linear
 from hxtorch.snn.functional.mode import fused_applies
 from hxtorch.snn.functional.neuron_model import Firing, Membrane
+from hxtorch.snn.functional.resumption import needs_all_steps
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 from hxtorch.snn.parameter import Value
@@ -67,6 +68,7 @@ class EventPropLIFFunction(torch.autograd.Function):
         dt: float = 1e-6,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Spikes, membrane, current."""
+        needs_all_steps("EventPropLIFFunction")
         if input.ndim != 4 or input.shape[0] != 2:
             raise ValueError(
                 f"The input has shape {tuple(input.shape)}, "

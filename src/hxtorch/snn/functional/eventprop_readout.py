@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.resumption import needs_all_steps
+
 
 class EventPropReadoutFunction(torch.autograd.Function):
     """Input of leaky integrators from an `EventPropSynapse`: ``apply(input, dt)``.
@@ -21,6 +23,7 @@ class EventPropReadoutFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: Tensor, dt: float) -> Tensor:
         """The weighted spikes."""
+        needs_all_steps("EventPropReadoutFunction")
         ctx.dt = dt
         return input[0].clone()
 

@@ -19,6 +19,7 @@ from hxtorch.snn.functional.neuron_model import (
 )
 from hxtorch.snn.functional.products import Product
 from hxtorch.snn.functional.reference import integrate_reference
+from hxtorch.snn.functional.resumption import current_session
 from hxtorch.snn.functional.surrogate import surrogate
 
 
@@ -46,9 +47,15 @@ def integrate(
     """
     _check(input, firing, recurrent, state)
     integrator = integrate_fused if input.numel() and fused_applies(input) else integrate_reference
-    return integrator(
+    session = current_session() if state is None else None
+    if session is not None:
+        state = session.state
+    states = integrator(
         input, membrane, firing, exponential, adaptation, measured, dt, recurrent=recurrent, state=state
     )
+    if session is not None:
+        session.keep(states.last)
+    return states
 
 
 def observe(
