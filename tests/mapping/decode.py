@@ -31,15 +31,15 @@ def synapses_of(config: RoutingConfig, node: int, label: int, weights: np.ndarra
     for side in range(2):
         on_bus = np.array([passing(config, (node, 4 * side + bus), label) for bus in range(4)])
         differ = (label // 64 % 32) ^ (driver // 4)
-        listens = np.repeat(on_bus[driver % 4] & (differ & config.driver_mask[side] == 0), 2)
-        heard = listens[:, None] & (config.labels[side] == label % 64)
-        total[side] = (heard * sign[side][:, None] * weights[side].astype(np.int64)).sum(axis=0)
+        rows = np.flatnonzero(np.repeat(on_bus[driver % 4] & (differ & config.driver_mask[side] == 0), 2))
+        heard = config.labels[side][rows] == label % 64
+        total[side] = (heard * sign[side][rows][:, None] * weights[side][rows].astype(np.int64)).sum(axis=0)
     return total.reshape(512)
 
 
-def effective(mapping: Mapping, weights: np.ndarray) -> dict[int, np.ndarray]:
+def effective(mapping: Mapping, weights: np.ndarray, config: RoutingConfig | None = None) -> dict[int, np.ndarray]:
     """What one spike of every source does, read from the registers: population -> (source, 512) signed weights."""
-    config = mapping.routing.config
+    config = config or mapping.routing.config
     result = {}
     for population in mapping.network.populations:
         total = np.zeros((population.size, 512), dtype=np.int64)
@@ -76,12 +76,11 @@ def intended(mapping: Mapping, matrices: dict[int, np.ndarray]) -> dict[int, np.
     return result
 
 
-def check_routing(network: Network, seed: int = 0) -> Mapping:
-    """Every event reaches the intended synapses and no other; registers hold what they are given."""
-    mapping = map_network(network)
-    matrices = random_weights(mapping, seed)
-    weights = mapping.weights(matrices)
-    seen, wanted = effective(mapping, weights), intended(mapping, matrices)
+def check_synapses(
+    mapping: Mapping, matrices: dict[int, np.ndarray], weights: np.ndarray, config: RoutingConfig | None = None
+) -> None:
+    """Every event meets the synapses of `matrices` (post, pre) by projection, and no others."""
+    seen, wanted = effective(mapping, weights, config), intended(mapping, matrices)
     for key, sources in wanted.items():
         left = seen[key].copy()
         for post, matrix in sources.items():
@@ -89,6 +88,14 @@ def check_routing(network: Network, seed: int = 0) -> Mapping:
             np.testing.assert_array_equal(seen[key][:, circuits].sum(axis=-1), matrix)
             left[:, circuits] = 0
         assert not left.any()  # no circuit that belongs to nobody
+
+
+def check_routing(network: Network, seed: int = 0) -> Mapping:
+    """Every event reaches the intended synapses and no other; registers hold what they are given."""
+    mapping = map_network(network)
+    matrices = random_weights(mapping, seed)
+    weights = mapping.weights(matrices)
+    check_synapses(mapping, matrices, weights)
     used = np.concatenate([synapses.reshape(-1) for synapses in mapping.routing.synapses.values()])
     used = np.concatenate([used, used + 256])
     assert np.unique(used).size == used.size  # no synapse serves two connections
