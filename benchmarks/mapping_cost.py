@@ -37,6 +37,7 @@ from hxtorch.mapping import (
     Projection,
     map_network,
 )
+from hxtorch.mapping.mapping import try_mapping
 from hxtorch.snn import experiment as experiment_module
 from hxtorch.snn import functional as F
 
@@ -73,7 +74,7 @@ def milliseconds(work: Callable[[], object], repeats: int = 7) -> float:
 
 
 def first_mapping(network: Network) -> float:
-    return milliseconds(lambda: map_network.__wrapped__(network))
+    return milliseconds(lambda: try_mapping.__wrapped__(network))
 
 
 def weight_change(mapping: Mapping) -> float:

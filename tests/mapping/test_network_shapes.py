@@ -3,8 +3,9 @@
 What the chip was set to is read back from its registers: every synapse has the user's rounded weight. The user's
 weights lie off whole numbers by up to 0.4 on the chip, which rounds them; mock mode gets whole ones.
 
-Mock mode integrates at a fifth of the step of the grid. It runs twice, with thresholds a little below and
-above: where the two disagree, a spike hangs by a thread, and the comparison of a batch entry ends there.
+The steps are 0.2 µs, a fifth of the usual ones. Mock mode integrates at a fifth of a step, and runs with thresholds
+a little below and above; networks with loops also with steps of 0.1 µs, since a spike is on its way for one step,
+and 50 ns on the chip. Where they disagree, a spike hangs by a thread, and the comparison of an entry ends there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.twin import Die, Noise, VirtualChip
 from hxtorch.twin.circuits import nominal_drive
 
-DT, STEPS, FINE = 0.2e-6, 150, 5
+DT, STEPS, FINE, COARSE = 0.2e-6, 150, 5, 2
 MARGIN = 0.1  # LSB by which the two thresholds lie off 125; Euler's error is smaller
 UNIT = float(nominal_drive(np.array(500.0), np.array(600.0), np.array(63))) * 10  # current of one weight LSB
 
@@ -51,10 +52,10 @@ class Shape:
     partition: bool = False
 
 
-def build(shape: Shape, seed: int, mock: bool, threshold: float = 125.0):
+def build(shape: Shape, seed: int, mock: bool, threshold: float = 125.0, fine: int = FINE):
     """Run a network; returns the spikes of every layer, the whole weights by synapse and the experiment."""
     rng, off = np.random.default_rng(seed), np.random.default_rng(seed + 1)
-    factor = FINE if mock else 1
+    factor = fine if mock else 1
     exp = hxsnn.Experiment(mock=mock, dt=DT / factor, partition=shape.partition)
     places = [None] * 3 if shape.partition or mock else [hxsnn.ExecutionInstance() for _ in range(3)]
     x = torch.zeros(STEPS * factor, 2, shape.inputs)
@@ -103,8 +104,13 @@ def build(shape: Shape, seed: int, mock: bool, threshold: float = 125.0):
     return [output.spikes for output in outputs], wanted, exp
 
 
-def rows(spikes, entry):
-    return [torch.nonzero(spikes[:, entry, n]).reshape(-1).numpy() for n in range(spikes.shape[2])]
+def trains(outputs, entry: int, fine: int = 1) -> list[np.ndarray]:
+    """Spike times of all neurons of all layers, in steps."""
+    return [
+        torch.nonzero(spikes[:, entry, n]).reshape(-1).numpy() / fine
+        for spikes in outputs
+        for n in range(spikes.shape[2])
+    ]
 
 
 def check_registers(wanted, exp) -> None:
@@ -122,36 +128,42 @@ def check_registers(wanted, exp) -> None:
     assert all((count == 1).all() for count in seen.values())
 
 
+@dataclass
+class Expected:
+    """What the models say of a neuron: its spikes between `early` and `late`, all alike before `end`."""
+
+    early: np.ndarray
+    late: np.ndarray
+    end: float
+
+    @classmethod
+    def of(cls, models: tuple[np.ndarray, ...]) -> Expected:
+        common = min(times.size for times in models)
+        both = np.stack([times[:common] for times in models])
+        early, late = both.min(axis=0), both.max(axis=0)
+        further = [times[common] for times in models if times.size > common]
+        apart = early[late - early > 1]
+        return cls(early, late, min([*apart[:1], *further, float(STEPS)]))
+
+
 def compare(shape: Shape, seed: int) -> tuple[int, int]:
     """Assert equality up to the first undecided spike of each entry; returns compared and all spikes."""
     chip, wanted, exp = build(shape, seed, mock=False)
     check_registers(wanted, exp)
-    low, _, _ = build(shape, seed, mock=True, threshold=125 - MARGIN)
-    high, _, _ = build(shape, seed, mock=True, threshold=125 + MARGIN)
+    kinds = [(125 - MARGIN, FINE), (125 + MARGIN, FINE)] + [(125, COARSE)] * any(shape.recurrent)
+    models = [(build(shape, seed, True, threshold, fine)[0], fine) for threshold, fine in kinds]
     compared = total = 0
     for entry in range(2):
-        trains = [
-            (c, a / FINE, b / FINE)
-            for layer in range(len(chip))
-            for c, a, b in zip(rows(chip[layer], entry), rows(low[layer], entry), rows(high[layer], entry))
-        ]
-        end = float(STEPS)
-        for _, a, b in trains:
-            common = min(a.size, b.size)
-            apart = np.flatnonzero(np.abs(a[:common] - b[:common]) > 1)
-            if apart.size:
-                end = min(end, a[apart[0]], b[apart[0]])
-            elif a.size != b.size:
-                end = min(end, (a if a.size > b.size else b)[common])
-        for c, a, b in trains:
-            total += c.size
-            wanted = np.maximum(a[: min(a.size, b.size)], b[: min(a.size, b.size)])
-            wanted = wanted[wanted < end - 2]
-            assert np.count_nonzero(c < end - 4) <= wanted.size <= c.size
-            middle = (a[: wanted.size] + b[: wanted.size]) / 2
-            slack = np.abs(a[: wanted.size] - b[: wanted.size]) / 2
-            assert np.all(np.abs(c[: wanted.size] - middle) <= 1 + slack), (c, a, b)
-            compared += wanted.size
+        measured = trains(chip, entry)
+        expected = [Expected.of(times) for times in zip(*(trains(spikes, entry, fine) for spikes, fine in models))]
+        end = min(neuron.end for neuron in expected)
+        for seen, neuron in zip(measured, expected):
+            total += seen.size
+            decided = int(np.count_nonzero(neuron.late < end - 2))
+            assert np.count_nonzero(seen < end - 4) <= decided <= seen.size
+            early, late = neuron.early[:decided], neuron.late[:decided]
+            assert np.all((early - 1 <= seen[:decided]) & (seen[:decided] <= late + 1)), (seen, neuron)
+            compared += decided
     return compared, total
 
 
@@ -220,4 +232,4 @@ CHOSEN = {
 @pytest.mark.parametrize("name", CHOSEN)
 def test_chosen_networks(name: str) -> None:
     found = np.array([compare(CHOSEN[name], seed) for seed in range(2)]).sum(axis=0)
-    assert found[0] > 50 and found[0] > 0.2 * found[1]  # the comparison covers something
+    assert found[0] > 50 and found[0] > 0.1 * found[1]  # the comparison covers something

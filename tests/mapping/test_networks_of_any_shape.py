@@ -177,7 +177,7 @@ def test_neurons_are_spread_over_the_buses_if_first_fit_leaves_no_way() -> None:
         tuple(NeuronPopulation(key, f"cells{key}", size) for key, size in sizes.items()),
         tuple(Projection(k, f"p{k}", *pair) for k, pair in enumerate([(0, 1), (0, 2), (0, 3), (1, 4), (3, 4)])),
     )
-    with pytest.raises(RoutingError, match="no free synapse drivers"):
+    with pytest.raises(RoutingError, match="do not all find a way to cells4"):
         route(network, place(network))
     check_routing(network)
 

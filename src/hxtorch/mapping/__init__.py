@@ -10,7 +10,8 @@ from hxtorch.mapping.network import (
     Projection,
     Structure,
 )
-from hxtorch.mapping.partition import Member, Part, by_group, partition
+from hxtorch.mapping.packing import Member
+from hxtorch.mapping.partition import Part, by_group, partition
 from hxtorch.mapping.placement import place
 from hxtorch.mapping.report import MappingReport, report
 

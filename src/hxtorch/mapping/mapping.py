@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.groups import join_circuits
-from hxtorch.mapping.network import Network, Projection
+from hxtorch.mapping.network import Network, Projection, Structure
 from hxtorch.mapping.placement import ORDERS, Placement, place
 from hxtorch.mapping.registers import SYNAPSES, Registers
 from hxtorch.mapping.routing import RoutingError, route
@@ -135,9 +135,23 @@ def merge_events(parts: list[InputEvents], addresses: NDArray[np.int64]) -> Inpu
     return InputEvents(entry[order], time[order], source[order], addresses)
 
 
-@lru_cache(maxsize=64)
 def map_network(network: Network) -> Mapping:
-    """Place and route a network; equal networks are mapped once. Raises `MappingError` if it does not fit.
+    """Place and route a network; equal networks are mapped once.
+
+    Raises `MappingError` if it does not fit, which names the smallest change that would, if one is found.
+    """
+    try:
+        return try_mapping(network)
+    except RoutingError as error:
+        change = _change_that_routes(network, error.key)
+        if change is None:
+            raise
+        raise RoutingError(error.facts, f"Smallest change that fits: {change}.", error.key) from None
+
+
+@lru_cache(maxsize=64)
+def try_mapping(network: Network, quick: bool = False) -> Mapping:
+    """As `map_network`, without a search for what would fit; `quick`: nor for long of any kind.
 
     Several orders of placement are tried where the first one leaves no way to route.
     """
@@ -156,12 +170,41 @@ def map_network(network: Network) -> Mapping:
             continue
         tried.add(state)
         try:
-            return Mapping(network, circuits, route(network, circuits), _record(network, circuits))
+            return Mapping(network, circuits, route(network, circuits, quick=quick), _record(network, circuits))
         except RoutingError as error:
             unrouted = unrouted or error
             if not any(network.heard()[p.key].any() for p in network.neurons):
                 break  # where neurons lie does not matter if nobody hears them
     raise unrouted or unplaced or AssertionError("no order of placement")
+
+
+def _change_that_routes(network: Network, crowded: int) -> str | None:
+    """The smallest change with which a network that is not routed fits, found by trying; None if there is none.
+
+    `crowded` is the population that has the least room.
+    """
+    free = replace(network, neurons=tuple(replace(p, circuits=None) for p in network.neurons))
+    if free != network and _fits(free):
+        return "no placement_constraint for " + ", ".join(p.name for p in network.neurons if p.circuits is not None)
+    population = next(p for p in network.neurons if p.key == crowded)
+    circuits = network.circuits_per_neuron()[crowded].size
+    for count in range(circuits + 1, min(2 * circuits, CIRCUITS // population.size) + 1):
+        changed = replace(population, structure=Structure(count), circuits=None)
+        neurons = tuple(changed if p.key == crowded else p for p in network.neurons)
+        if _fits(replace(network, neurons=neurons)):
+            return (
+                f"{count} circuits per neuron in {population.name}, as "
+                f"neuron_structure=SingleCompartmentNeuron({count}) gives"
+            )
+    return None
+
+
+def _fits(network: Network) -> bool:
+    try:
+        try_mapping(network, quick=True)
+    except MappingError:
+        return False
+    return True
 
 
 def _record(network: Network, circuits: Placement) -> Record:

@@ -156,13 +156,15 @@ def _check_size(population: Population) -> None:
 class Network:
     """A network for one chip; hashable, so that equal structures are mapped once.
 
-    `avoid` lists circuits that are used only where a population asks for them.
+    `avoid` lists circuits that are used only where a population asks for them. `is_part` says that there are more
+    execution instances, for messages.
     """
 
     inputs: tuple[InputPopulation, ...] = ()
     neurons: tuple[NeuronPopulation, ...] = ()
     projections: tuple[Projection, ...] = ()
     avoid: tuple[int, ...] = ()
+    is_part: bool = field(default=False, compare=False)
     _by_key: dict[int, Population] = field(init=False, repr=False, compare=False, hash=False, default_factory=dict)
 
     def __post_init__(self) -> None:

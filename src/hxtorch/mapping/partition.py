@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.mapping.errors import MappingError
-from hxtorch.mapping.mapping import Mapping, map_network
+from hxtorch.mapping.mapping import try_mapping
 from hxtorch.mapping.network import (
     Connections,
     InputPopulation,
@@ -24,21 +24,7 @@ from hxtorch.mapping.network import (
     Projection,
     Structure,
 )
-from hxtorch.twin.coordinates import CIRCUITS
-
-
-@dataclass(frozen=True)
-class Member:
-    """The neurons ``start..stop-1`` of population `key`."""
-
-    key: int
-    start: int
-    stop: int
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return self.stop - self.start
+from hxtorch.mapping.packing import Member, Style, pack
 
 
 @dataclass(frozen=True)
@@ -66,15 +52,7 @@ class Part:
     projections: dict[int, PartProjection]
 
 
-@dataclass(frozen=True)
-class _Style:
-    """How to fill a run: up to `circuits`, and whether layers share one."""
-
-    circuits: int = CIRCUITS
-    share: bool = True
-
-
-_STYLES = tuple(_Style(circuits, share) for circuits in (512, 448, 384, 256) for share in (True, False))
+_STYLES = tuple(Style(circuits, share) for circuits in (512, 448, 384, 256) for share in (True, False))
 
 
 @lru_cache(maxsize=16)
@@ -85,19 +63,20 @@ def partition(network: Network) -> tuple[Part, ...]:
     for populations in a circle that are too large for a chip.
     """
     try:
-        map_network(network)
+        try_mapping(network)
         return (whole(network),)
     except MappingError as error:
         reason = error
     for style in _STYLES:
         try:
-            parts = parts_of(network, _pack(network, style))
+            parts = parts_of(network, pack(network, style))
         except MappingError as error:
-            reason = error  # says more than that the whole does not fit
+            if style is _STYLES[0]:
+                reason = error  # says more than that the whole does not fit
             break
         try:
             for part in parts:
-                map_network(part.network)
+                try_mapping(part.network)
         except MappingError as error:
             reason = error
             continue
@@ -133,75 +112,7 @@ def by_group(network: Network, group: dict[int, int]) -> tuple[Part, ...]:
         waiting.remove(ready)
         done.add(ready)
         runs.append([Member(p.key, 0, p.size) for p in network.neurons if group[p.key] == ready])
-    return parts_of(network, runs)
-
-
-def _pack(network: Network, style: _Style) -> list[list[Member]]:
-    """Distribute the neurons over runs by counting circuits."""
-    structures = network.circuits_per_neuron()
-    runs: list[list[Member]] = []
-    free: list[int] = []
-    last: dict[int, int] = {}  # run of the last part of a population
-    for circle in _circles(network):
-        populations = [p for p in network.neurons if p.key in circle]
-        sources = [q.pre for p in populations for q in network.into(p.key) if q.pre in last]
-        run = max([last[key] for key in sources], default=0)
-        if not style.share:
-            run = len(runs)
-        together = len(circle) > 1 or any(q.pre == q.post for p in populations for q in network.into(p.key))
-        needed = sum(p.size * structures[p.key].size for p in populations)
-        if together and needed > style.circuits:
-            names = ", ".join(p.name for p in populations)
-            raise MappingError(
-                f"{names} feed{'s' if len(populations) == 1 else ''} back and must run at once, which needs "
-                f"{needed} circuits, but the chip has {CIRCUITS}. Use fewer neurons, or fewer inputs per neuron."
-            )
-        for population in populations:
-            size, begin = structures[population.key].size, 0
-            if size > style.circuits:
-                raise MappingError(_too_large(network, population, structures[population.key]))
-            while begin < population.size:
-                if run == len(runs):
-                    runs.append([])
-                    free.append(style.circuits)
-                count = min(population.size - begin, free[run] // size)
-                fits = (
-                    free[run] >= needed if together and begin == 0 and population is populations[0] else count > 0
-                )
-                if not fits:
-                    run += 1
-                    continue
-                runs[run].append(Member(population.key, begin, begin + count))
-                free[run] -= count * size
-                begin += count
-                last[population.key] = run
-    return runs
-
-
-def _too_large(network: Network, population: NeuronPopulation, structure: Structure) -> str:
-    return (
-        f"A neuron of {population.name} needs {network.fan_in(population.key)} signed inputs and with them "
-        f"{structure.size} circuits, but the chip has {CIRCUITS}. Use fewer inputs per neuron."
-    )
-
-
-def _circles(network: Network) -> list[list[int]]:
-    """Populations that feed each other, every set after those that it hears."""
-    keys = [p.key for p in network.neurons]
-    index = {key: i for i, key in enumerate(keys)}
-    reach = np.eye(len(keys), dtype=np.bool_)
-    for q in network.projections:
-        if q.pre in index:
-            reach[index[q.pre], index[q.post]] = True
-    for i in range(len(keys)):
-        reach |= np.outer(reach[:, i], reach[i])
-    both = reach & reach.T
-    circles: list[list[int]] = []
-    for i, key in enumerate(keys):
-        if not any(key in circle for circle in circles):
-            circles.append([keys[j] for j in np.flatnonzero(both[i])])
-    depth = {key: int(reach[:, index[key]].sum()) for key in keys}  # ancestors: grows along every projection
-    return sorted(circles, key=lambda circle: depth[circle[0]])
+    return parts_of(replace(network, is_part=len(runs) > 1), runs)
 
 
 def parts_of(network: Network, runs: list[list[Member]]) -> tuple[Part, ...]:
@@ -265,7 +176,7 @@ def _part(network: Network, here: list[Member], earlier: dict[int, list[Member]]
                         projection.parallel,
                     )
                 )
-    whole_network = Network(tuple(inputs), tuple(neurons), tuple(projections), network.avoid)
+    whole_network = Network(tuple(inputs), tuple(neurons), tuple(projections), network.avoid, network.is_part)
     return replace(part, network=whole_network)
 
 
@@ -294,8 +205,3 @@ def _cut(connections: Connections | None, cut: PartProjection) -> Connections | 
         & (connections.pre < cut.pre[1])
     )
     return Connections(connections.post[kept] - cut.post[0], connections.pre[kept] - cut.pre[0])
-
-
-def map_part(part: Part) -> Mapping:
-    """Map the network of a part."""
-    return map_network(part.network)

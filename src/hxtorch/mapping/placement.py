@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.mapping.advice import no_room
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import Network, NeuronPopulation, Structure
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, EVENT_OUTPUTS
@@ -71,7 +72,7 @@ def place(
                 for circuit in circuits:
                     taken[circuit] = 1
         if len(rows) < population.size:
-            raise MappingError(too_many_neurons(network, structures))
+            raise MappingError(no_room(network, structures, population, len(rows)))
         placement[population.key] = np.asarray(rows, dtype=np.int64)
     return {p.key: placement[p.key] for p in network.neurons}
 
@@ -86,17 +87,27 @@ def _place_constrained(network: Network, taken: bytearray) -> Placement:
         for circuit in places.reshape(-1).tolist():
             if not 0 <= circuit < CIRCUITS:
                 raise MappingError(
-                    f"{population.name} asks for circuit {circuit}, but the chip has circuits 0 to {CIRCUITS - 1}."
+                    f"{population.name} asks for circuit {circuit}, but the chip has circuits 0 to {CIRCUITS - 1}. "
+                    "Correct its placement_constraint."
                 )
             if taken[circuit]:
-                raise MappingError(
-                    f"{population.name} asks for circuit {circuit}, which {owner[circuit].name} occupies already. "
-                    "Choose disjoint placement constraints."
-                )
+                raise MappingError(_taken(population, owner[circuit], circuit))
             taken[circuit], owner[circuit] = 1, population
         placement[population.key] = places
         _check_neighbours(population, places)
     return placement
+
+
+def _taken(population: NeuronPopulation, owner: NeuronPopulation, circuit: int) -> str:
+    if owner is population:
+        return (
+            f"{population.name} asks for circuit {circuit} twice. Give each neuron circuits of its own in "
+            "placement_constraint."
+        )
+    return (
+        f"{population.name} asks for circuit {circuit}, which {owner.name} occupies already. Choose disjoint "
+        "placement constraints."
+    )
 
 
 def _check_neighbours(population: NeuronPopulation, places: NDArray[np.int64]) -> None:
@@ -105,7 +116,8 @@ def _check_neighbours(population: NeuronPopulation, places: NDArray[np.int64]) -
         if len(circuits) > 1 and len(_joined(circuits)) < len(circuits):
             raise MappingError(
                 f"{population.name} asks for a neuron on the circuits {circuits}, but only neighbours in a row and "
-                "the two circuits of a column can be joined."
+                f"the two circuits of a column (n and n + {COLUMNS}) can be joined. Correct its "
+                "placement_constraint."
             )
 
 
@@ -142,29 +154,3 @@ def _positions(structure: Structure, spread: bool) -> Iterator[list[int]]:
     for start in starts.tolist():
         counted = range(start, start + size)
         yield [k // 2 + COLUMNS * (k % 2) for k in counted] if by_column else list(counted)
-
-
-def too_many_neurons(network: Network, structures: Mapping[int, Structure]) -> str:
-    """Message for a chip with too few circuits."""
-    available = CIRCUITS - len(network.avoid)
-    sizes = {p.key: structures[p.key].size for p in network.neurons}
-    needed = sum(p.size * sizes[p.key] for p in network.neurons)
-    layers = ", ".join(
-        f"{p.name}: {p.size}" + (f" x {sizes[p.key]} = {p.size * sizes[p.key]}" if sizes[p.key] > 1 else "")
-        for p in network.neurons
-    )
-    if needed <= available:
-        return (
-            f"The network needs {needed} of {available} neuron circuits ({layers}), but not all of them side by "
-            "side. Change or remove placement constraints, or use fewer circuits per neuron."
-        )
-    largest = max(network.neurons, key=lambda p: p.size * sizes[p.key])
-    per_run = available // sizes[largest.key]
-    runs = -(-needed // available)
-    each = f"{per_run} neurons of {largest.name}" if sizes[largest.key] > 1 else f"{per_run} neurons"
-    fewer = -(-(needed - available) // sizes[largest.key])
-    return (
-        f"The network needs {needed} neuron circuits, but the chip has {available} ({layers}). "
-        f"Smallest change that fits: {fewer} neurons fewer, or {runs} execution instances of at most "
-        f"{each} each, as Experiment(partition=True) makes them."
-    )

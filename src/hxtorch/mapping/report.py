@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -78,18 +78,15 @@ class RunReport:
         """Use of every resource."""
         network, routing = self.mapping.network, self.mapping.routing
         named = {p.key: p.name for p in network.populations}
-        circuits = {named[key]: rows.size for key, rows in self.mapping.circuits.items()}
-        synapses: dict[str, int] = {}
-        for projection in network.projections:
-            name = named[projection.post]
-            synapses[name] = synapses.get(name, 0) + 2 * routing.synapses[projection.key].size
+        circuits = _by_name((named[key], rows.size) for key, rows in self.mapping.circuits.items())
+        synapses = _by_name((named[p.post], 2 * routing.synapses[p.key].size) for p in network.projections)
         drivers = (routing.config.row_mode.reshape(HEMISPHERES, DRIVERS, 2) != 0).any(axis=2).sum(axis=1)
         heard = network.heard()
-        labels = {
-            named[key]: int(listened.sum()) if isinstance(network.population(key), NeuronPopulation) else
-            int((routing.input_sources[key][listened] >= 0).sum())
+        labels = _by_name(
+            (named[key], int(listened.sum()) if isinstance(network.population(key), NeuronPopulation) else
+             int((routing.input_sources[key][listened] >= 0).sum()))
             for key, listened in heard.items()
-        }  # fmt: skip
+        )  # fmt: skip
         firing = [self.mapping.main_circuits(p.key) for p in network.neurons if p.spiking]
         outputs = np.unique(np.asarray(event_output(np.concatenate([*firing, np.empty(0, dtype=np.int64)]))))
         open_nodes = NODES & ~((routing.config.crossbar_mask == 0) & (routing.config.crossbar_target == CLOSED))
@@ -219,6 +216,14 @@ def report(runs: Sequence[tuple[Part, Mapping]] | Mapping) -> MappingReport:
     if isinstance(runs, Mapping):
         return MappingReport((RunReport(runs),))
     return MappingReport(tuple(RunReport(mapping) for _, mapping in runs))
+
+
+def _by_name(items: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Sums of the numbers with the same name."""
+    sums: dict[str, int] = {}
+    for name, number in items:
+        sums[name] = sums.get(name, 0) + number
+    return sums
 
 
 def _ranges(values: NDArray[np.int64]) -> str:

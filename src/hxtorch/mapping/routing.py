@@ -23,6 +23,7 @@ from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import Network
 from hxtorch.mapping.placement import Placement
 from hxtorch.mapping.registers import Registers, lay
+from hxtorch.mapping.resizing import counted
 from hxtorch.mapping.sources import Sources, sources_of
 from hxtorch.twin.coordinates import BUSES, LABELS
 
@@ -33,7 +34,14 @@ _SAMPLES, _REPAIRS = 24, 20_000
 
 
 class RoutingError(MappingError):
-    """No addresses were found with which every neuron hears all of its sources."""
+    """No addresses were found with which every neuron hears all of its sources.
+
+    `key` is the population that has the least room; `facts` say what is short, `advice` what to change.
+    """
+
+    def __init__(self, facts: str, advice: str, key: int) -> None:
+        super().__init__(f"{facts} {advice}")
+        self.facts, self.key = facts, key
 
 
 @dataclass(frozen=True)
@@ -59,22 +67,32 @@ class Addressing:
     demand: Demand
 
 
-def route(network: Network, placement: Placement, plans: tuple[Plan, ...] | None = None) -> Registers:
+def route(
+    network: Network, placement: Placement, plans: tuple[Plan, ...] | None = None, quick: bool = False
+) -> Registers:
     """Find an address for every source and a synapse for every connection.
 
     Tries `plans` one after the other (default: `plans_for` the network) and raises `RoutingError` if none
-    works.
+    works; `quick`: without going on for long.
     """
     sources = sources_of(network, placement)
     if plans is None:
         plans = plans_for(network, sources)
-    for rounds in (_QUICK, _THOROUGH):
+        if not plans:
+            raise MappingError(_too_many_sources(network, sources))
+    for rounds in (_QUICK,) if quick else (_QUICK, _THOROUGH):
         for plan in plans:
             if rounds == _QUICK or plan.copies == 1:
                 addressing = _search(sources, plan, rounds)
                 if addressing is not None:
                     return lay(network, placement, sources, addressing)
-    raise RoutingError(_no_route(network, sources))
+    fullest = int(np.argmax(_filling(sources)))
+    key = int(sources.listener_population[fullest])
+    advice = (
+        f"Changes that may fit: fewer inputs per neuron in {network.population(key).name}, fewer sources, or "
+        "several execution instances, with fewer neurons of more circuits each."
+    )
+    raise RoutingError(_no_route(network, sources, fullest), advice, key)
 
 
 def plans_for(network: Network, sources: Sources) -> tuple[Plan, ...]:
@@ -174,23 +192,39 @@ def _only_needed(choices: NDArray[np.int64], taken: NDArray[np.int64], demand: D
     return np.take_along_axis(kept, order, axis=1)
 
 
-def _no_route(network: Network, sources: Sources) -> str:
-    counts = ", ".join(
-        f"{network.population(key).name}: {int(heard.sum())}"
-        for key, heard in network.heard().items()
-        if heard.any()
-    )
-    ratio = np.bincount(sources.listener, sources.amount, sources.circuits.size) / sources.circuits
-    fullest = int(np.argmax(ratio))
-    name = network.population(int(sources.listener_population[fullest])).name
-    needed, circuits = round(float(ratio[fullest]) * sources.circuits[fullest]), int(sources.circuits[fullest])
-    drivers = 32 * circuits
+def _filling(sources: Sources) -> NDArray[np.float64]:
+    """Synapses per circuit that every listener needs."""
+    return np.asarray(np.bincount(sources.listener, sources.amount, sources.circuits.size) / sources.circuits)
+
+
+def _heard_counts(network: Network) -> str:
+    counts = {network.population(key).name: int(heard.sum()) for key, heard in network.heard().items()}
+    return ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+
+
+def _too_many_sources(network: Network, sources: Sources) -> str:
+    """Message for a chip with too few addresses."""
+    external = int((~sources.on_chip).sum())
+    most = classes(MOST_GROUPS_OF_NEURONS if external < sources.count else MOST_GROUPS).labels
+    change = f"{counted(sources.count - most, 'source')} fewer"
+    if external < sources.count and external <= classes(MOST_GROUPS).labels:
+        change += ", or neurons that are heard on an execution instance before the one that hears them"
     return (
-        f"The events of {sources.count} sources ({counts}) find no free synapse drivers on the way to {name}: one "
-        f"of its neurons needs {needed} signed inputs, and its {circuits} "
-        f"circuit{'s have' if circuits > 1 else ' has'} {drivers} drivers on each of the {BUSES} buses. A bus "
-        "tells 64 sources apart for each address class, and more classes leave fewer drivers to each. Spikes of "
-        "neurons in columns 64 n to 64 n + 63 share two of the four buses. Smallest changes that may fit: more "
-        f"circuits per neuron in {name} (neuron_structure), fewer inputs per neuron, no placement constraint, or "
-        "several execution instances, as Experiment(partition=True) makes them."
+        f"{sources.count} sources are heard ({_heard_counts(network)}), but the chip tells {most} apart"
+        f"{' where neurons of the chip are among them' if external < sources.count else ''}. "
+        f"Smallest change that fits: {change}."
+    )
+
+
+def _no_route(network: Network, sources: Sources, fullest: int) -> str:
+    name = network.population(int(sources.listener_population[fullest])).name
+    circuits = int(sources.circuits[fullest])
+    needed = round(float(_filling(sources)[fullest]) * circuits)
+    columns = " Neurons of 64 neighbouring columns (0 to 63, ...) send over two of the buses only."
+    return (
+        f"The spikes of {sources.count} sources ({_heard_counts(network)}) do not all find a way to {name}: one of "
+        f"its neurons needs {needed} signed inputs, and its {counted(circuits, 'circuit')} "
+        f"{'has' if circuits == 1 else 'have'} {32 * circuits} synapse drivers on each of the {BUSES} buses. A bus "
+        f"tells {LABELS} sources apart for each address class, and more classes leave fewer drivers to each."
+        f"{columns if sources.on_chip.any() else ''}"
     )

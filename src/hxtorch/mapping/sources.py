@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import MAX_SIGNED_INPUTS, Network, NeuronPopulation
 from hxtorch.mapping.placement import Placement
+from hxtorch.mapping.resizing import counted
 from hxtorch.twin.coordinates import EVENT_OUTPUTS, event_output
 
 Array = NDArray[np.int64]
@@ -144,9 +145,10 @@ def _check_fan_in(network: Network, sources: Sources) -> None:
     has = f"a neuron circuit has {MAX_SIGNED_INPUTS}"
     if circuits > 1:
         has = f"its {circuits} circuits have {circuits * MAX_SIGNED_INPUTS}"
+    fewer = counted(int(beyond[worst]), "input")
     raise MappingError(
         f"A neuron of {population.name} needs {fan_in} signed inputs, but {has} ({parts}). "
-        f"Smallest change that fits: {int(beyond[worst])} inputs fewer, or {-(-fan_in // MAX_SIGNED_INPUTS)} "
+        f"Smallest change that fits: {fewer} fewer, or {-(-fan_in // MAX_SIGNED_INPUTS)} "
         f"circuits per neuron, as neuron_structure=SingleCompartmentNeuron({-(-fan_in // MAX_SIGNED_INPUTS)}) or "
         "no neuron_structure at all gives."
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from hxtorch.mapping import (
     Projection,
     Structure,
 )
+from hxtorch.snn.checks import warn_user
 from hxtorch.snn.graph import Graph, Node
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXFunctionalModule
@@ -25,8 +29,12 @@ from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.twin.coordinates import MAX_WEIGHT, circuits_of
+from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, circuits_of
 from hxtorch.twin.kernels import kernel
+
+P = TypeVar("P", InputPopulation, NeuronPopulation)
+
+_clipped: WeakSet[Synapse] = WeakSet()  # synapses whose user was told that weights are clipped
 
 Source = Node | int
 """Who fills a handle: a node, or the user; then the number of the handle among the user's."""
@@ -99,7 +107,7 @@ def chip_network(graph: Graph) -> ChipNetwork:
                 key = keys[id(handle)] = len(keys)
                 result.inputs[key] = place[id(handle)]
                 size = int(handle.spikes.shape[2])  # type: ignore[attr-defined]
-                inputs.append(InputPopulation(key, f"the input of {reader.module}", size))
+                inputs.append(InputPopulation(key, f"input of {reader.module}", size))
             return keys[id(handle)]
         if isinstance(source.module, InputNeuron):
             key = source_key(source, source.inputs[0], source.predecessors[0])
@@ -133,7 +141,7 @@ def chip_network(graph: Graph) -> ChipNetwork:
                 result.synapses[len(projections)] = synapse.module
                 projections.append(_projection(len(projections), synapse.module, pre, key))
     neurons = tuple(_neuron_population(key, module) for key, module in result.populations.items())
-    network = Network(tuple(inputs), neurons, tuple(projections))
+    network = Network(_told_apart(inputs), _told_apart(neurons), tuple(projections))
     return ChipNetwork(network, result.populations, result.inputs, result.synapses, result.looped)
 
 
@@ -152,7 +160,7 @@ def _neuron_population(key: int, module: Population) -> NeuronPopulation:
     spiking = not isinstance(module, ReadoutNeuron)
     return NeuronPopulation(
         key=key,
-        name=f"{type(module).__name__}({module.size})",
+        name=_name(module),
         size=module.size,
         spiking=spiking,
         record_spikes=spiking and module.enable_spike_recording,
@@ -184,38 +192,86 @@ def _constraint(module: Population) -> tuple[tuple[int, ...], ...] | None:
         return None
     places = tuple(circuits_of(place) for place in module.placement_constraint)
     structure = _structure(module.neuron_structure)
-    if structure is None or structure.size == 1 or any(len(place) > 1 for place in places):
+    if structure is None:
         return places
-    return tuple(_completed(place[0], structure) for place in places)
+    lengths = {len(place) for place in places}
+    if lengths == {1}:
+        return tuple(_completed(module, place[0], structure) for place in places)
+    if lengths != {structure.size}:
+        raise MappingError(
+            f"The placement_constraint of {_name(module)} names {' or '.join(map(str, sorted(lengths)))} circuits "
+            f"per neuron, but its neuron_structure has {structure.size}. Give one of them, or the same in both."
+        )
+    return places
 
 
-def _completed(anchor: int, structure: Structure) -> tuple[int, ...]:
+def _completed(module: Population, anchor: int, structure: Structure) -> tuple[int, ...]:
+    """The circuits of a neuron whose first one is `anchor`."""
+    columns = structure.size if structure.horizontal else -(-structure.size // HEMISPHERES)
+    if anchor % COLUMNS + columns > COLUMNS:
+        last = anchor // COLUMNS * COLUMNS + COLUMNS - columns
+        raise MappingError(
+            f"{_name(module)} asks for a neuron of {structure.size} circuits at circuit {anchor}, which is too "
+            f"close to the end of its row: the last place in this row is {last}."
+        )
     if structure.horizontal:
         return tuple(range(anchor, anchor + structure.size))
-    return tuple((anchor + k // 2 + 256 * (k % 2)) % 512 for k in range(structure.size))
+    return tuple((anchor + k // 2 + COLUMNS * (k % 2)) % CIRCUITS for k in range(structure.size))
+
+
+def _name(module: Population) -> str:
+    return f"{type(module).__name__}({module.size})"
+
+
+def _told_apart(populations: Sequence[P]) -> tuple[P, ...]:
+    """Populations with the same name are numbered in their order: "1st Neuron(10)", "2nd Neuron(10)"."""
+    count = Counter(p.name for p in populations)
+    seen: Counter[str] = Counter()
+    named = []
+    for population in populations:
+        seen[population.name] += 1
+        number = seen[population.name]
+        ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 // 10 != 1 else 0, "th")
+        same = count[population.name] == 1
+        named.append(population if same else replace(population, name=f"{number}{ending} {population.name}"))
+    return tuple(named)
 
 
 def chip_weights(synapse: Synapse) -> NDArray[np.int64]:
     """Weights (out, in) as the chip holds them: transformed, rounded half away from zero, within the rows' range.
 
-    The range is +-63 for each of the parallel rows.
+    The range is +-63 for each of the parallel rows; a transform that exceeds it gives one warning.
     """
     with torch.no_grad():
         weight = synapse.weight_transform(synapse.weight).detach().cpu()
     values = np.ascontiguousarray(weight.numpy())
     rounded = np.empty(values.shape, dtype=np.int64)
-    if not _round(values.reshape(-1), MAX_WEIGHT * synapse.parallel_rows, rounded.reshape(-1)):
+    limit = MAX_WEIGHT * synapse.parallel_rows
+    beyond = _round(values.reshape(-1), limit, rounded.reshape(-1))
+    if beyond < 0:
         raise ValueError(f"The transform of {synapse} gives NaN or infinite weights. Correct the transform.")
+    if beyond > 0 and synapse not in _clipped:
+        _clipped.add(synapse)
+        largest = float(np.abs(values).max())
+        warn_user(
+            f"The transform of {synapse} gives weights up to {largest:.4g}, but the chip has -{limit} to {limit}, "
+            f"which {beyond} of {values.size} weights get instead. Scale them less, saturate them in the "
+            f"transform, or give the synapse parallel_rows={math.ceil(largest / MAX_WEIGHT)}."
+        )
     return rounded
 
 
 @kernel()
 def _round(values, limit, rounded):  # type: ignore[no-untyped-def]
-    """Round half away from zero and clip; returns whether all values are finite."""
+    """Round half away from zero and clip; returns how many values were clipped, or -1 if one is not finite."""
+    clipped = 0
     for i in range(values.size):
         value = values[i]
         if not np.isfinite(value):
-            return False
-        magnitude = min(np.floor(abs(value) + 0.5), limit)
+            return -1
+        magnitude = np.floor(abs(value) + 0.5)
+        if magnitude > limit:
+            magnitude = limit
+            clipped += 1
         rounded[i] = -magnitude if value < 0 else magnitude
-    return True
+    return clipped

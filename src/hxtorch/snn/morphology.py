@@ -49,7 +49,10 @@ class SingleCompartmentNeuron(Morphology):
         self.expand_horizontally = bool(expand_horizontally)
         limit = COLUMNS if self.expand_horizontally else CIRCUITS
         if self.size > limit:
-            raise ValueError(f"A neuron of {self.size} circuits does not fit: there are {limit} of them in reach.")
+            row = " side by side in a row" if self.expand_horizontally else ""
+            raise ValueError(
+                f"A neuron of {self.size} circuits does not fit: the chip has {limit}{row}. Use fewer."
+            )
         places = range(self.size) if self.expand_horizontally else (k // 2 + COLUMNS * (k % 2) for k in range(size))
         circuits = [AtomicNeuronOnLogicalNeuron(place) for place in places]
         super().__init__(LogicalNeuronCompartments({CompartmentOnLogicalNeuron(0): circuits}))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import total_ordering
-from typing import ClassVar, TypeVar
+from operator import index
+from typing import ClassVar, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,16 +268,27 @@ class LogicalNeuronOnDLS:
         return f"LogicalNeuronOnDLS({list(self.circuits)})"
 
 
-PlaceLike = int | np.integer | Ranged | LogicalNeuronOnDLS | Sequence[int]
+PlaceLike = SupportsIndex | LogicalNeuronOnDLS | Sequence[SupportsIndex] | NDArray[np.integer]
 
 
 def circuits_of(place: PlaceLike) -> tuple[int, ...]:
-    """Circuit numbers of a place given as number, circuit, logical neuron or sequence of numbers."""
+    """Circuit numbers of a place: a number, circuit, logical neuron or sequence of numbers; else TypeError."""
     if isinstance(place, LogicalNeuronOnDLS):
         return place.circuits
-    if isinstance(place, Sequence):
-        return tuple(int(item) for item in place)
-    return (int(place),)
+    if isinstance(place, np.ndarray):
+        return tuple(int(item) for item in place.reshape(-1))
+    if isinstance(place, Sequence) and not isinstance(place, str):
+        return tuple(_circuit_number(item) for item in place)
+    return (_circuit_number(place),)
+
+
+def _circuit_number(place: object) -> int:
+    if hasattr(place, "__index__") and not isinstance(place, bool | np.bool_):
+        return index(place)
+    raise TypeError(
+        f"{place!r} is no place for a neuron. Give the number of a circuit, 0 to {CIRCUITS - 1}, an "
+        "AtomicNeuronOnDLS, a LogicalNeuronOnDLS, or the circuits of the neuron in a tuple."
+    )
 
 
 R = TypeVar("R", bound=Ranged)

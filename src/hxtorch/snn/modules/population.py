@@ -20,6 +20,7 @@ from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
 from hxtorch.snn.parameter import HXBaseParameter, Value, as_parameter, show
+from hxtorch.twin.coordinates import circuits_of
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
@@ -76,6 +77,8 @@ class Population(HXModule):
                 "The number of neurons in logical neurons in `placement_constraint` does not equal the "
                 f"`size` of the module. It has {len(placement_constraint)} entries for {self.size} neurons."
             )
+        for place in placement_constraint if placement_constraint is not None else ():
+            circuits_of(place)  # refuses what is no place
         self.placement_constraint = placement_constraint
         self.trace_offset = _trace_value("trace_offset", trace_offset, self.size)
         self.trace_scale = _trace_value("trace_scale", trace_scale, self.size)
