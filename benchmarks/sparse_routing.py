@@ -1,6 +1,6 @@
 """Largest random fan-in with which 512 neurons hear N sources on one chip, next to upper bounds.
 
-    python benchmarks/sparse_routing.py [--sources 500 1000 2000] [--seeds 3]
+    python benchmarks/sparse_routing.py [--sources 500 1000 2000] [--seeds 3] [--json docs/data/sparse_routing.json]
 
 Every neuron hears `fan-in` sources, drawn at random for every seed; a fan-in counts as routed if all seeds are.
 
@@ -13,8 +13,11 @@ Every neuron hears `fan-in` sources, drawn at random for every seed; a fan-in co
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -94,7 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sources", type=int, nargs="+", default=[500, 1000, 2000])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     options = parser.parse_args()
+    rows = []
     routes(100, 4, 1, 1), routes(100, 4, 2, 1)  # compiles
     print(f"{'sources':>8}{'addresses':>11}{'classes':>9}{'fan-in':>8}{'bound':>7}{'seconds':>9}")
     for sources in options.sources:
@@ -104,7 +109,16 @@ def main() -> None:
                 continue
             found, seconds = largest(sources, copies, options.seeds)
             bound = first_moment_bound(sources, groups) if copies == 1 else 128
+            rows.append(
+                {"sources": sources, "addresses": copies, "classes": 4 * groups, "fan_in": found, "bound": bound}
+                | {"seconds": round(seconds, 2)}
+            )
             print(f"{sources:8}{copies:11}{4 * groups:9}{found:8}{bound:7}{seconds:9.2f}", flush=True)
+    if options.json is not None:
+        found_all = {"machine": f"{os.cpu_count()} cores", "seeds": options.seeds, "largest_random_fan_in": rows}
+        part = options.json.with_name(options.json.name + ".part")
+        part.write_text(json.dumps(found_all, indent=2) + "\n", encoding="utf-8")
+        part.replace(options.json)
 
 
 if __name__ == "__main__":

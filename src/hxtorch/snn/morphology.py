@@ -1,11 +1,20 @@
-"""Shapes of neurons: how many circuits a neuron is made of, and how they lie on the chip."""
+"""Shapes of neurons: how many circuits a neuron is made of, how they lie on the chip, and their registers."""
 
 from __future__ import annotations
 
-from hxtorch.snn.checks import positive_int
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxtorch.snn.checks import positive_int, warn_user
+from hxtorch.snn.readout_source import ReadoutSource
 from hxtorch.twin.coordinates import (
     CIRCUITS,
     COLUMNS,
+    MAX_CAPMEM_CODE,
     AtomicNeuronOnDLS,
     AtomicNeuronOnLogicalNeuron,
     CompartmentOnLogicalNeuron,
@@ -13,9 +22,25 @@ from hxtorch.twin.coordinates import (
     LogicalNeuronOnDLS,
 )
 
+if TYPE_CHECKING:
+    from hxtorch.twin import NeuronConfig
+
+Places = LogicalNeuronOnDLS | Sequence[LogicalNeuronOnDLS]
+
 
 class Morphology:
-    """Base of all shapes: a neuron of `compartments`."""
+    """Base of all shapes: a neuron of `compartments`.
+
+    The static methods return `neuron_block`, the registers of all circuits, as these neurons want them. They are
+    for an `ExecutionInstance` of one's own, whose `neuron_config` returns what the chip is set to.
+
+    Examples:
+        >>> from hxtorch.snn import ExecutionInstance
+        >>> class Leakless(ExecutionInstance):
+        ...     def neuron_config(self, mapping, calibrated):
+        ...         neurons = super().neuron_config(mapping, calibrated)
+        ...         return Morphology.disable_leak(SingleCompartmentNeuron(1).logical_neuron, neurons)
+    """
 
     def __init__(self, compartments: LogicalNeuronCompartments) -> None:
         if len(compartments) > 1:
@@ -35,6 +60,91 @@ class Morphology:
     def at(self, anchor: AtomicNeuronOnDLS) -> LogicalNeuronOnDLS:
         """A neuron of this shape whose first circuit is `anchor`."""
         return LogicalNeuronOnDLS(self._compartments, anchor)
+
+    @staticmethod
+    def implement_morphology(coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+        """Join the circuits of each neuron to one membrane; the first one keeps capacitor, leak and threshold."""
+        from hxtorch.mapping.groups import join_circuits  # not needed without a chip
+
+        return join_circuits(neuron_block, [np.asarray([place.circuits]) for place in _listed(coord)])
+
+    @staticmethod
+    def set_spike_recording(enable: bool, coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+        """Let neurons fire, by the threshold of their first circuit, or not."""
+        return _with(neuron_block, _first(coord), enable_threshold=bool(enable))
+
+    @staticmethod
+    def disable_spiking(coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+        """Switch the thresholds of all circuits off: the neurons integrate only."""
+        return _with(neuron_block, _all(coord), enable_threshold=False)
+
+    @staticmethod
+    def disable_leak(coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+        """Switch the leak of all circuits off."""
+        return _with(neuron_block, _all(coord), enable_leak=False)
+
+    @staticmethod
+    def enable_madc_recording(
+        coord: Places, neuron_block: NeuronConfig, readout_source: ReadoutSource = ReadoutSource.VOLTAGE
+    ) -> NeuronConfig:
+        """Connect the membrane, or the adaptation, of the first circuit with the readout."""
+        from hxtorch.twin.config import ReadoutSource as Register
+
+        source = Register.ADAPTATION if readout_source is ReadoutSource.ADAPTATION else Register.MEMBRANE
+        return _with(neuron_block, _first(coord), readout_source=int(source))
+
+    @staticmethod
+    def set_exponential_params(
+        coord: Places, neuron_block: NeuronConfig, *, v_exp: float, i_bias_exp: float
+    ) -> NeuronConfig:
+        """Switch the exponential current of the first circuit on, with CapMem codes 0..1022 (others: a warning)."""
+        codes = {"v_exp": _code("v_exp", v_exp), "i_bias_exp": _code("i_bias_exp", i_bias_exp)}
+        return _with(neuron_block, _first(coord), enable_exponential=True, **codes)
+
+    @staticmethod
+    def set_adaptation_base_params(
+        coord: Places,
+        neuron_block: NeuronConfig,
+        *,
+        v_adapt_ref: float,
+        v_adapt_leak: float,
+        i_bias_adapt_tau: float,
+    ) -> NeuronConfig:
+        """Switch the adaptation of the first circuit on, with CapMem codes 0..1022 (others: a warning)."""
+        codes = {
+            "v_adapt_ref": _code("v_adapt_ref", v_adapt_ref),
+            "v_adapt_leak": _code("v_adapt_leak", v_adapt_leak),
+            "i_bias_adapt_tau": _code("i_bias_adapt_tau", i_bias_adapt_tau),
+        }
+        return _with(neuron_block, _first(coord), enable_adaptation=True, **codes)
+
+
+def _listed(coord: Places) -> list[LogicalNeuronOnDLS]:
+    return [coord] if isinstance(coord, LogicalNeuronOnDLS) else list(coord)
+
+
+def _first(coord: Places) -> NDArray[np.int64]:
+    return np.asarray([place.circuits[0] for place in _listed(coord)], dtype=np.int64)
+
+
+def _all(coord: Places) -> NDArray[np.int64]:
+    return np.concatenate([np.asarray(place.circuits, dtype=np.int64) for place in _listed(coord)])
+
+
+def _with(neuron_block: NeuronConfig, circuits: NDArray[np.int64], **values: Any) -> NeuronConfig:
+    """The registers with other values for some circuits."""
+    changed = {}
+    for name, value in values.items():
+        changed[name] = getattr(neuron_block, name).copy()
+        changed[name][circuits] = value
+    return replace(neuron_block, **changed)
+
+
+def _code(name: str, value: float) -> float:
+    clipped = float(np.clip(value, 0, MAX_CAPMEM_CODE))
+    if clipped != value:
+        warn_user(f"{name} is {value:g}, but CapMem codes are 0 to {MAX_CAPMEM_CODE}: set to {clipped:g}.")
+    return clipped
 
 
 class SingleCompartmentNeuron(Morphology):
