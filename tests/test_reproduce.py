@@ -15,6 +15,7 @@ from hxtorch.cli import main
 from hxtorch.reproduce import TASKS, Settings, load_results, reproduce, results_page, train_seed
 from hxtorch.reproduce.data import ImagesToSpikes, rotate
 from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
+from hxtorch.reproduce.results import missing, save_result
 
 SMALL = replace(TASKS["yinyang"].settings, train_size=200, epochs=3, hidden=20)
 
@@ -166,3 +167,16 @@ def test_first_spike_network_learns_in_mock_mode():
     silent(torch.ones(10, 4, 2))
     silent.wake(0.5, 0.3)
     assert (silent.linear_h.weight == 0.5).all() and (silent.linear_o.weight == 0.5).all()
+
+
+def test_a_goal_may_be_the_difference_to_a_control(tmp_path):
+    task = replace(TASKS["yinyang"], settings=replace(SMALL, epochs=1), name="with", goal=0.1, control="without")
+    result = reproduce(task, seeds=1, mock=True, out=tmp_path, state=tmp_path / "state")
+    assert result.control == "without"
+    with pytest.raises(FileNotFoundError, match="hxtorch reproduce without"):
+        missing(result, tmp_path)
+    assert "| `without` +0.100 |" in results_page(tmp_path)
+    save_result(replace(result, name="without", mean=result.mean - 0.125, control="", goal=0.0), tmp_path)
+    assert missing(result, tmp_path) == pytest.approx(-0.025)
+    assert f"| {result.mean:.4f} (+0.1250) |" in results_page(tmp_path)
+    assert missing(replace(result, control="", goal=1.0), tmp_path) == pytest.approx(1 - result.mean)

@@ -183,3 +183,15 @@ def test_syllables_same_seed_same_words_and_order_decides():
     assert (counts.amax(0) - counts.amin(0)).max() <= 1  # no channel tells words apart, but for rounded times
     with pytest.raises(ValueError, match="syllables is 7"):
         SyllableDataset(1, syllables=7)
+
+
+def test_syllables_are_silent_in_the_gaps():
+    data = SyllableDataset(50, duration=10e-6, gap=20e-6, pause=5e-6, jitter=0, warp=0, extra=0, dt=1e-6)
+    assert data.steps == 3 * 10 + 2 * 20 + 5
+    active = data.spikes.any(2).any(0)
+    # a time of exactly 10 µs may be rounded into the first row after a syllable
+    assert not active[11:30].any() and not active[41:60].any() and not active[71:].any()
+    for begin in (0, 30, 60):
+        assert active[begin : begin + 10].sum() > 7
+    with pytest.raises(ValueError, match="gap is -1"):
+        SyllableDataset(1, gap=-1.0)

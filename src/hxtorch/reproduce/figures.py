@@ -24,7 +24,7 @@ def result_figure(task: Task, training: Training, histories: list[dict[str, list
             epochs = np.arange(1, values.shape[1] + 1)
             curves.plot(epochs, values.mean(0), color=colour, label=name.removesuffix("_accuracy"))
             curves.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.2, linewidth=0)
-        if task.goal:
+        if task.goal and not task.control:
             curves.axhline(task.goal, color="#7F7F7F", linewidth=0.8, linestyle="--", label="goal")
         curves.set_xlabel("epoch")
         curves.set_ylabel("accuracy")

@@ -17,7 +17,8 @@ class Result:
     """What a command reached, beside what was published.
 
     * `values`: test accuracy (0..1) of every seed after the last epoch; `mean`, `std` (of the sample).
-    * `goal`: what is to be reached; 0 if there is none.
+    * `goal`: what is to be reached; 0 if there is none. With the name of a `control` it is the difference to the
+      mean of that training.
     * `chip`: seed of the virtual chip, None for mock mode; `settings`: of the training.
     * `seconds`: wall time of one seed on the machine that ran it; `command`: what made this file.
     """
@@ -36,6 +37,7 @@ class Result:
     settings: dict[str, Any]
     seconds: float
     command: str
+    control: str = ""
 
 
 def save_result(result: Result, folder: Path, figure: Figure | None = None) -> None:
@@ -78,12 +80,13 @@ def results_page(folder: Path) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     results = load_results(folder)
+    means = {item.name: item.mean for item in results}
     for item in results:
-        goal = f"{item.goal:.3f}" if item.goal else ""
+        goal, reached = _goal_and_reached(item, means)
         where = "" if item.chip is not None else " (mock)"
         lines.append(
             f"| [{item.title}]({folder.name}/{item.name}.json){where} | {item.published} ({item.source}) | "
-            f"{goal} | {_spread(item)} | {len(item.seeds)} | "
+            f"{goal} | {reached} | {len(item.seeds)} | "
             f"{item.epochs} | {item.seconds:.0f} s | `{item.command}` |"
         )
     for item in results:
@@ -96,6 +99,31 @@ def results_page(folder: Path) -> str:
                 lines += [f"Published: {content['published']}.", ""]
             lines += [content["table"], "", f"![{content['title']}]({folder.name}/{path.stem}.png)"]
     return "\n".join(lines) + "\n"
+
+
+def missing(result: Result, folder: Path) -> float:
+    """Return what `result` lacks to its goal, at most 0 if it is reached, with the control in `folder`.
+
+    No result of the control there: FileNotFoundError.
+    """
+    if not result.control:
+        return result.goal - result.mean
+    means = {item.name: item.mean for item in load_results(folder)}
+    if result.control not in means:
+        raise FileNotFoundError(
+            f"The goal is a difference to {result.control}, of which {folder} holds no result: run "
+            f"`hxtorch reproduce {result.control}` as well."
+        )
+    return means[result.control] + result.goal - result.mean
+
+
+def _goal_and_reached(item: Result, means: dict[str, float]) -> tuple[str, str]:
+    if not item.control:
+        return f"{item.goal:.3f}" if item.goal else "", _spread(item)
+    reached = _spread(item)
+    if item.control in means:
+        reached += f" ({item.mean - means[item.control]:+.4f})"
+    return f"`{item.control}` {item.goal:+.3f}", reached
 
 
 def _spread(item: Result) -> str:

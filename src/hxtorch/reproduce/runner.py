@@ -84,6 +84,7 @@ def reproduce(
         settings=asdict(settings),
         seconds=float(np.mean([item.seconds for item in finished])),
         command=_command(task, count, chip, mock, epochs),
+        control=task.control,
     )
     save_result(result, out, figure)
     return result

@@ -67,8 +67,9 @@ class Settings:
 class Task:
     """A training and the result that it should reproduce.
 
-    `published` and `source` say what was reached where, `goal` is the accuracy to reach here (0..1), `seeds`
-    how many trainings the mean is taken over.
+    `published` and `source` say what was reached where, `goal` is the accuracy to reach here (0..1; 0: none),
+    `seeds` how many trainings the mean is taken over. `control` names a training that lacks what this one is
+    about: `goal` is then the difference of the accuracies to reach.
     """
 
     name: str
@@ -78,3 +79,4 @@ class Task:
     goal: float
     settings: Settings
     seeds: int = 5
+    control: str = ""

@@ -23,11 +23,10 @@ _FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
     init_hidden=(0.25, 0.2),
     init_output=(0.4, 0.4), lr=2e-3, gamma=0.95, step_size=1, reg_readout=0.0, weight_scale=66.0,
 )  # fmt: skip
-_WORDS = Settings(
-    data="syllables", epochs=20, train_size=3000, steps=60, hidden=186, circuits=2, recurrence="trained",
-    align=True, lr=2e-3,
-    gamma=0.97, step_size=1, readout_scale=1.0, init_hidden=(0.1, 0.3), init_recurrent=(0.0, 0.15),
-    init_output=(0.0, 0.1), largest_output_scale=100.0, reg_readout=0.0, reg_bursts=1e-4,
+_WORDS = Settings(  # readout_scale and reg_readout keep the traces of the readout off the limit of the CADC
+    data="syllables", epochs=15, train_size=3000, steps=88, hidden=186, circuits=2, recurrence="trained",
+    align=True, lr=1.5e-3, gamma=0.9, step_size=1, readout_scale=10.0, init_hidden=(0.1, 0.3),
+    init_recurrent=(0.0, 0.15), init_output=(0.0, 0.1), reg_readout=1e-3, reg_bursts=5e-4,
 )  # fmt: skip
 
 _EXAMPLE_SOURCE = "hxtorch, tests/hw/test_spiking_examples.py"
@@ -74,12 +73,13 @@ TASKS = {
             replace(_MNIST, data="fashion16"), seeds=3,
         ),
         Task(
-            "syllables", "Words of syllables, 70-186-6, trained recurrence", "0.762 on the chip for spoken digits",
-            f"{_CRAMER} (another data set)", 0.0, _WORDS, seeds=3,
+            "syllables", "Words of syllables, 70-186-6, trained recurrence",
+            "on the chip 0.762 of spoken digits, 0.119 above frozen recurrence", f"{_CRAMER}; another data set",
+            0.119, _WORDS, seeds=3, control="syllables-frozen",
         ),
         Task(
             "syllables-frozen", "Words of syllables, 70-186-6, frozen random recurrence",
-            "0.643 on the chip for spoken digits", f"{_CRAMER} (another data set)", 0.0,
+            "on the chip 0.643 of spoken digits", f"{_CRAMER}; another data set", 0.0,
             replace(_WORDS, recurrence="frozen"), seeds=3,
         ),
     )

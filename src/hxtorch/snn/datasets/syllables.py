@@ -1,9 +1,11 @@
 """Words of a few syllables as spikes of many channels: a generated task that needs memory.
 
-All words consist of the same syllables, and only their order tells them apart. A neuron that forgets within
-a syllable cannot learn it, a recurrent network can. It needs no file and has the shape of the recordings of
-spoken words that recurrent networks on the chip were trained with (70 channels, Cramer et al. 2022), but it
-is no speech.
+All words consist of the same syllables, and only their order tells them apart. Where a syllable follows the
+one before at once, neurons that see the change from one to the other learn most of it without recurrence. With
+a silent `gap` of several membrane time constants between them nothing is left of a syllable when the next one
+comes, and the activity of a recurrent network has to hold it. It needs no file and has the shape of the
+recordings of spoken words that recurrent networks on the chip were trained with (70 channels, Cramer et al.
+2022), but it is no speech.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ class SyllableDataset(Dataset[tuple[Any, int]]):
     * `size`, `seed`: number of samples and their random stream; `template_seed` draws the syllables, so that
       training and test set (same `template_seed`, different `seed`) speak the same language.
     * `channels`, `syllables`: every order of the syllables is a word, so there are ``syllables!`` classes.
-    * `duration` (s) of a syllable; `pause` (s) at the end of a word, for the answer; `dt` (s) of the grid.
+    * `duration` (s) of a syllable; `gap` (s): silence between two of them; `pause` (s) at the end of a
+      word, for the answer; `dt` (s) of the grid.
     * `events`: mean number of spikes of a channel in a syllable.
     * `jitter` (s): standard deviation of every spike time; `warp`: relative spread of the speed of a sample;
       `loss`: probability that a spike is missing; `extra`: random spikes per channel and sample.
@@ -41,6 +44,7 @@ class SyllableDataset(Dataset[tuple[Any, int]]):
         channels: int = 70,
         syllables: int = 3,
         duration: float = 16e-6,
+        gap: float = 0.0,
         pause: float = 12e-6,
         dt: float = 1e-6,
         events: float = 0.5,
@@ -52,8 +56,11 @@ class SyllableDataset(Dataset[tuple[Any, int]]):
     ) -> None:
         if not 2 <= syllables <= 5:
             raise ValueError(f"syllables is {syllables}, but must be 2..5: there is a class for every order.")
+        if gap < 0:
+            raise ValueError(f"gap is {gap} s, but silence lasts at least 0 s.")
         self.words = tuple(itertools.permutations(range(syllables)))
-        self.steps = round((syllables * duration + pause) / dt)
+        spoken = syllables * duration + (syllables - 1) * gap
+        self.steps = round((spoken + pause) / dt)
         self.transform = transform
         templates = _templates(template_seed, syllables, channels, events)
         random = np.random.default_rng([seed, template_seed])
@@ -63,13 +70,13 @@ class SyllableDataset(Dataset[tuple[Any, int]]):
             times, which = [], []
             for position, syllable in enumerate(self.words[word]):
                 time, channel = templates[syllable]
-                times.append((time + position) * duration)
+                times.append(time * duration + position * (duration + gap))
                 which.append(channel)
             time, channel = np.concatenate(times), np.concatenate(which)
             time = time * np.exp(warp * random.standard_normal()) + jitter * random.standard_normal(time.size)
             kept = random.random(time.size) >= loss
             number = random.poisson(extra * channels)
-            noise_time = random.random(number) * syllables * duration
+            noise_time = random.random(number) * spoken
             noise_channel = random.integers(channels, size=number)
             rows = np.rint(np.concatenate([time[kept], noise_time]) / dt).astype(np.int64)
             columns = np.concatenate([channel[kept], noise_channel])
