@@ -75,12 +75,12 @@ TASKS = {
         Task(
             "syllables", "Words of syllables, 70-186-6, trained recurrence",
             "on the chip 0.762 of spoken digits, 0.119 above frozen recurrence", f"{_CRAMER}; another data set",
-            0.119, _WORDS, seeds=3, control="syllables-frozen",
+            0.05, _WORDS, seeds=3, control="syllables-frozen",
         ),
         Task(
             "syllables-frozen", "Words of syllables, 70-186-6, frozen random recurrence",
             "on the chip 0.643 of spoken digits", f"{_CRAMER}; another data set", 0.0,
-            replace(_WORDS, recurrence="frozen"), seeds=3,
+            replace(_WORDS, recurrence="frozen", lr=4e-3), seeds=3,  # learns worse at the rate of the trained one
         ),
     )
 }  # fmt: skip
