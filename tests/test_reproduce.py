@@ -13,7 +13,7 @@ import torch
 import hxtorch
 from hxtorch.cli import main
 from hxtorch.reproduce import TASKS, Settings, load_results, reproduce, results_page, train_seed
-from hxtorch.reproduce.data import ImagesToSpikes, rotate
+from hxtorch.reproduce.data import ImagesToSpikes, load_data, rotate
 from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 from hxtorch.reproduce.results import missing, save_result
 
@@ -180,3 +180,11 @@ def test_a_goal_may_be_the_difference_to_a_control(tmp_path):
     assert missing(result, tmp_path) == pytest.approx(-0.025)
     assert f"| {result.mean:.4f} (+0.1250) |" in results_page(tmp_path)
     assert missing(replace(result, control="", goal=1.0), tmp_path) == pytest.approx(1 - result.mean)
+
+
+def test_sizes_take_the_first_samples():
+    whole = load_data(Settings(data="yinyang", epochs=1))
+    some = load_data(Settings(data="yinyang", epochs=1, train_size=7, test_size=5))
+    assert len(whole.train[1]) == 5000 and len(whole.test[1]) == 1000
+    for part, all_of_it, size in ((some.train, whole.train, 7), (some.test, whole.test, 5)):
+        assert torch.equal(part[0], all_of_it[0][:size]) and torch.equal(part[1], all_of_it[1][:size])

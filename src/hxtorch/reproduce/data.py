@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,11 +61,12 @@ def load_data(settings: Settings) -> Data:
     if settings.data not in _LOADERS:
         raise ValueError(f"There is no data set {settings.data!r}. Known: {', '.join(_LOADERS)}.")
     data = _LOADERS[settings.data](settings)
-    limit = settings.train_size
-    if limit is None or limit >= len(data.train[1]):
-        return data
-    train = (data.train[0][:limit], data.train[1][:limit])
-    return Data(train, data.test, data.encoder, data.inputs, data.classes)
+    train, test = _first(data.train, settings.train_size), _first(data.test, settings.test_size)
+    return replace(data, train=train, test=test)
+
+
+def _first(part: tuple[Tensor, Tensor], limit: int | None) -> tuple[Tensor, Tensor]:
+    return part[0][:limit], part[1][:limit]
 
 
 def _yinyang(settings: Settings) -> Data:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Settings:
     """All numbers of a training. Times in seconds, `dt` per step.
 
-    * `data`: name of the data set (`hxtorch.reproduce.data`); `train_size`: of its samples, None: all.
+    * `data`: name of the data set (`hxtorch.reproduce.data`); `train_size`, `test_size`: of its samples, the
+      first so many; None: all.
     * `steps`, `dt`, `tau_mem`, `tau_syn`: grid of time and time constants.
     * `input_times`, `bias_time`: of the coordinates 0 and 1, and of a further input (None: there is none), for
       points.
@@ -61,6 +62,7 @@ class Settings:
     reg_bursts: float = 0.0
     reg_hidden: float = 0.0
     rotation: float = 0.0
+    test_size: int | None = None
 
 
 @dataclass(frozen=True)

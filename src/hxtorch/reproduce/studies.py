@@ -162,7 +162,7 @@ class Question:
 
 
 _BOTH = ("in_the_loop", "transferred")
-_FEW_IMAGES = {"train_size": 5000, "epochs": 10}
+_FEW_IMAGES = {"train_size": 5000, "test_size": 2000, "epochs": 10}
 _FIGURE_4 = "Cramer et al. 2022, figure 4"
 QUESTIONS = {
     "decalibration": Question(
@@ -224,7 +224,8 @@ def answer(
     words += [f"--seeds {number}"] if number != question.seeds else []
     words += [f"--epochs {epochs}"] if epochs is not None else []
     words += ["--full"] if full else []
-    images = "" if settings.train_size is None else f", {settings.train_size} samples"
+    images = "" if settings.train_size is None else f", {settings.train_size} samples to train with"
+    images += "" if settings.test_size is None else f", {settings.test_size} to test"
     _save(out, f"study-{name}", _figure(question, found), {
         "kind": "study", "title": f"{question.title} ({TASKS[chosen].title}{images}, {settings.epochs} epochs)",
         "published": question.published, "command": " ".join(words),
