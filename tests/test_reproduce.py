@@ -16,6 +16,7 @@ from hxtorch.reproduce import TASKS, Settings, load_results, reproduce, results_
 from hxtorch.reproduce.data import ImagesToSpikes, load_data, rotate
 from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 from hxtorch.reproduce.results import missing, save_result
+from hxtorch.reproduce.training import limit_gradient
 
 SMALL = replace(TASKS["yinyang"].settings, train_size=200, epochs=3, hidden=20)
 
@@ -188,3 +189,14 @@ def test_sizes_take_the_first_samples():
     assert len(whole.train[1]) == 5000 and len(whole.test[1]) == 1000
     for part, all_of_it, size in ((some.train, whole.train, 7), (some.test, whole.test, 5)):
         assert torch.equal(part[0], all_of_it[0][:size]) and torch.equal(part[1], all_of_it[1][:size])
+
+
+def test_gradients_are_limited_to_multiples_of_their_median():
+    weight = torch.zeros(2, 3, requires_grad=True)
+    limit_gradient(weight, 2.0)  # nothing was learnt yet
+    weight.grad = torch.tensor([[1.0, -2.0, 0.0], [3.0, -100.0, 4.0]])  # the median of 1, 2, 3, 4, 100 is 3
+    limit_gradient(weight, 2.0)
+    assert weight.grad.tolist() == [[1.0, -2.0, 0.0], [3.0, -6.0, 4.0]]
+    weight.grad.zero_()
+    limit_gradient(weight, 2.0)
+    assert not weight.grad.any()

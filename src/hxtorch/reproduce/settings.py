@@ -26,6 +26,7 @@ class Settings:
     * `largest_output_scale`: limit of the readout's weight scale, at which its largest weight is 63.
     * `epochs`, `batch_size`, `lr`; `lr` is multiplied by `gamma` every `step_size` epochs.
     * `reg_readout`, `reg_bursts`, `reg_hidden`: strengths of the regularisers; `rotation`: of images, degrees.
+    * `largest_gradient`: each gradient of a weight is limited to so many times the median of its layer; 0: is not.
     """
 
     data: str
@@ -63,6 +64,7 @@ class Settings:
     reg_hidden: float = 0.0
     rotation: float = 0.0
     test_size: int | None = None
+    largest_gradient: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,21 @@ def loss_of(training: Training, inputs: Tensor, labels: Tensor) -> tuple[Tensor,
     return loss, scores
 
 
+def limit_gradient(weight: Tensor, times: float) -> None:
+    """Clamp the gradient of `weight` to +- `times` the median of its absolute values that are not 0.
+
+    The gradient of a spike time is inverse to the slope of the membrane at the threshold. A single spike that
+    hardly reached it, in one sample of a batch, would otherwise decide the step.
+    """
+    if weight.grad is None:
+        return
+    sizes = weight.grad.abs()
+    there = sizes[sizes > 0]
+    if len(there):
+        limit = float(there.median()) * times
+        weight.grad.clamp_(-limit, limit)
+
+
 def train_batch(training: Training, chosen: Tensor) -> tuple[float, int]:
     """Train with the samples of the given numbers; returns loss and number of right answers."""
     training.model.train()
@@ -148,6 +163,9 @@ def train_batch(training: Training, chosen: Tensor) -> tuple[float, int]:
     training.optimizer.zero_grad()
     loss, scores = loss_of(training, inputs, labels[chosen])
     loss.backward()  # type: ignore[no-untyped-call]
+    if training.settings.largest_gradient:
+        for weight in training.model.parameters():
+            limit_gradient(weight, training.settings.largest_gradient)
     training.optimizer.step()
     network = training.model.network
     if isinstance(network, FirstSpikeNetwork):
