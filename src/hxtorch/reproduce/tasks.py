@@ -21,8 +21,8 @@ _MNIST = Settings(
 _FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
     data="yinyang", epochs=60, steps=64, dt=0.5e-6, input_times=(0.9e-6, 12e-6), bias_time=None, hidden=30,
     input_repetitions=5, estimator="eventprop", decoder="first", readout_scale=5.0, wake=5e-4,
-    init_hidden=(0.25, 0.2),
-    init_output=(0.4, 0.4), lr=2e-3, gamma=0.95, step_size=1, reg_readout=0.0, weight_scale=66.0,
+    init_hidden=(0.25, 0.2), init_output=(0.4, 0.4), lr=2e-3, gamma=0.95, step_size=1, reg_readout=0.0,
+    weight_scale=66.0, largest_gradient=5.0,
 )  # fmt: skip
 _WORDS = Settings(  # readout_scale and reg_readout keep the traces of the readout off the limit of the CADC
     data="syllables", epochs=15, train_size=3000, steps=88, hidden=186, circuits=2, recurrence="trained",
