@@ -8,7 +8,7 @@ import hxtorch
 from hxtorch.reproduce import TASKS
 from hxtorch.reproduce.data import load_data
 from hxtorch.reproduce.moves import chip_weights, population_weights, software_weights
-from hxtorch.reproduce.studies import QUESTIONS, InTheLoopAndTransferred, NeuronsDieLater
+from hxtorch.reproduce.studies import QUESTIONS, InTheLoopAndTransferred, NeuronsDieLater, ToOtherChips
 from hxtorch.study import Condition
 
 SMALL = replace(TASKS["yinyang"].settings, train_size=300, epochs=1, hidden=20)
@@ -41,3 +41,16 @@ def test_networks_are_trained_once_and_kept(tmp_path):
         assert first["network.linear_h.weight"].shape == (20, 25)
         for name, value in first.items():
             assert torch.equal(value, again[name])
+
+
+def test_errors_of_networks_on_another_chip(tmp_path, monkeypatch):
+    monkeypatch.setattr("hxtorch.reproduce.studies._POPULATION", (3,))
+    monkeypatch.setattr("hxtorch.reproduce.studies._STEPS", (2, 4))
+    monkeypatch.setattr("hxtorch.reproduce.studies.DEFAULT_CHIP_SEED", 3)
+    values = ToOtherChips(SMALL, tmp_path)(Condition(chip=3))
+    steps = {"steps_2", "steps_4"}
+    assert set(values) == {name for name in QUESTIONS["transfer"].shown if "steps" not in name} | steps
+    # to the chip it comes from, with the noise of other runs
+    for name in ("as_it_is", "recalibrated"):
+        assert abs(values[name] - values["home"]) < 0.05
+    assert hxtorch.connection.connected_chip() is None
