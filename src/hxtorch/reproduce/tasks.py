@@ -11,7 +11,7 @@ from dataclasses import replace
 from hxtorch.reproduce.settings import Settings, Task
 
 _EXAMPLE = Settings(data="yinyang", epochs=5, input_repetitions=5)
-_WIDE = (0.0, 0.2)  # with the 0.1 of the example, one seed of three stays at 0.87
+_READOUT = (0.03, 0.15)  # a class of weights below 0 alone has no maximum over time, and so no gradient
 _TUNED = replace(_EXAMPLE, epochs=60, step_size=1, gamma=0.955, lr=2.5e-3)
 _MNIST = Settings(
     data="mnist16", epochs=50, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=5e-3, gamma=0.97,
@@ -38,7 +38,7 @@ TASKS = {
     for task in (
         Task(
             "yinyang", "Yin-Yang, surrogate gradient, chip settings of the example, 5 epochs",
-            "> 0.84 demanded on the chip", _EXAMPLE_SOURCE, 0.90, replace(_EXAMPLE, init_output=_WIDE),
+            "> 0.84 demanded on the chip", _EXAMPLE_SOURCE, 0.90, replace(_EXAMPLE, init_output=_READOUT),
         ),
         Task(
             "yinyang-long", "Yin-Yang, surrogate gradient, tuned, long",
