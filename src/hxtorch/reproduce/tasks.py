@@ -11,7 +11,7 @@ from dataclasses import replace
 from hxtorch.reproduce.settings import Settings, Task
 
 _EXAMPLE = Settings(data="yinyang", epochs=5, input_repetitions=5)
-_READOUT = (0.03, 0.15)  # a class of weights below 0 alone has no maximum over time, and so no gradient
+_READOUT = (0.03, 0.15)  # a class with weights below 0 alone has its maximum at the start, and no gradient
 _TUNED = replace(_EXAMPLE, epochs=60, step_size=1, gamma=0.955, lr=2.5e-3)
 _MNIST = Settings(
     data="mnist16", epochs=50, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=5e-3, gamma=0.97,
