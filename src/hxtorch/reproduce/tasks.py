@@ -25,7 +25,7 @@ _FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
     weight_scale=66.0, largest_gradient=5.0,
 )  # fmt: skip
 _WORDS = Settings(  # readout_scale and reg_readout keep the traces of the readout off the limit of the CADC
-    data="syllables", epochs=15, train_size=3000, steps=88, hidden=186, circuits=2, recurrence="trained",
+    data="syllables", epochs=10, train_size=3000, steps=88, hidden=186, circuits=2, recurrence="trained",
     align=True, lr=1.5e-3, gamma=0.9, step_size=1, readout_scale=10.0, init_hidden=(0.1, 0.3),
     init_recurrent=(0.0, 0.15), init_output=(0.0, 0.1), reg_readout=1e-3, reg_bursts=5e-4,
 )  # fmt: skip
