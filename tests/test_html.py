@@ -76,6 +76,24 @@ def test_rasters_and_strips():
     assert shown == [("#D5402B", "0.50"), ("#0072B2", "1.00"), ("#D5402B", "1.00")]
 
 
+def test_bars_are_as_high_as_their_counts():
+    root = parse(_html.bars([0, 1, 2, 4], [4, 0, 2], "weight", "synapses"))
+    tops = re.findall(r"M([\d.]+) ([\d.]+)V([\d.]+)H([\d.]+)", svg_tags(root, "path")[-1].get("d"))
+    (x0, ground, high, x1), (_, same, low, x2) = (tuple(map(float, bar)) for bar in tops)
+    assert ground == same and (ground - high) == pytest.approx(2 * (ground - low), abs=0.2)
+    assert x0 < x1 < x2
+    assert "nothing recorded" in "".join(parse(_html.bars([0], [], "x", "y")).itertext())
+
+
+def test_axes_of_epochs_have_whole_numbers_and_logarithms_plain_ones():
+    curve = _html.Series([1, 2, 3, 4], [1.0, 0.3, 0.1, 0.01])
+    texts = [
+        "".join(text.itertext())
+        for text in svg_tags(parse(_html.lines([curve], "e", "l", log=True, whole=True)), "text")
+    ]
+    assert texts == ["1", "2", "3", "4", "0.01", "0.1", "1", "e", "l"]
+
+
 def test_long_lines_are_thinned():
     text = _html.lines([_html.Series(np.arange(100_000), np.arange(100_000))], "x", "y")
     assert len(text) < 60_000

@@ -30,6 +30,11 @@ def _headless_and_unchanged():
     plt.close("all")
 
 
+def test_a_notebook_shows_figures_where_pyplot_was_never_used():
+    figure = plots.plot_curves({"loss": [1.0, 0.5]})
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 @pytest.fixture
 def emulated():
     generator = torch.Generator().manual_seed(0)

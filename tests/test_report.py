@@ -87,7 +87,8 @@ def test_all_sections_are_there_and_nothing_is_loaded(ran, tmp_path):
         "MADC / LSB",
         "8 → 12",
         "input of module 0",
-        "0.1, 3 epochs",
+        "loss: first 1, last 0.1, 3 epochs",
+        "test accuracy: first 0.3, last 0.9, 3 epochs",
     ):
         assert part in text, part
     assert len(text) < 2_000_000

@@ -4,6 +4,6 @@ Colours follow the page, so that everything is readable on white and on dark.
 """
 
 from hxtorch._html.parts import details, escape, facts, note, table
-from hxtorch._html.svg import Series, lines, raster, strip
+from hxtorch._html.svg import Series, bars, lines, raster, strip
 
-__all__ = ["Series", "details", "escape", "facts", "lines", "note", "raster", "strip", "table"]
+__all__ = ["Series", "bars", "details", "escape", "facts", "lines", "note", "raster", "strip", "table"]

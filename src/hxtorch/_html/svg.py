@@ -30,16 +30,25 @@ class Series:
 
 
 def lines(
-    series: Sequence[Series], x_label: str, y_label: str, width: int = 480, height: int = 160, log: bool = False
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    width: int = 480,
+    height: int = 160,
+    log: bool = False,
+    whole: bool = False,
 ) -> str:
-    """Lines with axes, labels and a legend; not finite values are left out. `log`: logarithmic y axis."""
+    """Lines with axes, labels and a legend; not finite values are left out.
+
+    `log`: logarithmic y axis; `whole`: only whole numbers stand along the x axis.
+    """
     curves = [_finite(item, log) for item in series]
     every_x = np.concatenate([x for x, _ in curves]) if curves else np.zeros(0)
     every_y = np.concatenate([y for _, y in curves]) if curves else np.zeros(0)
     if not every_x.size:
         return f"<p>{escape('nothing recorded')}</p>"
     frame = _Frame(*_span(every_x), *_span(every_y, margin=0.06), width, height)
-    parts = [frame.axes(x_label, y_label, log)]
+    parts = [frame.axes(x_label, y_label, log, whole)]
     for index, (item, (x, y)) in enumerate(zip(series, curves)):
         step = max(1, math.ceil(x.size / _MOST_POINTS))
         points = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(x[::step], y[::step]))
@@ -47,6 +56,22 @@ def lines(
         dash = ' stroke-dasharray="5 3"' if item.dashed else ""
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"{dash}/>')
     return _figure("".join(parts), width, height) + _legend(series)
+
+
+def bars(
+    edges: ArrayLike, counts: ArrayLike, x_label: str, y_label: str, width: int = 480, height: int = 130
+) -> str:
+    """A histogram: `counts` (n,) between `edges` (n + 1,)."""
+    at, high = (np.asarray(part, dtype=np.float64).reshape(-1) for part in (edges, counts))
+    if not high.size:
+        return f"<p>{escape('nothing recorded')}</p>"
+    frame = _Frame(float(at[0]), float(at[-1]), 0.0, max(float(high.max()) * 1.06, 1e-9), width, height)
+    path = "".join(
+        f"M{frame.x(a):.1f} {frame.y(0):.1f}V{frame.y(c):.1f}H{frame.x(b):.1f}V{frame.y(0):.1f}z"
+        for a, b, c in zip(at, at[1:], high)
+        if c > 0
+    )
+    return _figure(f'{frame.axes(x_label, y_label)}<path d="{path}" fill="{COLOURS[0]}"/>', width, height)
 
 
 def raster(
@@ -102,16 +127,16 @@ class _Frame:
         share = (value - self.y0) / (self.y1 - self.y0)
         return self.height - _BOTTOM - share * (self.height - _TOP - _BOTTOM)
 
-    def axes(self, x_label: str, y_label: str, log: bool = False) -> str:
+    def axes(self, x_label: str, y_label: str, log: bool = False, whole: bool = False) -> str:
         bottom, right = self.height - _BOTTOM, self.width - _RIGHT
         parts = [
             f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="currentColor" stroke-opacity="0.6"/>'
         ]
-        for value in _ticks(self.x0, self.x1):
+        for value in _ticks(self.x0, self.x1, whole=whole):
             parts.append(_text(self.x(value), bottom + 14, f"{value:g}", "middle"))
         for value in _ticks(self.y0, self.y1, 4, whole=log):
             at = self.y(value)
-            label = f"1e{value:g}" if log else f"{value:g}"
+            label = f"{10**value:g}" if log else f"{value:g}"
             parts.append(f'<path d="M{_LEFT} {at:.1f}H{right}" stroke="currentColor" stroke-opacity="0.13"/>')
             parts.append(_text(_LEFT - 6, at + 4, label, "end"))
         parts.append(_text((_LEFT + right) / 2, self.height - 4, x_label, "middle"))
@@ -135,8 +160,8 @@ def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
 
 def _legend(series: Sequence[Series]) -> str:
     items = "".join(
-        f'<span style="color:{item.colour or COLOURS[index % len(COLOURS)]};margin-right:1.2em">'
-        f"{'╌╌' if item.dashed else '━━'} {escape(item.name)}</span>"
+        f'<span style="color:{item.colour or COLOURS[index % len(COLOURS)]};margin-right:1.2em;white-space:nowrap">'
+        f"{'╌╌' if item.dashed else '━━'} {escape(item.name)}</span> "
         for index, item in enumerate(series)
         if item.name
     )

@@ -7,19 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hxtorch.calibration.result import CalibrationResult, spread
+from hxtorch.calibration.result import UNITS, CalibrationResult, spread
 from hxtorch.twin.coordinates import CIRCUITS
 
-UNITS = {
-    "cadc": "LSB",
-    "leak": "LSB",
-    "reset": "LSB",
-    "threshold": "LSB",
-    "i_shift_exc": "code",
-    "i_shift_inh": "code",
-    "coba_reference_exc": "LSB",
-    "coba_reference_inh": "LSB",
-}
 RATIO_LIMITS = {  # chip.md 4.3: spread after over before
     "leak": 0.3,
     "reset": 0.2,

@@ -18,6 +18,18 @@ VERSION = 4
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
 
 
+UNITS = {
+    "cadc": "LSB",
+    "leak": "LSB",
+    "reset": "LSB",
+    "threshold": "LSB",
+    "i_shift_exc": "code",
+    "i_shift_inh": "code",
+    "coba_reference_exc": "LSB",
+    "coba_reference_inh": "LSB",
+}
+"""Of the residuals; what is not listed is relative."""
+
 TRIM = 0.05  # of the circuits at each end, which do not count for spreads (CALIX-T)
 
 
@@ -80,17 +92,20 @@ class CalibrationResult:
         for name, residual in self.residuals.items():
             finite = residual[np.isfinite(residual)]
             missed = int((~self.success[name]).sum()) if name in self.success else 0
-            rows.append((name, f"{finite.std():.3g}" if finite.size else "none", missed))
+            unit = UNITS.get(name, "")
+            shown = f"{finite.std():.3g} {unit}" if unit else f"{finite.std():.2%}"
+            rows.append((name, shown if finite.size else "none", missed))
         target = {
             name: f"{np.nanmean(value):g}" + (" (mean)" if np.ndim(value) else "")
             for name, value in vars(self.target).items()
             if value is not None
         }
+        made = f"{self.date[:16].replace('T', ' ')} UTC" if self.date else "at an unknown time"
         met = f"{CIRCUITS - self.failed.size} of {CIRCUITS}"
         places = np.isin(np.arange(CIRCUITS), self.failed).astype(np.float64).reshape(-1, COLUMNS)
         return facts(
             f"Calibration of {self.chip_identifier}",
-            {"made": self.date, "circuits that met the target": met},
+            {"made": made, "circuits that met the target": met},
             details("target", table(target.items()))
             + table(rows, ("quantity", "standard deviation of the residual", "missed"))
             + note("Circuits that missed the target: 2 hemispheres × 256 columns")

@@ -26,7 +26,7 @@ def plot_raster(
     with style.house_style():
         figure = style.new_figure(WIDTH, 3.4, figure)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1.0, 0.32))
-        height = min(4.0, 130.0 / neurons)  # points: rows just do not touch
+        height = min(12.0, 130.0 / neurons)  # points: rows just do not touch
         top.plot(step * dt * 1e6, neuron, "|", color=style.SPIKE, markersize=max(height, 1.0), markeredgewidth=0.9)
         top.set_ylim(-0.5, neurons - 0.5)
         top.set_ylabel(name)

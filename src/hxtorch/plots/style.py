@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
@@ -92,13 +93,22 @@ def diverging() -> Colormap:
     return LinearSegmentedColormap.from_list("hxtorch", [CHIP, middle, SPIKE])
 
 
+class NotebookFigure(Figure):
+    """A figure that a notebook shows as a picture, also where pyplot was never used."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", dpi=self.dpi)
+        return buffer.getvalue()
+
+
 def new_figure(width: float, height: float, figure: Figure | None = None) -> Figure:
     """Return an empty figure of `width` x `height` inches.
 
     With `figure`, that one is emptied and used, for example one that pyplot shows.
     """
     if figure is None:
-        return Figure(figsize=(width, height), layout="constrained")
+        return NotebookFigure(figsize=(width, height), layout="constrained")
     figure.clear()
     figure.set_facecolor(mpl.rcParams["figure.facecolor"])
     figure.set_size_inches(width, height)

@@ -27,6 +27,7 @@ def plot_weights(synapse: Synapse | Tensor, *, figure: Figure | None = None) -> 
     with style.house_style():
         figure = style.new_figure(WIDTH, HEIGHT, figure)
         left, right = figure.subplots(1, 2, width_ratios=(1.35, 1.0))
+        figure.set_layout_engine("constrained", wspace=0.12)  # a colour bar's label is not the next axis's
         image = left.imshow(
             values,
             cmap=style.diverging(),

@@ -14,6 +14,7 @@ MOST_NEURONS = 5
 """Of so many neurons the traces are drawn; rasters show ten times as many."""
 
 _SPIKES = ("spikes",)
+_LABELS = {"current": "synaptic current", "membrane_cadc": "membrane (CADC)"}
 
 
 def handle_html(name: str, tensors: Mapping[str, Tensor | None]) -> str:
@@ -55,7 +56,8 @@ def tensor_html(name: str, value: Tensor, dt: float | None = None) -> str:
         return raster(rows, events.shape[0] * scale, "neuron", x_label=label)
     steps = np.arange(array.shape[0]) * scale
     shown = array[:, 0, :MOST_NEURONS].T
-    return lines([Series(steps, y, f"neuron {i}") for i, y in enumerate(shown)], label, name.replace("_", " "))
+    y_label = _LABELS.get(name, name.replace("_", " "))
+    return lines([Series(steps, y, f"neuron {i}") for i, y in enumerate(shown)], label, y_label)
 
 
 def _range(name: str, value: Tensor) -> str:
@@ -64,4 +66,4 @@ def _range(name: str, value: Tensor) -> str:
     if not value.numel():
         return "none"
     low, high = value.detach().aminmax()
-    return f"{low.item():g} … {high.item():g}"
+    return f"{low.item():.4g} … {high.item():.4g}"

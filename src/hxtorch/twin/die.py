@@ -197,19 +197,26 @@ class Die:
     def _repr_html_(self) -> str:
         """Spread of every effect, and the threshold's deviation of every circuit in place, for notebooks."""
         rows = [
-            (name, f"{np.mean(value):.4g}", f"{np.std(value):.3g}", "×".join(map(str, np.shape(value))))
+            (name, f"{value.mean():.4g}", f"{value.std():.3g}", _unit(name), " × ".join(map(str, value.shape)))
             for name in EFFECTS
-            for value in (getattr(self, name),)
-            if np.ndim(value)
+            for value in (np.asarray(getattr(self, name)),)
+            if value.ndim
         ]
         places = self.threshold_code.reshape(HEMISPHERES, COLUMNS)
         return facts(
             f"Die {self.identifier}",
             {"CapMem errors": f"{self.capmem_error:g}", "MADC offset": f"{self.madc_offset:.1f} LSB"},
-            table(rows, ("effect", "mean", "standard deviation", "shape"))
+            table(rows, ("effect", "mean", "standard deviation", "unit", "shape"))
             + note("Threshold deviation of every circuit: 2 hemispheres × 256 columns")
             + strip(places),
         )
+
+
+def _unit(effect: str) -> str:
+    """What the numbers of an effect count."""
+    if effect.endswith("_code") or effect.startswith("shift_"):
+        return "codes"
+    return {"cadc_channel": "LSB", "cadc_ramp": "LSB", "stp_offset": "efficacy"}.get(effect, "factor")
 
 
 EFFECTS = tuple(

@@ -38,10 +38,11 @@ table { font-size: 0.93rem; }
 svg { max-width: 100%; }
 details { margin: 0.4rem 0; }
 summary { cursor: pointer; }
-.flow { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: stretch; list-style: none; padding: 0; }
+.flow { display: flex; flex-wrap: wrap; gap: 0.5rem 1.15rem; align-items: stretch; list-style: none; padding: 0; }
 .flow li { border: 1px solid var(--line); background: var(--soft); border-radius: 6px; padding: 0.35rem 0.7rem;
-  overflow-wrap: anywhere; max-width: 100%; }
+  overflow-wrap: anywhere; max-width: 100%; position: relative; }
 .flow small { display: block; opacity: 0.75; }
+.flow li:not(:last-child)::after { content: "→"; position: absolute; right: -1.05rem; top: 0.9rem; opacity: 0.6; }
 .warnings { padding: 0.7rem 1rem; border-left: 4px solid #d5402b; background: var(--soft);
   list-style: none; margin: 0; }
 .warnings li + li { margin-top: 0.4rem; }

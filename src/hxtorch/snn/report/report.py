@@ -92,7 +92,7 @@ def experiment_html(experiment: Experiment) -> str:
     below = sections.network(ran) + details("last run", _summary(experiment, ran))
     found = findings(ran, uses)
     if found:
-        below += details(f"{len(found)} warnings", sections.warnings(found))
+        below += details("1 warning" if len(found) == 1 else f"{len(found)} warnings", sections.warnings(found))
     return facts("Experiment", values, below)
 
 
@@ -108,9 +108,13 @@ def _summary(experiment: Experiment, ran: LastRun) -> str:
         ("synapses", sum(item.module.weight.numel() for item in ran.modules if isinstance(item.module, Synapse))),
     ]
     if ran.info is not None:
-        rows += [(f"time: {name}", f"{seconds * 1e3:.1f} ms") for name, seconds in ran.info.time.items()]
+        rows += [(f"time: {name}", _duration(seconds)) for name, seconds in ran.info.time.items()]
         rows += [(name.replace("_", " "), count) for name, count in ran.info.health.items()]
     return table(rows)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
 
 
 def _modules(ran: LastRun) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from hxtorch._html import Series, details, escape, facts, lines, note, strip, table
+from hxtorch._html import Series, bars, details, escape, facts, lines, note, strip, table
 from hxtorch.connection import connected_chip
 from hxtorch.snn.display import tensor_html
 from hxtorch.snn.last_run import LastRun
@@ -17,6 +17,7 @@ from hxtorch.snn.report.chip_use import ChipUse
 from hxtorch.twin import Die
 from hxtorch.twin.coordinates import CIRCUITS, MAX_WEIGHT, ROWS
 
+_PARTS = ("train", "test", "validation")  # of the data: curves of these share a drawing
 MOST_WEIGHTS = 64, 256
 """Of larger matrices the drawing shows the first rows and columns."""
 
@@ -29,7 +30,7 @@ def network(ran: LastRun) -> str:
         sources = ", ".join("input" if source is None else str(source) for source in item.sources)
         sizes = " → ".join(str(n) for n in dict.fromkeys((module.input_size, module.output_size)) if n is not None)
         boxes.append(
-            f"<li><strong>{index}</strong> {escape(type(module).__name__)}<small>{escape(sizes)}, reads "
+            f"<li><strong>{index}</strong> {escape(type(module).__name__)} <small>{escape(sizes)}, reads "
             f"{escape(sources)}</small></li>"
         )
         rows.append((index, repr(module)))
@@ -105,25 +106,37 @@ def weights(ran: LastRun) -> str:
         parts.append(
             f"<h3>module {index}: {values.shape[1]} → {values.shape[0]}</h3>"
             + strip(values[:rows, :columns], row_height=height, title="weights, postsynaptic neurons downwards")
-            + lines(
-                [Series((edges[1:] + edges[:-1]) / 2, count)], "weight on the chip / LSB", "synapses", height=130
-            )
+            + bars(edges, count, "weight on the chip / LSB", "synapses")
             + note(f"{saturated:.1%} at the limits of ±{MAX_WEIGHT}.")
         )
     return "".join(parts)
 
 
 def training(history: Mapping[str, Sequence[float]]) -> str:
-    """Curves of a training by epoch; losses have a logarithmic axis."""
-    parts = []
+    """Curves of a training by epoch, those of one quantity in one drawing; losses have a logarithmic axis."""
+    panels: dict[str, list[tuple[str, np.ndarray]]] = {}
     for name, values in history.items():
-        numbers = np.asarray(list(values), dtype=np.float64)
-        series = [Series(np.arange(1, numbers.size + 1), numbers)]
-        log = "loss" in name and bool((numbers > 0).any())
-        parts.append(f"<h3>{escape(name)}</h3>" + lines(series, "epoch", name, log=log))
-        if numbers.size:
-            parts.append(note(f"first {numbers[0]:.4g}, last {numbers[-1]:.4g}, {numbers.size} epochs"))
+        quantity = " ".join(word for word in _words(name) if word not in _PARTS) or name
+        panels.setdefault(quantity, []).append((name, np.asarray(list(values), dtype=np.float64)))
+    parts = []
+    for quantity, curves in panels.items():
+        several = len(curves) > 1
+        series = [
+            Series(np.arange(1, values.size + 1), values, " ".join(_words(name)) if several else "")
+            for name, values in curves
+        ]
+        log = "loss" in quantity and any((values > 0).any() for _, values in curves)
+        parts.append(f"<h3>{escape(quantity)}</h3>" + lines(series, "epoch", quantity, log=log, whole=True))
+        parts += [
+            note(f"{' '.join(_words(name))}: first {v[0]:.4g}, last {v[-1]:.4g}, {v.size} epochs")
+            for name, v in curves
+            if v.size
+        ]
     return "".join(parts)
+
+
+def _words(name: str) -> list[str]:
+    return name.replace("_", " ").split()
 
 
 def warnings(sentences: Sequence[str]) -> str:
