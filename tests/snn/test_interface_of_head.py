@@ -140,7 +140,7 @@ EXPORTED = """datasets HXBaseExperimentModule HXModule HXModuleWrapper InputNeur
     ConversionConfig to_nir from_nir_data to_nir_data functional transforms utils morphology modules
     neuron_placement"""
 IN_SUBMODULES = {
-    "modules": "Projection Population EventPropLIF EventPropSynapse HXFunctionalModule",
+    "modules": "Projection Population InputPopulation EventPropLIF EventPropSynapse HXFunctionalModule",
     "utils.calib_helper": """chip_from_portable_binary chip_from_file calib_from_calix_native
         target_from_calix_native nightly_calib_path nightly_calix_native_path""",
     "utils.dynamic_range.boundary": "get_dynamic_range Boundaries",
@@ -151,7 +151,9 @@ IN_SUBMODULES = {
     "utils.readout_source": "ReadoutSource",
     "morphology": "SingleCompartmentNeuron",
     "neuron_placement": "NeuronPlacement",
-    "observables": "HardwareObservables",
+    "observables": "HardwareObservables AnalogObservable",
+    "execution_instance": "ExecutionInstance ExecutionInstances",
+    "backend.module_manager": "ModuleManager",
     "functional": """linear linear_sparse linear_exponential_clamp batch_dropout input_neuron threshold SuperSpike
         EventPropLIFFunction EventPropSynapseFunction exp_cuba_lif_integration exp_cuba_li_integration
         cuba_aelif_integration CuBaStepCode""",

@@ -90,22 +90,28 @@ def read_parameters(population: Population, loaded: CalibrationResult, circuits:
     Of plain values the model's value changes too. A value that the user chose and the calibration overrides
     gives one warning that names both.
     """
-    if population.calibration_read is loaded:
+    if population.calibration_read is loaded or not population.read_params_from_calibration:
         return
-    overridden = []
-    for name, value in calibrated_values(loaded.target, circuits).items():
-        if name not in population.params:
-            continue
-        parameter = population.params[name]
-        if _chosen_by_user(name, parameter) and not _agrees(parameter.hardware_value, value):
-            overridden.append(f"{name} {show(parameter.hardware_value)} -> {show(_short(value))}")
-        setattr(population, name, parameter.with_hardware_value(value))
+    overridden = take_over(population, loaded.target, circuits)
     population.calibration_read = loaded
     if overridden:
         warn_user(
             f"{type(population).__name__}: the loaded calibration decides on the chip and overrides "
             f"{', '.join(overridden)}. Without load_calib, the chip is calibrated to the module's own values."
         )
+
+
+def take_over(population: Population, target: CalibrationTarget, circuits: NDArray[np.int64]) -> list[str]:
+    """Give a population the values of a target; returns one line for each that the user had chosen otherwise."""
+    overridden = []
+    for name, value in calibrated_values(target, circuits).items():
+        if name not in population.params:
+            continue
+        parameter = population.params[name]
+        if _chosen_by_user(name, parameter) and not _agrees(parameter.hardware_value, value):
+            overridden.append(f"{name} {show(parameter.hardware_value)} -> {show(_short(value))}")
+        setattr(population, name, parameter.with_hardware_value(value))
+    return overridden
 
 
 def _chosen_by_user(name: str, parameter: Any) -> bool:
@@ -138,20 +144,20 @@ def _parameter_key(population: Population, circuits: NDArray[np.int64]) -> tuple
     return (circuits.tobytes(), values)
 
 
-def target_of(placed: Placed) -> CalibrationTarget:
+def target_of(placed: Placed, base: CalibrationTarget | None = None) -> CalibrationTarget:
     """Collect the hardware values of placed populations into one target for the chip.
 
-    Circuits that no population uses get the default target. Settings that the chip shares have to agree,
-    otherwise AttributeError. ValueError for a holdoff that is longer than the refractory time.
+    Circuits that no population uses keep that of `base`, by default the default target. Settings that the chip
+    shares have to agree, otherwise AttributeError. ValueError for a holdoff that is longer than the refractory time.
     """
     placed = list(placed)
     for population, _ in placed:  # parameters may have changed since the module was made
         check_holdoff(population.params, f"{type(population).__name__}({population.size})")
-    default = CalibrationTarget()
+    default = CalibrationTarget() if base is None else base
     fields: dict[str, Any] = {}
     for name, rows in _FIELDS.items():
         for field, row, scale in rows:
-            array = np.full(CIRCUITS, float(np.asarray(getattr(default, field)).flat[0]))
+            array = np.broadcast_to(np.asarray(getattr(default, field), dtype=np.float64), CIRCUITS).copy()
             for population, circuits in placed:
                 value = np.asarray(population.params[name].hardware_value, dtype=np.float64)
                 array[circuits] = (value[row] if value.ndim == 2 else value) * scale

@@ -20,7 +20,7 @@ from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.failed_circuits import warn_of_failed
 from hxtorch.snn.graph import Graph
 from hxtorch.snn.handle import Handle
-from hxtorch.snn.modules.base import HXBaseExperimentModule
+from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.observables import HardwareObservables
 from hxtorch.twin import Chip, ChipConfig, InputEvents, Program, Recording
@@ -51,6 +51,10 @@ def execute(
     """
     begin = time.perf_counter()
     chip = require_chip()
+    for node in graph.modules_in_order:
+        if isinstance(node.module, HXModule):
+            node.module.check_hooks()
+            node.module.register_hw_entity()
     plan, calibrations = _calibrated_plan(experiment, graph, chip)
     handles = open_handles(graph)
     inputs = {key: _events(handles[i], experiment.dt) for key, i in plan.described.inputs.items()}
@@ -64,6 +68,9 @@ def execute(
     configs: dict[int, ChipConfig] = {}
     spikes: dict[Member, _Events] = {}
     for number, (run, calibrated) in enumerate(zip(plan.runs, calibrations, strict=True)):
+        run.instance.note(
+            run.mapping, {own: plan.described.populations[m.key] for own, m in run.part.members.items()}
+        )
         config = configs[run.instance.ID] = _config(plan, run, calibrated, matrices)
         program = Program(config, batch_size, cycles, _run_events(run, inputs, spikes), run.record)
         started = time.perf_counter()
@@ -88,6 +95,9 @@ def execute(
         health={"lost_spikes": sum(recording.lost_spikes for recording in recordings)},
     )
     experiment.plans.last_configs = configs
+    for node in graph.modules_in_order:
+        if isinstance(node.module, HXModule):
+            node.module.reset_changed_since_last_run()
     return data, info
 
 
@@ -166,15 +176,20 @@ def _config(
         whole = (0, matrix.shape[0]) == cut.post and (0, matrix.shape[1]) == cut.pre
         own[key] = matrix if whole else matrix[slice(*cut.post), slice(*cut.pre)]
     neurons = run.instance.neuron_config(run.mapping, calibrated)
+    placed = [
+        (plan.described.populations[member.key], range(member.start, member.stop), run.mapping.circuits[own])
+        for own, member in run.part.members.items()
+    ]
+    neurons = run.instance.with_own_settings(neurons, placed)
     config = ChipConfig(neurons, calibrated.common, run.routing, run.mapping.weights(own))
-    masks = {own: plan.described.populations[member.key].mask for own, member in run.part.members.items()}
-    if all(mask is None for mask in masks.values()):
+    masked = {own: plan.described.populations[member.key] for own, member in run.part.members.items()}
+    masked = {own: population for own, population in masked.items() if population.masks_neurons}
+    if not masked:
         return config
     enabled = np.ones(CIRCUITS, dtype=np.bool_)
-    for key, mask in masks.items():
+    for key, population in masked.items():
         member = run.part.members[key]
-        if mask is not None:
-            enabled[run.mapping.main_circuits(key)] = mask[member.start : member.stop].cpu().numpy()
+        enabled[run.mapping.main_circuits(key)] = population.mask[member.start : member.stop].cpu().numpy()
     return replace(config, enable_events=enabled)
 
 

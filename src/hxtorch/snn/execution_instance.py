@@ -8,10 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
-    from hxtorch.calibration import CalibrationResult
+    from hxtorch.calibration import CalibrationResult, CalibrationTarget
     from hxtorch.mapping import Mapping
-    from hxtorch.twin import NeuronConfig
+    from hxtorch.snn.modules.population import Population
+    from hxtorch.snn.neuron_block import NeuronBlock
+    from hxtorch.snn.neuron_placement import NeuronPlacement
+    from hxtorch.twin import ChipConfig, NeuronConfig
 
 
 class ExecutionInstance:
@@ -22,6 +28,14 @@ class ExecutionInstance:
     """
 
     _ids = itertools.count()
+
+    # Programs of the chip's sequencer that scripts may inject on a real chip; a virtual chip executes none.
+    injection_pre_static_config: Any = None
+    injection_pre_realtime: Any = None
+    injection_inside_realtime_begin: Any = None
+    injection_inside_realtime: Any = None
+    injection_inside_realtime_end: Any = None
+    injection_post_realtime: Any = None
 
     def __init__(
         self,
@@ -39,6 +53,10 @@ class ExecutionInstance:
         # Of calibrations made for runs: circuits that failed, by chip.
         self._failed: dict[str, frozenset[int]] = {}
         self._configured: tuple[Mapping, CalibrationResult, NeuronConfig] | None = None
+        self._own_settings: NeuronConfig | None = None
+        self._noted: tuple[Mapping, dict[int, Population]] | None = None
+        self.write_ppu_symbols: dict[str, Any] = {}
+        self.read_ppu_symbols: set[str] = set()
         if calib_path is not None:
             self.load_calib(calib_path)
 
@@ -48,6 +66,139 @@ class ExecutionInstance:
         if last is None or last[0] is not mapping or last[1] is not calibrated:
             last = self._configured = (mapping, calibrated, mapping.neurons(calibrated.neurons))
         return last[2]
+
+    def with_own_settings(
+        self, neurons: NeuronConfig, placed: list[tuple[Population, range, NDArray[np.int64]]]
+    ) -> NeuronConfig:
+        """Registers after the modules have set theirs, see `hxtorch.snn.neuron_block.configured`.
+
+        The same object as before if it has the same values, as the chip keeps what it derives from it.
+        """
+        if not any(population.configures_itself for population, _, _ in placed):
+            return neurons
+        from hxtorch.snn.neuron_block import configured, equal
+
+        result = configured(neurons, placed)
+        assert result is not None
+        if self._own_settings is None or not equal(self._own_settings, result):
+            self._own_settings = result
+        return self._own_settings
+
+    def note(self, mapping: Mapping, populations: dict[int, Population]) -> None:
+        """Take down what runs here; what a virtual chip cannot do raises NotImplementedError."""
+        hooks = sorted(name for name in self.generate_playback_hooks() if self.generate_playback_hooks()[name])
+        if hooks or self.write_ppu_symbols or self.read_ppu_symbols:
+            what = hooks or ["write_ppu_symbols or read_ppu_symbols"]
+            raise NotImplementedError(
+                f"{self} has {', '.join(what)}, but a virtual chip has no sequencer and no plasticity processor. "
+                "Remove them; registers of neurons can be set in configure_hw_entity."
+            )
+        self._noted = mapping, populations
+
+    @property
+    def modules(self) -> tuple[Population, ...]:
+        """The neuron modules of the last run here; empty before it."""
+        return () if self._noted is None else tuple(self._noted[1].values())
+
+    @property
+    def neuron_placement(self) -> NeuronPlacement:
+        """Where the neurons of the last run lie, counted over its modules; empty before it."""
+        from hxtorch.snn.neuron_block import logical_neuron
+        from hxtorch.snn.neuron_placement import NeuronPlacement
+
+        result = NeuronPlacement()
+        if self._noted is not None:
+            places = [logical_neuron(row) for key in self._noted[1] for row in self._noted[0].circuits[key]]
+            result.register_id(range(len(places)), placement_constraint=places)
+        return result
+
+    @property
+    def id_counter(self) -> int:
+        """How many neurons the last run had here."""
+        return 0 if self._noted is None else sum(len(self._noted[0].circuits[key]) for key in self._noted[1])
+
+    @property
+    def cadc_neurons(self) -> dict[Population, NDArray[np.int64]]:
+        """Modules of the last run whose CADC traces are recorded, and the circuits (size,) that are read."""
+        if self._noted is None:
+            return {}
+        mapping, populations = self._noted
+        return {p: mapping.main_circuits(key) for key, p in populations.items() if p.enable_cadc_recording}
+
+    @property
+    def record_cadc_into_dram(self) -> bool | None:
+        """Whether the last run recorded CADC traces into DRAM; None: it recorded none."""
+        chosen = {module.enable_cadc_recording_placement_in_dram for module in self.cadc_neurons}
+        return chosen.pop() if chosen else None
+
+    @property
+    def has_madc_recording(self) -> bool:
+        """Whether the MADC recorded in the last run."""
+        return any(module.enable_madc_recording for module in self.modules)
+
+    def cadc_recordings(self) -> dict[Population, NDArray[np.int64]]:
+        """`cadc_neurons`; AssertionError if there are none."""
+        recorded = self.cadc_neurons
+        if not recorded:
+            raise AssertionError(f"{self} records no CADC traces. Run a network here first.")
+        return recorded
+
+    def plasticity_rules(self) -> dict[Any, Any]:
+        """No rules: a virtual chip has no plasticity processor."""
+        return {}
+
+    def generate_playback_hooks(self) -> dict[str, Any]:
+        """The programs to inject, by name."""
+        return {name: getattr(self, name) for name in dir(ExecutionInstance) if name.startswith("injection_")}
+
+    @property
+    def calib(self) -> CalibrationResult | None:
+        """The loaded calibration."""
+        return self.calibration
+
+    @property
+    def chip(self) -> ChipConfig | None:
+        """What the loaded calibration sets the chip to, without a network; None without calibration."""
+        if self.calibration is None:
+            return None
+        from hxtorch.twin import ChipConfig
+
+        return ChipConfig(neurons=self.calibration.neurons, common=self.calibration.common)
+
+    def calibrate(self, target: CalibrationTarget | None = None) -> CalibrationResult:
+        """Calibrate the connected chip to `target` and keep the result as a loaded calibration.
+
+        The target defaults to what the modules of the last run ask for. Results are cached in `calib_cache_dir`.
+        RuntimeError without a connection; ValueError without a target if nothing has run here.
+        """
+        from hxtorch import calibration
+        from hxtorch.connection import require_chip
+        from hxtorch.snn.chip_calibration import target_of
+
+        chip = require_chip()
+        if target is None:
+            if self._noted is None:
+                raise ValueError(f"Nothing has run on {self}. Give calibrate a target, or run a network first.")
+            mapping, populations = self._noted
+            target = target_of((p, row) for key, p in populations.items() for row in mapping.circuits[key].T)
+        self.calibration = calibration.cached(chip, target, self.calib_cache_dir)
+        return self.calibration
+
+    def set_neuron_parameters_on_chip(self, neuron_block: NeuronBlock) -> NeuronBlock:
+        """Let the parameters of the modules of the last run write to the registers of their neurons.
+
+        Only parameters with a function for it do, see `HXBaseParameter.make_trainable`; every run calls them.
+        """
+        from hxtorch.snn.neuron_block import logical_neuron
+
+        mapping, populations = self._noted or (None, {})
+        for key, population in populations.items():
+            assert mapping is not None
+            places = [logical_neuron(row) for row in mapping.circuits[key]]
+            for parameter in population.params.values():
+                if parameter.has_chip_function:
+                    parameter.set_on_chip(neuron_block, places)
+        return neuron_block
 
     @property
     def ID(self) -> int:  # noqa: N802  # name of the public interface
@@ -111,6 +262,33 @@ class _Sibling(ExecutionInstance):
     @calibration.setter
     def calibration(self, value: CalibrationResult | None) -> None:
         """Set by the original alone."""
+
+
+class ExecutionInstances(set[ExecutionInstance]):
+    """Several execution instances, and what they have by ID."""
+
+    @property
+    def chips(self) -> dict[int, dict[Any, ChipConfig]]:
+        """What loaded calibrations set the chip to: ID -> chip -> configuration; there is one chip, 0."""
+        return {item.ID: {0: item.chip} for item in self._sorted() if item.chip is not None}
+
+    @property
+    def cadc_recordings(self) -> dict[int, dict[Population, NDArray[np.int64]]]:
+        """Circuits whose CADC traces are recorded, of the instances that record any."""
+        return {item.ID: item.cadc_neurons for item in self._sorted() if item.cadc_neurons}
+
+    @property
+    def plasticity_rules(self) -> dict[int, dict[Any, Any]]:
+        """Rules of every instance."""
+        return {item.ID: item.plasticity_rules() for item in self._sorted()}
+
+    @property
+    def playback_hooks(self) -> dict[int, dict[str, Any]]:
+        """Programs to inject, of every instance."""
+        return {item.ID: item.generate_playback_hooks() for item in self._sorted()}
+
+    def _sorted(self) -> list[ExecutionInstance]:
+        return sorted(self, key=lambda item: item.ID)
 
 
 @lru_cache(maxsize=8)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
+from hxtorch.snn.backend.module_manager import ModuleManager
 from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime, check_wait, positive_int
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, GraphBuilder
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.last_run import LastRun, remember
-from hxtorch.snn.module_manager import ModuleManager
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
+from hxtorch.snn.modules.population import Population
+from hxtorch.snn.modules.synapse import Projection
 from hxtorch.snn.recompute import compute_in_pieces
 from hxtorch.snn.steps import compute_step
 
@@ -64,7 +66,8 @@ class Experiment:
         self._plans: PlanCache | None = None
         self.last_run: LastRun | None = None
         self._default_execution_instance: ExecutionInstance | None = None
-        self.modules = ModuleManager()
+        self.modules = ModuleManager(self._calls)
+        self.ppu_symbols_read: dict[str, Any] = {}  # stays empty: a virtual chip has no plasticity processor
 
     @property
     def inter_batch_entry_wait(self) -> int | None:
@@ -94,6 +97,32 @@ class Experiment:
     @default_execution_instance.setter
     def default_execution_instance(self, instance: ExecutionInstance) -> None:
         self._default_execution_instance = instance
+
+    @property
+    def grenade_network(self) -> Network | None:
+        """The network of the last run on the chip, as the mapping understands it; None before it."""
+        return None if self._plans is None or self._plans.last is None else self._plans.last.described.network
+
+    @property
+    def grenade_network_graph(self) -> Mapping | None:
+        """How it lies on the chip: that of the first run, if it was spread over several."""
+        return None if self._plans is None or self._plans.last is None else self._plans.last.runs[0].mapping
+
+    @property
+    def _populations(self) -> list[Population]:
+        return [module for module in self.modules.nodes if isinstance(module, Population)]
+
+    @property
+    def _projections(self) -> list[Projection]:
+        return [module for module in self.modules.nodes if isinstance(module, Projection)]
+
+    def register_population(self, module: Population) -> int:
+        """Number of a population in this experiment; calling it does the same."""
+        return self.modules.add(module)
+
+    def register_projection(self, module: Projection) -> int:
+        """Number of a projection in this experiment; calling it does the same."""
+        return self.modules.add(module)
 
     @property
     def plans(self) -> PlanCache:
@@ -126,12 +155,11 @@ class Experiment:
         self, module: HXBaseExperimentModule, input_handles: Iterable[Handle], output_handle: Handle | None = None
     ) -> Handle:
         """Note that `module` reads handles; returns its output handle in the current graph."""
-        self.modules.add(module)
-        return self._calls.connect(module, input_handles, output_handle)
+        return self.modules.add_node(module, input_handles, output_handle)
 
     def connect_wrapper(self, wrapper: HXModuleWrapper) -> None:
         """Note that `wrapper` computes its modules; ValueError if one of them is already in another wrapper."""
-        self._calls.connect_wrapper(wrapper)
+        self.modules.add_wrapper(wrapper)
 
     def output_of(self, module: HXBaseExperimentModule) -> Handle:
         """The handle that `module` fills in the current graph, whether it was called already or not."""
@@ -153,7 +181,7 @@ class Experiment:
     def clear(self) -> None:
         """Return to the state of a fresh experiment: without calls, mappings and execution instance."""
         self.clear_calls()
-        self.modules = ModuleManager()
+        self.modules = ModuleManager(self._calls)
         self.inter_batch_entry_wait = None
         self.inter_batch_entry_routing_disabled = True
         self._default_execution_instance = None
@@ -184,6 +212,10 @@ class Experiment:
             for module, data in raw.items()
         }
         return processed, info
+
+    def run(self, runtime: int | None, *, trial_seed: int | None = None) -> ExecutionInfo | None:
+        """Like the function `run`."""
+        return run(self, runtime, trial_seed=trial_seed)
 
     def report(self, path: str | Path, *, title: str = "", training: Curves | None = None) -> Path:
         """Write a report of the last run to `path` as one HTML file that needs nothing else; returns the path.

@@ -6,6 +6,7 @@ class lists them; every field is None until it is filled.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,16 @@ class _HandleType(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         return _handle_with(args, kwargs) if cls is Handle else super().__call__(*args, **kwargs)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """Signature of the constructor, which `__call__` would hide."""
+        if cls is Handle:
+            return inspect.signature(_handle_with_names)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Signature(
+            [inspect.Parameter(item.name, kind, default=item.default) for item in fields(cls)]  # type: ignore[arg-type]
+        )
 
 
 @dataclass(eq=False)
@@ -97,7 +108,18 @@ class Handle(metaclass=_HandleType):
 
     def _repr_html_(self) -> str:
         """Shapes and a first look at every tensor, for notebooks."""
-        return handle_html(type(self).__name__, {name: getattr(self, name) for name in self.names()})
+        return handle_html(type(self).__name__, self._flat())
+
+    def _flat(self) -> dict[str, Tensor | None]:
+        """Tensors by name; those of a handle within this one as ``name.inner``."""
+        flat: dict[str, Tensor | None] = {}
+        for name in self.names():
+            value = getattr(self, name)
+            if isinstance(value, Handle):
+                flat |= {f"{name}.{inner}": tensor for inner, tensor in value._flat().items()}
+            else:
+                flat[name] = value
+        return flat
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -107,9 +129,11 @@ class Handle(metaclass=_HandleType):
     __hash__ = None  # type: ignore[assignment]  # compares by content, which changes
 
 
-def _same(a: Tensor | None, b: Tensor | None) -> bool:
+def _same(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return a is b
+    if isinstance(a, Handle) or isinstance(b, Handle):
+        return bool(a == b)
     return torch.equal(a, b)
 
 
@@ -168,6 +192,10 @@ def handle_type(names: frozenset[str]) -> type[Handle]:
     items: list[Any] = [(name, Tensor | None, field(default_factory=_nothing)) for name in ordered]
     title = "".join(name.title().replace("_", "") for name in ordered)
     return make_dataclass(f"Handle{title}", items, bases=(Handle,), eq=False)
+
+
+def _handle_with_names(*names: str, **values: Tensor | None) -> None:
+    """Carries the signature of `Handle`."""
 
 
 def _handle_with(names: tuple[str, ...], values: dict[str, Any]) -> Handle:

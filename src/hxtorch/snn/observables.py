@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.snn.handle import Handle
 from hxtorch.twin.coordinates import CYCLES_PER_US, LogicalNeuronOnDLS, Ranged, circuits_of
 from hxtorch.twin.kernels import kernel
 
@@ -145,12 +146,33 @@ class HardwareObservables:
     neurons: Iterable[Any] | None = None
 
 
+@dataclass(eq=False)
+class AnalogObservable(Handle):
+    """What the chip recorded of one potential: CADC trace (T, B, N) and MADC samples (2, samples, B)."""
+
+    cadc: Tensor | None = None
+    madc: Tensor | None = None
+
+
 class NeuronData(NamedTuple):
-    """Processed data of a spiking population, the `hw_data` of its `forward_func`."""
+    """Processed data of a spiking population, the `hw_data` of its `forward_func`.
+
+    It unpacks as spikes, CADC and MADC, and has them under the names of today: `spikes`, `voltage`, `adaptation`.
+    """
 
     spikes: Tensor | None = None
     cadc: Tensor | None = None
     madc: Tensor | None = None
+
+    @property
+    def voltage(self) -> AnalogObservable:
+        """Of the membrane."""
+        return AnalogObservable(self.cadc, self.madc)
+
+    @property
+    def adaptation(self) -> AnalogObservable:
+        """Of the adaptation, which is not recorded."""
+        return AnalogObservable()
 
 
 class ReadoutData(NamedTuple):
@@ -158,6 +180,35 @@ class ReadoutData(NamedTuple):
 
     cadc: Tensor | None = None
     madc: Tensor | None = None
+
+    @property
+    def voltage(self) -> AnalogObservable:
+        """Of the membrane."""
+        return AnalogObservable(self.cadc, self.madc)
+
+    @property
+    def adaptation(self) -> AnalogObservable:
+        """Of the adaptation, which is not recorded."""
+        return AnalogObservable()
+
+
+def neuron_data(hw_data: Any) -> NeuronData:
+    """`hw_data` of any form as `NeuronData`: None, a tuple, or a handle with `spikes` and `voltage`."""
+    if hw_data is None:
+        return NeuronData()
+    if isinstance(hw_data, ReadoutData):
+        return NeuronData(None, *hw_data)
+    if isinstance(hw_data, tuple):
+        return NeuronData(*hw_data)
+    voltage = getattr(hw_data, "voltage", None) or AnalogObservable()
+    return NeuronData(getattr(hw_data, "spikes", None), voltage.cadc, voltage.madc)
+
+
+def readout_data(hw_data: Any) -> ReadoutData:
+    """`hw_data` of any form as `ReadoutData`: None, a tuple (cadc, madc), or a handle with `voltage`."""
+    if isinstance(hw_data, tuple) and not isinstance(hw_data, NeuronData):
+        return ReadoutData(*hw_data)
+    return ReadoutData(*neuron_data(hw_data)[1:])
 
 
 def postprocess_cadc(

@@ -83,13 +83,20 @@ class HXBaseParameter(nn.Module):
     def make_trainable(self, set_on_chip_func: SetOnChip | None = None) -> Self:
         """Turn the model value into a `torch.nn.Parameter` and return self.
 
-        `set_on_chip_func(chip, coordinates, hardware_value)` writes a trained value to the chip.
+        Before every run on the chip, `set_on_chip_func(chip, coordinates, hardware_value)` writes the value to the
+        registers of the neurons: `chip` is a `hxtorch.snn.neuron_block.NeuronBlock`, `coordinates` lists the
+        neurons' places. Without it, a value that has changed lets the chip be calibrated anew.
         """
         self._set_on_chip = set_on_chip_func
         if not self.is_trainable():
             value = torch.as_tensor(self._model).detach()
             self._store_model(nn.Parameter(value if value.is_floating_point() else value.float()))
         return self
+
+    @property
+    def has_chip_function(self) -> bool:
+        """Whether `make_trainable` was given a function that writes the value to the chip."""
+        return self._set_on_chip is not None
 
     def set_on_chip(self, chip: Any, coordinates: Any) -> None:
         """Write the hardware value with the function given to `make_trainable`; without one: ValueError."""

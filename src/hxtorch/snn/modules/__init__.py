@@ -5,7 +5,7 @@ from hxtorch.snn.modules.base import HXBaseExperimentModule, HXFunctionalModule,
 from hxtorch.snn.modules.batch_dropout import BatchDropout
 from hxtorch.snn.modules.eventprop import EventPropLIF, EventPropSynapse
 from hxtorch.snn.modules.exponential_euler import NeuronExp, ReadoutNeuronExp
-from hxtorch.snn.modules.input_neuron import InputNeuron
+from hxtorch.snn.modules.input_neuron import InputNeuron, InputPopulation
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.sparse_synapse import SparseSynapse
@@ -24,6 +24,7 @@ __all__ = [
     "HXModule",
     "HXModuleWrapper",
     "InputNeuron",
+    "InputPopulation",
     "Neuron",
     "NeuronExp",
     "Population",

@@ -10,17 +10,20 @@ given as capacitance is the model's c as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
 from hxtorch.snn import functional as F
+from hxtorch.snn.checks import warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, handle_type
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
-from hxtorch.snn.modules.population import Parameter, Population
+from hxtorch.snn.modules.population import Parameter, Population, TraceValue
+from hxtorch.snn.neuron_parameters import PARAMETERS
 from hxtorch.snn.parameter import HXTransformedModelParameter
-from hxtorch.snn.readout_source import ReadoutSource, check_readout_source
+from hxtorch.snn.readout_source import ReadoutSource
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
@@ -84,20 +87,31 @@ class AELIF(Neuron):
         leak_adaptation: Parameter | None = None,
         execution_instance: ExecutionInstance | None = None,
         chip_coordinate: Any = None,
-        *,
+        enable_spike_recording: bool = True,
+        enable_cadc_recording: bool = True,
+        enable_cadc_recording_placement_in_dram: bool = False,
         cadc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
+        enable_madc_recording: bool = False,
+        record_neuron_id: int | tuple[int, int] | None = None,
         madc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
+        placement_constraint: Sequence[Any] | None = None,
+        trace_offset: TraceValue = 0.0,
+        trace_scale: TraceValue = 1.0,
+        cadc_time_shift: int = 0,
+        shift_cadc_to_first: bool = False,
+        interpolation_mode: str = "linear",
+        neuron_structure: Any = None,
         leaky: bool = True,
         fire: bool = True,
         exponential: bool = True,
         subthreshold_adaptation: bool = True,
         spike_triggered_adaptation: bool = True,
-        **params: Any,
+        **extra_params: Any,
     ) -> None:
-        check_readout_source("cadc_readout_source", cadc_readout_source)
-        check_readout_source("madc_readout_source", madc_readout_source)
         if leak_adaptation is not None:
-            params["leak_adaptation"] = leak_adaptation
+            extra_params["leak_adaptation"] = leak_adaptation
+        if not fire and refractory_time not in (0, PARAMETERS["refractory_time"].default):
+            warn_user("Refractory period is not applicable due to specified non-spiking behaviour.")
         super().__init__(
             size,
             experiment,
@@ -121,11 +135,22 @@ class AELIF(Neuron):
             clock_scale_adaptation_pulse=clock_scale_adaptation_pulse,
             tau_adap=tau_adap,
             chip_coordinate=chip_coordinate,
-            **params,
+            enable_spike_recording=enable_spike_recording and fire,
+            enable_cadc_recording=enable_cadc_recording,
+            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
+            cadc_readout_source=cadc_readout_source,
+            enable_madc_recording=enable_madc_recording,
+            record_neuron_id=record_neuron_id,
+            madc_readout_source=madc_readout_source,
+            placement_constraint=placement_constraint,
+            trace_offset=trace_offset,
+            trace_scale=trace_scale,
+            cadc_time_shift=cadc_time_shift,
+            shift_cadc_to_first=shift_cadc_to_first,
+            interpolation_mode=interpolation_mode,
+            neuron_structure=neuron_structure,
+            **extra_params,
         )
-        self.cadc_readout_source = cadc_readout_source
-        self.madc_readout_source = madc_readout_source
-        self.enable_spike_recording = self.enable_spike_recording and fire
         self.leaky, self.fire, self.exponential = leaky, fire, exponential
         self.subthreshold_adaptation = subthreshold_adaptation
         self.spike_triggered_adaptation = spike_triggered_adaptation
@@ -204,7 +229,20 @@ class LIF(AELIF):
         method: str = "superspike",
         alpha: float = 50.0,
         execution_instance: ExecutionInstance | None = None,
-        **params: Any,
+        chip_coordinate: Any = None,
+        enable_spike_recording: bool = True,
+        enable_cadc_recording: bool = True,
+        enable_cadc_recording_placement_in_dram: bool = False,
+        enable_madc_recording: bool = False,
+        record_neuron_id: int | tuple[int, int] | None = None,
+        placement_constraint: Sequence[Any] | None = None,
+        trace_offset: TraceValue = 0.0,
+        trace_scale: TraceValue = 1.0,
+        cadc_time_shift: int = 0,
+        shift_cadc_to_first: bool = False,
+        interpolation_mode: str = "linear",
+        neuron_structure: Any = None,
+        **extra_params: Any,
     ) -> None:
         super().__init__(
             size,
@@ -222,10 +260,23 @@ class LIF(AELIF):
             method,
             alpha,
             execution_instance=execution_instance,
+            chip_coordinate=chip_coordinate,
+            enable_spike_recording=enable_spike_recording,
+            enable_cadc_recording=enable_cadc_recording,
+            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
+            enable_madc_recording=enable_madc_recording,
+            record_neuron_id=record_neuron_id,
+            placement_constraint=placement_constraint,
+            trace_offset=trace_offset,
+            trace_scale=trace_scale,
+            cadc_time_shift=cadc_time_shift,
+            shift_cadc_to_first=shift_cadc_to_first,
+            interpolation_mode=interpolation_mode,
+            neuron_structure=neuron_structure,
             exponential=False,
             subthreshold_adaptation=False,
             spike_triggered_adaptation=False,
-            **params,
+            **extra_params,
         )
 
 
@@ -241,13 +292,45 @@ class LI(ReadoutNeuron):
         tau_syn: Parameter = 10e-6,
         i_synin_gm: Parameter = 500,
         membrane_capacitance: Parameter | None = None,
-        *args: Any,
-        **params: Any,
+        synapse_dac_bias: Parameter = 600,
+        execution_instance: ExecutionInstance | None = None,
+        chip_coordinate: Any = None,
+        enable_cadc_recording: bool = True,
+        enable_cadc_recording_placement_in_dram: bool = False,
+        enable_madc_recording: bool = False,
+        record_neuron_id: int | tuple[int, int] | None = None,
+        placement_constraint: Sequence[Any] | None = None,
+        trace_offset: TraceValue = 0.0,
+        trace_scale: TraceValue = 1.0,
+        cadc_time_shift: int = 0,
+        shift_cadc_to_first: bool = False,
+        interpolation_mode: str = "linear",
+        neuron_structure: Any = None,
+        **extra_params: Any,
     ) -> None:
-        if membrane_capacitance is None:
-            membrane_capacitance = default_capacitance()
         super().__init__(
-            size, experiment, leak, tau_mem, tau_syn, i_synin_gm, membrane_capacitance, *args, **params
+            size,
+            experiment,
+            leak,
+            tau_mem,
+            tau_syn,
+            i_synin_gm,
+            default_capacitance() if membrane_capacitance is None else membrane_capacitance,
+            synapse_dac_bias,
+            execution_instance,
+            chip_coordinate=chip_coordinate,
+            enable_cadc_recording=enable_cadc_recording,
+            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
+            enable_madc_recording=enable_madc_recording,
+            record_neuron_id=record_neuron_id,
+            placement_constraint=placement_constraint,
+            trace_offset=trace_offset,
+            trace_scale=trace_scale,
+            cadc_time_shift=cadc_time_shift,
+            shift_cadc_to_first=shift_cadc_to_first,
+            interpolation_mode=interpolation_mode,
+            neuron_structure=neuron_structure,
+            **extra_params,
         )
 
     def _membrane(self, x: Tensor) -> F.Membrane:

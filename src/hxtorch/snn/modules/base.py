@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import nn
 
+from hxtorch.snn.chip_state import State, same, snapshot
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, TensorHandle
 from hxtorch.snn.observables import HardwareObservables
@@ -31,6 +32,7 @@ class HXBaseExperimentModule(nn.Module):
     """
 
     output_type: ClassVar[type[Handle]] = TensorHandle
+    descriptor: Any = None  # scripts may keep something here
     input_field: ClassVar[str | None] = None  # the tensor it reads from its input handles
     remembers: ClassVar[bool] = False  # whether its output moves one time step after its input, as in neurons
     # As a variable, not a method: subclasses choose the handles that they take and return.
@@ -116,6 +118,41 @@ class HXModule(HXBaseExperimentModule):
         if execution_instance is None and experiment is not None and not experiment.mock:
             execution_instance = experiment.default_execution_instance
         self.execution_instance = execution_instance
+        self._last_state: State | None = None
+
+    def chip_state(self) -> State:
+        """What the chip is set to for this module, by subject."""
+        return {}
+
+    @property
+    def changed_since_last_run(self) -> bool:
+        """Whether the chip has to be set otherwise than in the last run on it; True before the first one."""
+        now = self.chip_state()
+        return self._last_state is None or not all(same(now[name], self._last_state[name]) for name in now)
+
+    def reset_changed_since_last_run(self) -> None:
+        """Note that the chip is set as this module says now; every run on the chip does it."""
+        self._last_state = snapshot(self.chip_state())
+
+    def register_hw_entity(self) -> None:
+        """Called before every run on the chip, before the network is placed. Does nothing unless overridden."""
+
+    def add_to_network_graph(self, builder: Any) -> Any:
+        """Not used here, NotImplementedError: networks are placed from the calls of modules.
+
+        A chip run refuses modules that override it.
+        """
+        raise NotImplementedError(_placed_from_calls(self, "add_to_network_graph"))
+
+    def add_to_input_generator(self, input: Any, builder: Any) -> None:
+        """Not used here, NotImplementedError; see `add_to_network_graph`."""
+        raise NotImplementedError(_placed_from_calls(self, "add_to_input_generator"))
+
+    def check_hooks(self) -> None:
+        """NotImplementedError if the class overrides a method that has no meaning here."""
+        for name in ("add_to_network_graph", "add_to_input_generator"):
+            if getattr(type(self), name) is not getattr(HXModule, name):
+                raise NotImplementedError(_placed_from_calls(self, name))
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> Any:
         """Turn raw data of the chip into the `hw_data` of `forward_func`. `runtime` is in seconds."""
@@ -124,6 +161,14 @@ class HXModule(HXBaseExperimentModule):
 
 class HXFunctionalModule(HXBaseExperimentModule):
     """A module without a counterpart on the chip: it works on what other modules return."""
+
+
+def _placed_from_calls(module: nn.Module, name: str) -> str:
+    return (
+        f"{type(module).__name__}.{name} builds a network of the vendor's classes, but here networks are placed "
+        "from the calls of modules. Connect modules by calling them; registers of neurons can be set in "
+        "configure_hw_entity."
+    )
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from hxtorch.snn import functional as F
 from hxtorch.snn.handle import NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.aelif import LIF
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.snn.observables import NeuronData
+from hxtorch.snn.observables import NeuronData, neuron_data
 
 
 class EventPropSynapse(Synapse):
@@ -36,10 +36,11 @@ class EventPropLIF(LIF):
             raise ValueError(
                 f"{type(self).__name__} reads what an EventPropSynapse gives, (2, time, batch, neuron)."
             )
-        data = None if hw_data is None or hw_data.spikes is None else hw_data
+        measured = neuron_data(hw_data)
+        data = None if measured.spikes is None else measured
         names = ("leak", "reset", "threshold", "tau_syn", "tau_mem")
         values = [self.model(name, x) for name in names]
         spikes, membrane, current = F.EventPropLIFFunction.apply(  # type: ignore[no-untyped-call]
             x, *values, data, self.dt
         )
-        return NeuronHandle(spikes, membrane, current, hw_data.madc if hw_data else None)
+        return NeuronHandle(spikes, membrane, current, measured.madc)

@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
 
 
-class InputNeuron(HXModule):
-    """Passes the spikes of its input on.
-
-    If the execution instance has `input_loopback`, the spikes that the chip recorded of this population
-    replace the values; the gradient still goes to the input.
-    """
+class InputPopulation(HXModule):
+    """`size` sources of spikes; base of `InputNeuron`."""
 
     output_type: ClassVar[type[Handle]] = NeuronHandle
     input_field = "spikes"
@@ -47,6 +43,18 @@ class InputNeuron(HXModule):
         """`size`."""
         return self.size
 
+    def extra_repr(self) -> str:
+        """Size, as `print` shows it."""
+        return f"size={self.size}"
+
+
+class InputNeuron(InputPopulation):
+    """Passes the spikes of its input on.
+
+    If the execution instance has `input_loopback`, the spikes that the chip recorded of this population
+    replace the values; the gradient still goes to the input.
+    """
+
     def forward_func(self, input: NeuronHandle, hw_data: Tensor | None = None) -> NeuronHandle:
         """The input's `spikes` (T, B, size), or the recorded ones."""
         assert input.spikes is not None
@@ -57,7 +65,3 @@ class InputNeuron(HXModule):
         if hw_data.spikes is None or self.experiment is None:
             return None
         return hw_data.spikes.to_dense(runtime, self.experiment.dt)
-
-    def extra_repr(self) -> str:
-        """Size, as `print` shows it."""
-        return f"size={self.size}"

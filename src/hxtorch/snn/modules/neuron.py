@@ -14,8 +14,8 @@ from torch import Tensor
 from hxtorch.snn import functional as F
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle
-from hxtorch.snn.modules.population import Parameter, Population, TraceValue, check_extra_params
-from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData
+from hxtorch.snn.modules.population import Parameter, Population, TraceValue
+from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData, neuron_data, readout_data
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
@@ -70,26 +70,22 @@ class Neuron(Population):
         neuron_structure: Any = None,
         *,
         chip_coordinate: Any = None,
-        **extra_params: Parameter,
+        **extra_params: Any,
     ) -> None:
-        check_extra_params(type(self), extra_params)
         super().__init__(
             size,
             experiment,
             execution_instance,
-            params={
-                "leak": leak,
-                "reset": reset,
-                "threshold": threshold,
-                "tau_mem": tau_mem,
-                "tau_syn": tau_syn,
-                "i_synin_gm": i_synin_gm,
-                "membrane_capacitance": membrane_capacitance,
-                "refractory_time": refractory_time,
-                "synapse_dac_bias": synapse_dac_bias,
-                "holdoff_time": holdoff_time,
-                **extra_params,
-            },
+            leak=leak,
+            reset=reset,
+            threshold=threshold,
+            tau_mem=tau_mem,
+            tau_syn=tau_syn,
+            i_synin_gm=i_synin_gm,
+            membrane_capacitance=membrane_capacitance,
+            refractory_time=refractory_time,
+            synapse_dac_bias=synapse_dac_bias,
+            holdoff_time=holdoff_time,
             enable_spike_recording=enable_spike_recording,
             enable_cadc_recording=enable_cadc_recording,
             enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
@@ -103,10 +99,16 @@ class Neuron(Population):
             interpolation_mode=interpolation_mode,
             neuron_structure=neuron_structure,
             chip_coordinate=chip_coordinate,
+            **extra_params,
         )
         F.check_method(method)
         self.method = method
         self.alpha = alpha
+
+    @classmethod
+    def default_params(cls) -> dict[str, Any]:
+        """Nothing: the signature says all."""
+        return {}
 
     if TYPE_CHECKING:  # so that an editor knows what a call returns
 
@@ -117,7 +119,7 @@ class Neuron(Population):
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
         x = self.input_of(input)
-        spikes, cadc, madc = hw_data or NeuronData()
+        spikes, cadc, madc = neuron_data(hw_data)
         like = x.like if isinstance(x, F.Later) else x
         return self.observables(F.observe(x, *self.terms(like), F.Measured(cadc, spikes), self.dt), madc)
 
@@ -188,9 +190,11 @@ class ReadoutNeuron(Neuron):
         chip_coordinate: Any = None,
         method: str = "superspike",
         alpha: float = 50.0,
-        **extra_params: Parameter,
+        **extra_params: Any,
     ) -> None:
-        check_extra_params(type(self), extra_params)
+        extra_params.pop(
+            "enable_spike_recording", None
+        )  # comes with the settings of spiking neurons: there are none
         super().__init__(
             size,
             experiment,
@@ -232,7 +236,7 @@ class ReadoutNeuron(Neuron):
         x = self.input_of(input)
         if isinstance(x, Tensor) and x.ndim == 4:  # of an EventPropSynapse
             x = F.EventPropReadoutFunction.apply(x, self.dt)  # type: ignore[no-untyped-call]
-        cadc, madc = hw_data or ReadoutData()
+        cadc, madc = readout_data(hw_data)
         like = x.like if isinstance(x, F.Later) else x
         states = F.observe(x, *self.terms(like), F.Measured(cadc), self.dt)
         handle = ReadoutNeuronHandle()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,17 +14,21 @@ from torch import Tensor
 
 from hxtorch.snn import functional as F
 from hxtorch.snn.checks import positive_int, warn_user
+from hxtorch.snn.chip_state import State, same
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
 from hxtorch.snn.parameter import HXBaseParameter, Value, as_parameter, show
+from hxtorch.snn.readout_source import ReadoutSource, check_readout_source
 from hxtorch.twin.coordinates import circuits_of
 
 if TYPE_CHECKING:
-    from hxtorch.calibration import CalibrationResult
+    from hxtorch.calibration import CalibrationResult, CalibrationTarget
     from hxtorch.snn.experiment import Experiment
+    from hxtorch.snn.neuron_block import NeuronBlock
+    from hxtorch.twin.coordinates import LogicalNeuronOnDLS
 
 Parameter = float | Sequence[float] | NDArray[Any] | Tensor | HXBaseParameter
 TraceValue = float | Tensor | Mapping[Any, float]
@@ -34,25 +38,28 @@ class Population(HXModule):
     """Neurons with parameters; the base of all neuron modules.
 
     Every parameter is an attribute that holds a parameter object (`params` lists them). A number or tensor
-    assigned to it becomes an `HXParameter`.
+    assigned to it becomes an `HXParameter`. `hxparams` are values of `hxtorch.snn.neuron_parameters`; what they
+    leave out has the default of that table. Unknown names: TypeError.
     """
 
     input_field = "graded_spikes"
     remembers = True
+    read_params_from_calibration = True  # whether hardware values follow a loaded calibration
 
     def __init__(
         self,
         size: int,
         experiment: Experiment | None,
         execution_instance: ExecutionInstance | None = None,
-        *,
-        params: Mapping[str, Parameter],
         chip_coordinate: Any = None,
+        *,
         enable_spike_recording: bool = True,
         enable_cadc_recording: bool = True,
         enable_cadc_recording_placement_in_dram: bool = False,
+        cadc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
         enable_madc_recording: bool = False,
         record_neuron_id: int | tuple[int, int] | None = None,
+        madc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
         placement_constraint: Sequence[Any] | None = None,
         trace_offset: TraceValue = 0.0,
         trace_scale: TraceValue = 1.0,
@@ -60,14 +67,19 @@ class Population(HXModule):
         shift_cadc_to_first: bool = False,
         interpolation_mode: str = "linear",
         neuron_structure: Any = None,
+        **hxparams: Parameter | None,
     ) -> None:
+        check_extra_params(type(self), hxparams)
         super().__init__(experiment, execution_instance, chip_coordinate)
         self.size = positive_int("size", size)
-        for name, value in params.items():
-            setattr(self, name, value)
+        for name, value in {**self.default_params(), **hxparams}.items():
+            if value is not None:
+                setattr(self, name, value)
         self.enable_spike_recording = enable_spike_recording
         self.enable_cadc_recording = enable_cadc_recording
         self.enable_cadc_recording_placement_in_dram = enable_cadc_recording_placement_in_dram
+        self.cadc_readout_source = cadc_readout_source
+        self.madc_readout_source = madc_readout_source
         self.enable_madc_recording = enable_madc_recording
         self.record_neuron_id = record_neuron_id
         if enable_madc_recording:
@@ -98,12 +110,22 @@ class Population(HXModule):
         if name in PARAMETERS:
             value = as_parameter(value)
             check_parameter(name, value, self.size)
+        elif name in ("cadc_readout_source", "madc_readout_source"):
+            check_readout_source(name, value)
         super().__setattr__(name, value)
 
+    @classmethod
+    def default_params(cls) -> dict[str, Any]:
+        """Values of parameters that the constructor is not given."""
+        return {name: info.default for name, info in PARAMETERS.items()}
+
     @property
-    def mask(self) -> Tensor | None:
-        """Which neurons (size,) pass their spikes on, as bool; None: all. Others fire, but nobody hears of it."""
-        return self._mask
+    def mask(self) -> Tensor:
+        """Which neurons (size,) pass their spikes on, as bool. Others fire, but nobody hears of it.
+
+        Set it to None to let all pass.
+        """
+        return torch.ones(self.size, dtype=torch.bool) if self._mask is None else self._mask
 
     @mask.setter
     def mask(self, value: Tensor | None) -> None:
@@ -114,6 +136,11 @@ class Population(HXModule):
         if mask.shape != (self.size,):
             raise ValueError(f"mask has shape {tuple(mask.shape)}, expected ({self.size},).")
         self._mask = mask
+
+    @property
+    def masks_neurons(self) -> bool:
+        """Whether a mask was set."""
+        return self._mask is not None
 
     def exec_forward(
         self, inputs: tuple[Handle, ...], output: Handle, hw_map: Mapping[HXBaseExperimentModule, Any]
@@ -130,6 +157,58 @@ class Population(HXModule):
         """Set the spikes of masked neurons in a handle to zero."""
         if self._mask is not None and output.holds("spikes"):
             output.put(spikes=self.masked(output.spikes))  # type: ignore[attr-defined]  # it holds them
+
+    @property
+    def configures_itself(self) -> bool:
+        """Whether registers of these neurons are set by `configure_hw_entity` or a parameter's own function."""
+        return type(self).configure_hw_entity is not Population.configure_hw_entity or any(
+            item.has_chip_function for item in self.params.values()
+        )
+
+    def configure_hw_entity(self, neuron_id: int, neuron_block: NeuronBlock, coord: LogicalNeuronOnDLS) -> Any:
+        """Set registers of one neuron before a run on the chip, after those of calibration and placement.
+
+        Called for every neuron of the module (`neuron_id` counts from 0) with the registers of all circuits and the
+        place of the neuron. Does nothing unless overridden: override it to set more, or something else.
+        """
+        return neuron_block
+
+    def chip_state(self) -> State:
+        """Values on the chip, what is recorded, and the mask."""
+        return {
+            "parameters": tuple(item.hardware_value for item in self.params.values()),
+            "recording": (
+                self.enable_spike_recording,
+                self.enable_cadc_recording,
+                self.enable_cadc_recording_placement_in_dram,
+                self.enable_madc_recording,
+                self.record_neuron_id,
+            ),
+            "mask": (self._mask,),
+        }
+
+    def calib_changed_since_last_run(self) -> bool:
+        """Whether the values on the chip differ from those of the last run on it; True before the first one."""
+        now = self.chip_state()["parameters"]
+        return self._last_state is None or not same(now, self._last_state["parameters"])
+
+    def params_from_calibration(self, target: CalibrationTarget, neurons: Iterable[Any]) -> None:
+        """Take over what a calibration aimed at, for neurons at these places, as hardware values."""
+        from hxtorch.snn.chip_calibration import take_over  # imports the calibration, which mock mode never needs
+
+        take_over(self, target, self._places(neurons))
+
+    def calibration_from_params(self, target: CalibrationTarget, neurons: Iterable[Any]) -> CalibrationTarget:
+        """`target` with the hardware values of these neurons at their places, one for every neuron."""
+        from hxtorch.snn.chip_calibration import target_of
+
+        return target_of([(self, self._places(neurons))], target)
+
+    def _places(self, neurons: Iterable[Any]) -> NDArray[np.int64]:
+        places = [circuits_of(place)[0] for place in neurons]
+        if len(places) != self.size:
+            raise ValueError(f"There are {len(places)} places for {self.size} neurons. Give one for each.")
+        return np.asarray(places, dtype=np.int64)
 
     @property
     def params(self) -> dict[str, HXBaseParameter]:
@@ -242,7 +321,8 @@ def check_extra_params(module: type, extra: Mapping[str, Any]) -> None:
     for name in extra:
         if name in PARAMETERS:
             continue
-        valid = sorted({*inspect.signature(module).parameters, *PARAMETERS} - {"extra_params"})
+        signatures = [inspect.signature(kind).parameters for kind in (module, Population)]
+        valid = sorted({*PARAMETERS}.union(*signatures) - {"extra_params", "hxparams"})
         close = difflib.get_close_matches(name, valid, n=1)
         hint = f"Did you mean '{close[0]}'?" if close else f"Valid are {', '.join(valid)}."
         raise TypeError(f"{module.__name__} got an unexpected keyword argument '{name}'. {hint}")

@@ -34,11 +34,11 @@ class SparseSynapse(Synapse):
         connections: Tensor | NDArray[Any],
         experiment: Experiment | None,
         execution_instance: ExecutionInstance | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        chip_coordinate: Any = None,
+        device: Any = None,
+        dtype: Any = None,
         transform: Callable[[Tensor], Tensor] = linear_saturating,
         *,
-        chip_coordinate: Any = None,
         parallel_rows: int = 1,
     ) -> None:
         given = torch.as_tensor(connections)
@@ -56,10 +56,10 @@ class SparseSynapse(Synapse):
             given.shape[1],
             experiment,
             execution_instance,
+            chip_coordinate,
             device,
             dtype,
             transform,
-            chip_coordinate=chip_coordinate,
             parallel_rows=parallel_rows,
         )
         self.register_buffer("mask", exists.to(self.weight.device), persistent=False)

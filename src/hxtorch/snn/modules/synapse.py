@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hxtorch.snn import functional as F
 from hxtorch.snn.checks import positive_int
+from hxtorch.snn.chip_state import State, function_state
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.base import HXModule
@@ -49,6 +50,27 @@ class Projection(HXModule):
         return self.out_features
 
 
+Transform = Callable[[Tensor], Tensor]
+
+
+def in_present_order(
+    chip_coordinate: Any, device: Any, dtype: Any, transform: Transform
+) -> tuple[Any, torch.device | str | None, torch.dtype | None, Transform]:
+    """The arguments of synapses by position as they are today.
+
+    Scripts of the earlier generation, which had no `chip_coordinate`, give device, dtype and transform one place
+    earlier. Types tell.
+    """
+    earlier = (
+        isinstance(chip_coordinate, str | torch.device)
+        or isinstance(device, torch.dtype)
+        or (callable(dtype) and not isinstance(dtype, torch.dtype))
+    )
+    if not earlier:
+        return chip_coordinate, device, dtype, transform
+    return None, chip_coordinate, device, transform if dtype is None else dtype
+
+
 class Synapse(Projection):
     """All-to-all synapses without bias: ``graded_spikes = spikes @ weight.T``.
 
@@ -69,13 +91,19 @@ class Synapse(Projection):
         out_features: int,
         experiment: Experiment | None,
         execution_instance: ExecutionInstance | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        transform: Callable[[Tensor], Tensor] = linear_saturating,
-        *,
         chip_coordinate: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        transform: Callable[[Tensor], Tensor] = linear_saturating,
+        plasticity_rule: None = None,
+        *,
         parallel_rows: int = 1,
     ) -> None:
+        chip_coordinate, device, dtype, transform = in_present_order(chip_coordinate, device, dtype, transform)
+        if plasticity_rule is not None:
+            raise NotImplementedError(
+                "plasticity_rule needs a plasticity processor, which the virtual chip has not. Leave it out."
+            )
         super().__init__(in_features, out_features, experiment, execution_instance, chip_coordinate)
         self.parallel_rows = positive_int("parallel_rows", parallel_rows)
         if transform is linear_saturating and self.parallel_rows > 1:
@@ -83,6 +111,7 @@ class Synapse(Projection):
             transform = partial(linear_saturating, min_weight=-limit, max_weight=limit)
         self.weight = nn.Parameter(torch.empty((out_features, in_features), device=device, dtype=dtype))
         self.weight_transform = transform
+        self.plasticity_rule = plasticity_rule
         self.reset_parameters()
 
     @property
@@ -94,6 +123,10 @@ class Synapse(Projection):
     def chip_connections(self) -> Connections | None:
         """The synapses that exist, as the mapping wants them; None: all."""
         return None
+
+    def chip_state(self) -> State:
+        """Weights, and the transform that makes those of the chip."""
+        return {"weights": (self.weight, *function_state(self.weight_transform))}
 
     def reset_parameters(self) -> None:
         """Draw new weights, uniform in +-1/sqrt(in_features)."""

@@ -1,0 +1,1 @@
+"""What keeps account of the modules of an experiment."""

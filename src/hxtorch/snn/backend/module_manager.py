@@ -1,0 +1,169 @@
+"""The modules of an experiment by number, and the networks that they form, as graphs of networkx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from hxtorch.snn.checks import check_graph
+from hxtorch.snn.graph import Graph, GraphBuilder, Node
+from hxtorch.snn.handle import Handle
+
+if TYPE_CHECKING:
+    from hxtorch.snn.experiment import Experiment
+    from hxtorch.snn.modules.base import HXBaseExperimentModule
+    from hxtorch.snn.modules.wrapper import HXModuleWrapper
+
+
+class ModuleManager:
+    """Modules are numbered 0, 1, 2, ... in the order of their first calls, and keep their number.
+
+    * `nodes`: module -> number. `wrappers`: wrapper -> name, "w_0", "w_1", ...
+    * `graph`: the network as called since the last run, `prev_graph`: that of the last run (None before it), as
+      ``networkx.DiGraph``. Nodes are numbers; inputs of the user are ``"s_{number}_{place}"``, outputs that nobody
+      reads ``"t_{number}"``. Every edge carries its `handle`.
+    """
+
+    def __init__(self, calls: GraphBuilder | None = None) -> None:
+        self.nodes: dict[HXBaseExperimentModule, int] = {}
+        self.wrappers: dict[HXModuleWrapper, str] = {}
+        self.calls = GraphBuilder() if calls is None else calls
+        self._last: Graph | None = None
+
+    def add(self, module: HXBaseExperimentModule) -> int:
+        """Number of a module, a new one if it has none."""
+        return self.nodes.setdefault(module, len(self.nodes))
+
+    def add_node(
+        self, module: HXBaseExperimentModule, sources: Iterable[Handle], target: Handle | None = None
+    ) -> Handle:
+        """Note that `module` reads the handles `sources` and fills `target`; returns its output handle.
+
+        A module that is added twice keeps its number and collects further inputs; another target: ValueError.
+        """
+        self.add(module)
+        return self.calls.connect(module, sources, target)
+
+    def add_wrapper(self, wrapper: HXModuleWrapper) -> None:
+        """Note that `wrapper` computes its modules; ValueError if one of them is in another wrapper."""
+        self.calls.connect_wrapper(wrapper)
+        self.wrappers.setdefault(wrapper, f"w_{len(self.wrappers)}")
+
+    def clear(self) -> None:
+        """Forget the calls; modules keep their numbers."""
+        self.calls.clear()
+
+    def remember(self, graph: Graph) -> None:
+        """Keep the network that has run."""
+        if self._last is not None:
+            self._last.release()
+        self._last = graph
+
+    def pre_process(self, experiment: Experiment) -> None:
+        """Check the network as called, and prepare its modules for a run; `run` does it."""
+        graph = self.calls.build()
+        check_graph(graph)
+        for node in graph.modules_in_order:
+            node.module.prepare(node)
+
+    def has_module(self, module: HXBaseExperimentModule) -> bool:
+        """Whether a module was ever called in the experiment."""
+        return module in self.nodes
+
+    def get_id_by_module(self, module: HXBaseExperimentModule) -> int | None:
+        """Number of a module; None if it was never called."""
+        return self.nodes.get(module)
+
+    def get_module_by_id(self, number: int) -> HXBaseExperimentModule | None:
+        """Module of a number; None if there is none."""
+        return next((module for module, known in self.nodes.items() if known == number), None)
+
+    def done(self) -> list[tuple[HXBaseExperimentModule, tuple[Handle, ...], Handle]]:
+        """Modules in the order of execution, with their input handles and the output handle.
+
+        Those called since the last run, else those of the last run.
+        """
+        return [(node.module, node.inputs, node.output) for node in self._nodes_in_order()]
+
+    def find_edges(self, handle: Handle) -> list[tuple[Any, Any]]:
+        """Edges of the network, called or run last, that carry this handle."""
+        graph = self.graph if len(self.calls) else self.prev_graph
+        if graph is None:
+            return []
+        return [(a, b) for a, b, carried in graph.edges(data="handle") if carried is handle]
+
+    def input_data(self, module: HXBaseExperimentModule) -> list[Handle]:
+        """The handles that a module reads in the network, called or run last."""
+        return [handle for node in self._nodes_in_order() if node.module is module for handle in node.inputs]
+
+    def source_populations(self, module: HXBaseExperimentModule) -> list[HXBaseExperimentModule]:
+        """Populations whose spikes reach a module, over modules that are none (synapses, dropout)."""
+        before = {
+            id(node.module): [source.module for source in node.predecessors if source is not None]
+            for node in self._nodes_in_order()
+        }
+        return _populations(module, before)
+
+    def target_populations(self, module: HXBaseExperimentModule) -> list[HXBaseExperimentModule]:
+        """Populations that the output of a module reaches, over modules that are none."""
+        after: dict[int, list[HXBaseExperimentModule]] = {}
+        for node in self._nodes_in_order():
+            for source in node.predecessors:
+                if source is not None:
+                    after.setdefault(id(source.module), []).append(node.module)
+        return _populations(module, after)
+
+    @property
+    def graph(self) -> Any:
+        """The network as called since the last run."""
+        return self._drawn(self.calls.build() if len(self.calls) else None)
+
+    @property
+    def prev_graph(self) -> Any:
+        """The network of the last run; None before it."""
+        return None if self._last is None else self._drawn(self._last)
+
+    def _nodes_in_order(self) -> tuple[Node, ...]:
+        graph = self.calls.build() if len(self.calls) else self._last
+        return () if graph is None else graph.modules_in_order
+
+    def _drawn(self, network: Graph | None) -> Any:
+        import networkx  # comes with torch; not needed to run anything
+
+        graph = networkx.DiGraph()
+        nodes = () if network is None else network.modules_in_order
+        read: set[int] = set()
+        for node in nodes:
+            number = self.nodes[node.module]
+            graph.add_node(number)
+            for place, (handle, source) in enumerate(zip(node.inputs, node.predecessors, strict=True)):
+                origin = f"s_{number}_{place}" if source is None else self.nodes[source.module]
+                graph.add_edge(origin, number, handle=handle)
+                if source is not None:
+                    read.add(id(source))
+        for node in nodes:
+            if id(node) not in read:
+                number = self.nodes[node.module]
+                graph.add_edge(number, f"t_{number}", handle=node.output)
+        return graph
+
+
+def _populations(
+    start: HXBaseExperimentModule, neighbours: dict[int, list[HXBaseExperimentModule]]
+) -> list[HXBaseExperimentModule]:
+    from hxtorch.snn.modules.input_neuron import InputPopulation
+    from hxtorch.snn.modules.population import Population
+
+    found: dict[int, HXBaseExperimentModule] = {}
+    seen: set[int] = set()
+    todo = list(neighbours.get(id(start), []))
+    while todo:
+        module = todo.pop(0)
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        if isinstance(module, Population | InputPopulation):
+            found[id(module)] = module
+        else:
+            todo += neighbours.get(id(module), [])
+    return list(found.values())
