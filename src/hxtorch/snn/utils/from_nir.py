@@ -20,7 +20,16 @@ from hxtorch.snn.parameter import MixedHXModelParameter
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.nir_config import ConversionConfig
 from hxtorch.snn.utils.nir_graph import Connection, FlatGraph, flatten
-from hxtorch.snn.utils.nir_neurons import LEAK, THRESHOLD, NeuronSettings, fitted, settings
+from hxtorch.snn.utils.nir_neurons import (
+    LEAK,
+    SHORTEST_REFRACTORY,
+    THRESHOLD,
+    NeuronSettings,
+    fitted,
+    settings,
+    trace_scale,
+    weight_scale,
+)
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
 if TYPE_CHECKING:
@@ -132,7 +141,7 @@ class NIRNetwork(nn.Module):
             "tau_mem": MixedHXModelParameter(_value(item.tau_mem), _value(item.chip_tau_mem)),
             "tau_syn": MixedHXModelParameter(_value(item.tau_syn), _value(item.chip_tau_syn)),
             "leak": MixedHXModelParameter(0.0, LEAK),
-            "trace_scale": _value(self.cfg.trace_scale * item.distance),
+            "trace_scale": _value(trace_scale(self.cfg) * item.distance),
             "cadc_time_shift": int(self.cfg.trace_shift),
             "shift_cadc_to_first": True,
         }
@@ -143,13 +152,14 @@ class NIRNetwork(nn.Module):
             self.exp,
             threshold=MixedHXModelParameter(_value(item.threshold), THRESHOLD),
             reset=MixedHXModelParameter(_value(item.reset), _value(item.chip_reset)),
+            refractory_time=SHORTEST_REFRACTORY,  # neurons of NIR have none, nor has the model
             enable_cadc_recording=self.cfg.cadc_recording,
             **common,
         )
 
     def _synapse(self, connection: Connection, target: NeuronSettings) -> str:
         out, size = connection.weight.shape
-        chip_scale = _value(self.cfg.weight_scale * target.chip_scale)
+        chip_scale = _value(weight_scale(self.cfg) * target.chip_scale)
         if isinstance(chip_scale, Tensor):
             chip_scale = chip_scale[:, None].to(self.cfg.device)
         synapse = Synapse(
@@ -180,12 +190,12 @@ def _settings(graph: FlatGraph, cfg: ConversionConfig) -> dict[str, NeuronSettin
         largest = (
             np.max([abs(part).max(axis=1) for part in parts], axis=0) if parts else np.zeros(graph.sizes[name])
         )
-        item = fitted(item, largest * abs(item.gain * item.chip_scale) * cfg.weight_scale)
-        largest = largest * abs(item.gain * item.chip_scale) * cfg.weight_scale
+        item = fitted(item, largest * abs(item.gain * item.chip_scale) * weight_scale(cfg))
+        largest = largest * abs(item.gain * item.chip_scale) * weight_scale(cfg)
         if not cfg.mock and (largest > MAX_WEIGHT + 0.5).any():
             warnings.warn(
                 f"Weights into {name!r} reach {largest.max():.0f} LSB on the chip and are clipped to {MAX_WEIGHT}. "
-                f"With weight_scale={cfg.weight_scale * MAX_WEIGHT / largest.max():.3g} none would be.",
+                f"With weight_scale={weight_scale(cfg) * MAX_WEIGHT / largest.max():.3g} none would be.",
                 stacklevel=4,
             )
         made[name] = item

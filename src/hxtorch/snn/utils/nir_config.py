@@ -20,8 +20,11 @@ class ConversionConfig:
 
     * `dt`: time step in seconds of the chip.
     * `calib_path`: calibration to load; None calibrates for the time constants of the graph.
-    * `weight_scale`: chip weight (LSB) of a weight of 1, for a neuron whose threshold is 1 above its leak.
-    * `trace_scale`: model units per CADC LSB, for such a neuron. `trace_shift`: `cadc_time_shift` in steps.
+    * `weight_scale`: chip weight (LSB) of a weight of 1, for a neuron whose threshold is 1 above its leak; of
+      neurons that differ in their membrane time constant, for the mean of these. None: what moves the membrane of
+      a chip at its default settings as far as that of the model, for every time constant.
+    * `trace_scale`: model units per CADC LSB, for such a neuron; None: those between leak and threshold.
+    * `trace_shift`: `cadc_time_shift` in steps.
     * `cadc_recording`: record the membranes of spiking neurons; those of non-spiking ones always are.
     * `mock`: compute the model alone. `input_loopback`: return the input spikes that the chip recorded.
     * `device`: of the weights.
@@ -37,8 +40,8 @@ class ConversionConfig:
 
     dt: float = 1e-6
     calib_path: str | Path | None = None
-    weight_scale: float = 64.0
-    trace_scale: float = 1 / 50
+    weight_scale: float | None = 64.0
+    trace_scale: float | None = 1 / 50
     trace_shift: float = 0.0
     cadc_recording: bool = True
     mock: bool = True
@@ -73,7 +76,7 @@ class ConversionConfig:
         """Settings for a graph written by "norse", "snntorch" or "sinabs": one step there is one `dt` here.
 
         `library_dt` is the time step of the model there, by default the library's own. `options` are further
-        fields.
+        fields. Without them, weights and membranes have the scales of a chip at its default settings.
 
         * norse 1.1 writes ``dt / tau_mem_inv``, its time constants times its step.
         * snnTorch writes ``tau = library_dt / (1 - beta)`` and puts the jump of the current into `r` and `w_in`.
@@ -87,4 +90,5 @@ class ConversionConfig:
             "snntorch": {"time_unit": dt / step, "spike_jump": "ode"},
             "sinabs": {"time_unit": dt / step, "integration": "exponential"},
         }
-        return cls(dt=dt, **(known[library] | options))
+        scales = {"weight_scale": None, "trace_scale": None}
+        return cls(dt=dt, **(scales | known[library] | options))

@@ -36,6 +36,10 @@ NO_LEAK = 1e9
 
 _REFERENCE_TAU = 10e-6  # s; where NIR has no membrane time constant, weights are scaled as for this one
 
+_PUBLISHED_SCALE = 55 / 45
+"""Chip weight (LSB) of a weight of 1 by CADC LSB between leak and threshold, at tau_mem = tau_syn = 10 µs and the
+default biases (tutorial of the BSS-2 software, which measures 55 for 45 LSB)."""
+
 
 @dataclass(frozen=True, eq=False)
 class NeuronSettings:
@@ -60,6 +64,16 @@ class NeuronSettings:
     chip_scale: Array
     distance: Array
     open_tau_syn: bool
+
+
+def weight_scale(cfg: ConversionConfig) -> float:
+    """Chip weight (LSB) of a weight of 1, of a neuron with the reference time constant."""
+    return _PUBLISHED_SCALE * (THRESHOLD - LEAK) if cfg.weight_scale is None else cfg.weight_scale
+
+
+def trace_scale(cfg: ConversionConfig) -> float:
+    """Model units per CADC LSB, of a neuron whose threshold is 1 above its leak."""
+    return 1 / (THRESHOLD - LEAK) if cfg.trace_scale is None else cfg.trace_scale
 
 
 def settings(node: Any, size: int, name: str, cfg: ConversionConfig) -> NeuronSettings:
@@ -101,7 +115,7 @@ def settings(node: Any, size: int, name: str, cfg: ConversionConfig) -> NeuronSe
     else:
         chip_tau_mem = read("tau_mem" if kind_.startswith("Cuba") else "tau") * cfg.seconds_per_unit
         tau_mem = _model_tau(chip_tau_mem, f"tau of {name!r}", cfg)
-        reference = float(chip_tau_mem.mean())
+        reference = _REFERENCE_TAU if cfg.weight_scale is None else float(chip_tau_mem.mean())
     leak = read("v_leak", 0.0)
     threshold, reset = one, 0 * one
     if spiking:
@@ -161,3 +175,7 @@ def _chip_range(name: str) -> tuple[float, float]:
     limits = PARAMETERS[name].chip_range
     assert limits is not None
     return limits
+
+
+SHORTEST_REFRACTORY = _chip_range("refractory_time")[0]
+"""Refractory time of the chip, in s."""
