@@ -10,6 +10,7 @@ import torch
 
 import hxtorch
 import hxtorch.snn as hxsnn
+from hxtorch.snn.utils.readout_source import ReadoutSource
 from hxtorch.twin import Die, Noise, VirtualChip
 
 STEPS = 30
@@ -189,4 +190,4 @@ def test_refractory_times_of_neurons_that_do_not_fire_are_named():
 def test_sources_of_the_readout_are_checked_between_runs_too():
     lif = hxsnn.LIF(2, hxsnn.Experiment(mock=True))
     with pytest.raises(NotImplementedError, match="only the membrane is recorded"):
-        lif.cadc_readout_source = hxsnn.utils.readout_source.ReadoutSource.ADAPTATION
+        lif.cadc_readout_source = ReadoutSource.ADAPTATION

@@ -237,6 +237,10 @@ class ExecutionInstance:
         """Another run on the same chip, with the calibration file of this one, for parts of a network."""
         return _Sibling(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what it knows of the last run, which belongs to the chip of this process.
+        return vars(self) | {"_configured": None, "_own_settings": None, "_noted": None}
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copy of a network runs in the same place as the original.
         return self

@@ -227,11 +227,18 @@ class Experiment:
 
         return write_report(self, path, title, training)
 
+    def __repr__(self) -> str:
+        return f"Experiment(mock={self.mock}, dt={self.dt:g}{', partition=True' * self.partition})"
+
     def _repr_html_(self) -> str:
         """Settings and the last run, for notebooks."""
         from hxtorch.snn.report import experiment_html
 
         return experiment_html(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is left of runs belongs to this process: data with gradients, and places on its chip.
+        return vars(self) | {"_plans": None, "last_run": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # A copy of a network belongs to the same experiment, which holds the place where it runs.

@@ -7,8 +7,8 @@ class lists them; every field is None until it is filled.
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import dataclass, field, fields, make_dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,7 +37,7 @@ class _HandleType(type):
             return inspect.signature(_handle_with_names)
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         return inspect.Signature(
-            [inspect.Parameter(item.name, kind, default=item.default) for item in fields(cls)]  # type: ignore[arg-type]
+            [inspect.Parameter(item.name, kind, default=None) for item in fields(cls)]  # type: ignore[arg-type]
         )
 
 
@@ -95,9 +95,6 @@ class Handle(metaclass=_HandleType):
             setattr(self, name, waiting.get())
             return vars(self)[name]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.names()}
-
     def clone(self, other: Handle) -> None:
         """Take over every tensor of `other`. One that this handle does not carry: AssertionError."""
         self.put(**{name: other.peek(name) for name in other.names() if other.holds(name)})
@@ -120,6 +117,10 @@ class Handle(metaclass=_HandleType):
             else:
                 flat[name] = value
         return flat
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Classes made by `handle_type` have no name by which pickle could find them.
+        return _restored, (self.names(), tuple(getattr(self, name) for name in self.names()), _by_name(type(self)))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -182,16 +183,33 @@ LIObservables = ReadoutNeuronHandle
 _ORDER = ("spikes", "membrane_cadc", "current", "membrane_madc", "adaptation_cadc", "adaptation_madc")
 
 
-@lru_cache
+_TYPES: dict[frozenset[str], type[Handle]] = {
+    frozenset(known.names()): known for known in (NeuronHandle, ReadoutNeuronHandle, SynapseHandle, TensorHandle)
+}
+
+
 def handle_type(names: frozenset[str]) -> type[Handle]:
-    """The class of handles with the fields `names`."""
-    for known in (NeuronHandle, ReadoutNeuronHandle, SynapseHandle, TensorHandle):
-        if names == set(known.names()):
-            return known
+    """The class of handles with the fields `names`, always the same one."""
+    if names not in _TYPES:  # a dict, as torch.compile warns of functools' caches
+        _TYPES[names] = _made_type(names)
+    return _TYPES[names]
+
+
+def _made_type(names: frozenset[str]) -> type[Handle]:
     ordered = [name for name in _ORDER if name in names] + sorted(names - set(_ORDER))
     items: list[Any] = [(name, Tensor | None, field(default_factory=_nothing)) for name in ordered]
     title = "".join(name.title().replace("_", "") for name in ordered)
     return make_dataclass(f"Handle{title}", items, bases=(Handle,), eq=False)
+
+
+def _by_name(kind: type[Handle]) -> type[Handle] | None:
+    """The class, if pickle can find it by its name."""
+    module = sys.modules.get(kind.__module__)
+    return kind if getattr(module, kind.__qualname__, None) is kind else None
+
+
+def _restored(names: tuple[str, ...], values: tuple[Any, ...], kind: type[Handle] | None) -> Handle:
+    return (kind or handle_type(frozenset(names)))(**dict(zip(names, values, strict=True)))
 
 
 def _handle_with_names(*names: str, **values: Tensor | None) -> None:

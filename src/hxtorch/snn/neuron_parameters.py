@@ -175,7 +175,9 @@ def _check_value(info: NeuronParameter, side: str, value: Value, size: int) -> N
                 f"{label} has shape {tuple(value.shape)}, expected {expected} for {size} neurons. "
                 "Give a number or one value per neuron."
             )
-    values = torch.as_tensor(value).detach()
+    values = torch.as_tensor(value, device=value.device if isinstance(value, Tensor) else "cpu").detach()
+    if values.is_meta:
+        return
     if torch.isnan(values).any() and not info.may_be_nan:
         raise ValueError(f"{label} is NaN. Give a number in {info.unit}.")
     if info.positive and not bool((values > 0).all()):
@@ -193,6 +195,8 @@ def _offender(values: Tensor, bad: Tensor) -> str:
 
 
 def _all_within(value: Value, low: float, high: float) -> bool:
-    values = torch.as_tensor(value).detach().double()
+    if isinstance(value, Tensor) and value.is_meta:
+        return True
+    values = torch.as_tensor(value, device=value.device if isinstance(value, Tensor) else "cpu").detach().double()
     tolerance = 1e-6 * max(abs(low), abs(high))  # float32 values of a calibration
     return bool(((values >= low - tolerance) & (values <= high + tolerance)).all())

@@ -220,6 +220,8 @@ def show(value: Value) -> str:
     """Short text of a value: the number itself, or the range of a tensor."""
     if not isinstance(value, Tensor):
         return f"{value:g}"
+    if value.is_meta:
+        return f"<{', '.join(map(str, value.shape))}: without values>"
     if value.numel() == 1:
         return f"{value.item():g}"
     low, high = value.detach().aminmax()

@@ -30,6 +30,9 @@ class ModuleManager:
         self.calls = GraphBuilder() if calls is None else calls
         self._last: Graph | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_last": None}  # holds data with gradients, which stay in this process
+
     def add(self, module: HXBaseExperimentModule) -> int:
         """Number of a module, a new one if it has none."""
         return self.nodes.setdefault(module, len(self.nodes))

@@ -33,7 +33,12 @@ MODEL_CAPACITANCE = 10e-6  # in the model, a capacitance of 63 on the chip
 
 def default_capacitance() -> HXTransformedModelParameter:
     """10e-6 in the model, 63 on the chip, in proportion."""
-    return HXTransformedModelParameter(MODEL_CAPACITANCE, lambda value: value / MODEL_CAPACITANCE * 63)
+    return HXTransformedModelParameter(MODEL_CAPACITANCE, capacitance_code)
+
+
+def capacitance_code(value: Any) -> Any:
+    """Capacitance of the chip for one of the model."""
+    return value / MODEL_CAPACITANCE * 63
 
 
 def membrane_with_capacitance(module: Population, x: Tensor, leaky: bool = True) -> F.Membrane:
@@ -154,6 +159,10 @@ class AELIF(Neuron):
         self.leaky, self.fire, self.exponential = leaky, fire, exponential
         self.subthreshold_adaptation = subthreshold_adaptation
         self.spike_triggered_adaptation = spike_triggered_adaptation
+
+    def default_of(self, name: str) -> Any:
+        """Default of a parameter of these neurons."""
+        return default_capacitance() if name == "membrane_capacitance" else super().default_of(name)
 
     @property
     def adapts(self) -> bool:
@@ -332,6 +341,10 @@ class LI(ReadoutNeuron):
             neuron_structure=neuron_structure,
             **extra_params,
         )
+
+    def default_of(self, name: str) -> Any:
+        """Default of a parameter of these neurons."""
+        return default_capacitance() if name == "membrane_capacitance" else super().default_of(name)
 
     def _membrane(self, x: Tensor) -> F.Membrane:
         return membrane_with_capacitance(self, x)

@@ -20,7 +20,7 @@ from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
-from hxtorch.snn.parameter import HXBaseParameter, Value, as_parameter, show
+from hxtorch.snn.parameter import HXBaseParameter, HXParameter, Value, as_parameter, show
 from hxtorch.snn.readout_source import ReadoutSource, check_readout_source
 from hxtorch.twin.coordinates import circuits_of
 
@@ -305,11 +305,25 @@ class Population(HXModule):
         """Size and all parameters that differ from their defaults, as `print` shows them."""
         parts = [f"size={self.size}"]
         for name, item in self.params.items():
-            if type(item).__name__ != "HXParameter":
-                parts.append(f"{name}={item!r}")
-            elif isinstance(item.model_value, Tensor) or item.model_value != PARAMETERS[name].default:
-                parts.append(f"{name}={show(item.model_value)}")
+            if self._is_default(name, item):
+                continue
+            plain = type(item) is HXParameter
+            parts.append(f"{name}={show(item.model_value) if plain else repr(item)}")
         return ", ".join(parts)
+
+    def default_of(self, name: str) -> Any:
+        """Default of a parameter of these neurons."""
+        return PARAMETERS[name].default
+
+    def _is_default(self, name: str, item: HXBaseParameter) -> bool:
+        given = self.default_of(name)
+        if given is None or item.is_trainable():
+            return False
+        default = as_parameter(given)
+        values = (item.model_value, item.hardware_value)
+        if type(item) is not type(default) or any(isinstance(v, Tensor) and v.is_meta for v in values):
+            return False
+        return same(values, (default.model_value, default.hardware_value))
 
     def __repr__(self) -> str:
         # The parameters are submodules; torch's own text would give each a line.
@@ -344,7 +358,9 @@ def _check_madc(neuron: int | tuple[int, int] | None, size: int) -> None:
 def _trace_value(name: str, value: TraceValue, size: int) -> Tensor | dict[Hashable, float]:
     if isinstance(value, Mapping):
         return dict(value)
-    tensor = torch.as_tensor(value, dtype=torch.float32).detach()
+    # On the CPU also within ``with torch.device(...)``: it is a setting, not a state.
+    device = value.device if isinstance(value, Tensor) else "cpu"
+    tensor = torch.as_tensor(value, dtype=torch.float32, device=device).detach()
     if tensor.shape not in ((), (1,), (size,)):
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected () or ({size},).")
     if not bool(torch.isfinite(tensor).all()):
