@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import hxtorch
 from hxtorch.cli import commands
-from hxtorch.cli.command import FAILED, INTERRUPTED, Command, CommandError
+from hxtorch.cli.command import FAILED, INTERRUPTED, USAGE, Command, CommandError, UsageError
 
 _EXIT_CODES = "exit codes: 0 done, 1 failed or found something wrong, 2 wrong command line"
 # Errors whose text says what is wrong and what to do. Any other exception is a bug and shows its traceback.
@@ -24,7 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A wrong command line raises SystemExit with code 2.
     """
     known = find_commands()
-    options = _parser(known).parse_args(arguments)
+    parser = _parser(known)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
     try:
         return known[options.command].run(options)
     except KeyboardInterrupt:
@@ -36,8 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _EXPECTED as error:
         if options.traceback:
             raise
-        print(f"hxtorch {options.command}: error: {error}", file=sys.stderr)
+        print(f"hxtorch {options.command}: error: {_text(error)}", file=sys.stderr)
+        if isinstance(error, UsageError):
+            print(f"See hxtorch {options.command} --help.", file=sys.stderr)
+            return USAGE
         return FAILED
+
+
+def _text(error: Exception) -> str:
+    """What an error says; the system's own without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def find_commands() -> dict[str, Command]:
@@ -58,7 +72,7 @@ def _parser(known: dict[str, Command]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hxtorch {hxtorch.__version__}")
     parser.add_argument("--traceback", action="store_true", help="show where an error was raised")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in known.values():
         examples = "".join(f"\n  {line}" for line in command.examples)
         command.add_arguments(

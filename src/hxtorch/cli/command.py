@@ -43,6 +43,10 @@ class CommandError(Exception):
     """A command cannot do what was asked; its text is shown without traceback, the exit code is `FAILED`."""
 
 
+class UsageError(CommandError):
+    """The command line names something that does not exist; the exit code is `USAGE`."""
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the option ``--json`` for scripts."""
     parser.add_argument("--json", action="store_true", help="print JSON for scripts instead of text")

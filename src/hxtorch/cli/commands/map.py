@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the chip, for example chip.png")
     add_json(parser)
     parser.add_argument("script", type=Path, help="a Python script that builds and runs a network")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="everything behind goes to the script")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, default=[], help="what follows goes to the script, options too"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -72,6 +75,7 @@ def mapping_of(script: Path, arguments: list[str], number: int = 1, partition: b
         except MappingError as error:
             raise _Mapped(error) from None
 
+    # Between this and the end of the script, errors are those of the script.
     before, path = sys.argv, list(sys.path)
     sys.argv, sys.path[:0] = [str(script), *arguments], [str(script.resolve().parent)]
     module.run = hxsnn.run = run
@@ -81,6 +85,17 @@ def mapping_of(script: Path, arguments: list[str], number: int = 1, partition: b
         if isinstance(mapped.result, MappingError):
             raise mapped.result from None
         return mapped.result
+    except SystemExit as ended:
+        if ended.code not in (None, 0):
+            raise CommandError(f"{script} ended with exit code {ended.code}, before run {number}.") from None
+    except MappingError:
+        raise
+    except Exception as error:  # of any kind: the script is the user's
+        shown = traceback.TracebackException.from_exception(error)
+        while shown.stack and shown.stack[0].filename != str(script):
+            shown.stack.pop(0)
+        print("".join(shown.format()), end="", file=sys.stderr)
+        raise CommandError(f"{script} failed before run {number}.") from error
     finally:
         module.run = hxsnn.run = original
         sys.argv, sys.path[:] = before, path

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from hxtorch.cli.command import FAILED, OK, Command, CommandError, add_chip, add_json, as_json, positive, table
+from hxtorch.cli.command import FAILED, OK, Command, UsageError, add_chip, add_json, as_json, positive, table
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
         print(table({name: f"{task.title}; published: {task.published}" for name, task in TASKS.items()}))
         return OK
     if options.name not in TASKS:
-        raise CommandError(f"there is nothing called {options.name!r} to reproduce; known: {', '.join(TASKS)}")
+        raise UsageError(f"there is nothing called {options.name!r} to reproduce; known: {', '.join(TASKS)}")
     result = reproduce(
         TASKS[options.name],
         seeds=options.seeds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hxtorch.cli.command import OK, Command, CommandError, add_json, as_json, positive, table
+from hxtorch.cli.command import OK, Command, UsageError, add_json, as_json, positive, table
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,9 @@ def _run(options: argparse.Namespace) -> int:
         print(table({name: question.title for name, question in QUESTIONS.items()}))
         return OK
     if options.name not in QUESTIONS:
-        raise CommandError(f"there is no study called {options.name!r}; known: {', '.join(QUESTIONS)}")
+        raise UsageError(f"there is no study called {options.name!r}; known: {', '.join(QUESTIONS)}")
     if options.task is not None and options.task not in TASKS:
-        raise CommandError(f"there is no training called {options.task!r}; known: {', '.join(TASKS)}")
+        raise UsageError(f"there is no training called {options.task!r}; known: {', '.join(TASKS)}")
     found = answer(
         options.name, task=options.task, seeds=options.seeds, epochs=options.epochs, full=options.full,
         jobs=options.jobs, out=options.out, state=options.state,
