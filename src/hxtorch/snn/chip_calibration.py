@@ -148,7 +148,7 @@ def target_of(placed: Placed, base: CalibrationTarget | None = None) -> Calibrat
     """Collect the hardware values of placed populations into one target for the chip.
 
     Circuits that no population uses keep that of `base`, by default the default target. Settings that the chip
-    shares have to agree, otherwise AttributeError. ValueError for a holdoff that is longer than the refractory time.
+    shares have to agree, otherwise AttributeError. A holdoff longer than the refractory time: ValueError.
     """
     placed = list(placed)
     for population, _ in placed:  # parameters may have changed since the module was made
