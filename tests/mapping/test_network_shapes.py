@@ -5,8 +5,8 @@ weights lie off whole numbers by up to 0.4 on the chip, which rounds them; mock 
 
 The steps are 0.2 µs, a fifth of the usual ones. Mock mode integrates at a fifth of a step, and runs with thresholds
 a little below and above; networks with loops also with steps of 0.1 µs, since a spike is on its way for one step,
-and 50 ns on the chip. Where they disagree, a spike hangs by a thread, and the comparison of an entry ends there.
-All spikes before have to agree; in networks with loops, which amplify every difference, 98 % of them.
+and 50 ns on the chip. Where they disagree, a spike hangs by a thread: the comparison ends there for the neuron, and
+for all that hear it. All spikes before have to agree; in networks with loops, which amplify every difference, 98 %.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hxtorch.twin import Die, Noise, VirtualChip
 from hxtorch.twin.circuits import nominal_drive
 
 DT, STEPS, FINE, COARSE = 0.2e-6, 150, 5, 2
-MARGIN = 0.1  # LSB by which the thresholds lie off 125: more than the error of Euler's method
+MARGIN = 0.3  # LSB by which the thresholds lie off 125: what 16 ns of refractory period cost a steep membrane
 LOOP_MARGIN = 0.15
 LOOP_SHARE = 0.02  # of the spikes in networks with loops, in which a spike that is off moves others
 UNIT = float(nominal_drive(np.array(500.0), np.array(600.0), np.array(63))) * 10  # current of one weight LSB
@@ -107,13 +107,9 @@ def build(shape: Shape, seed: int, mock: bool, threshold: float = 125.0, fine: i
     return [output.spikes for output in outputs], wanted, exp
 
 
-def trains(outputs, entry: int, fine: int = 1) -> list[np.ndarray]:
-    """Spike times of all neurons of all layers, in steps."""
-    return [
-        torch.nonzero(spikes[:, entry, n]).reshape(-1).numpy() / fine
-        for spikes in outputs
-        for n in range(spikes.shape[2])
-    ]
+def trains(spikes, entry: int, fine: int = 1) -> list[np.ndarray]:
+    """Spike times of the neurons of a layer, in steps."""
+    return [torch.nonzero(spikes[:, entry, n]).reshape(-1).numpy() / fine for n in range(spikes.shape[2])]
 
 
 def check_registers(wanted, exp) -> None:
@@ -158,16 +154,23 @@ def compare(shape: Shape, seed: int) -> tuple[int, int]:
     models = [(build(shape, seed, True, threshold, fine)[0], fine) for threshold, fine in kinds]
     compared = total = off = 0
     for entry in range(2):
-        measured = trains(chip, entry)
-        expected = [Expected.of(times) for times in zip(*(trains(spikes, entry, fine) for spikes, fine in models))]
-        end = min(neuron.end for neuron in expected)
-        for seen, neuron in zip(measured, expected):
-            total += seen.size
-            early, late = neuron.early[neuron.late < end - 2] - 1, neuron.late[neuron.late < end - 2] + 1
-            compared += early.size
-            off += max(0, early.size - seen.size) + max(0, np.count_nonzero(seen < end - 4) - early.size)
-            common = min(early.size, seen.size)
-            off += np.count_nonzero((seen[:common] < early[:common]) | (seen[:common] > late[:common]))
+        before = float(STEPS)  # when the input of a layer ceases to be known
+        for layer, looped in enumerate(shape.recurrent):
+            expected = [
+                Expected.of(times)
+                for times in zip(*(trains(outputs[layer], entry, fine) for outputs, fine in models))
+            ]
+            first = min(before, *(neuron.end for neuron in expected), float(STEPS))
+            for seen, neuron in zip(trains(chip[layer], entry), expected):
+                end = first if looped else min(before, neuron.end)
+                decided = neuron.late < end - 2
+                early, late = neuron.early[decided] - 1, neuron.late[decided] + 1
+                total += seen.size
+                compared += early.size
+                off += max(0, early.size - seen.size) + max(0, np.count_nonzero(seen < end - 4) - early.size)
+                common = min(early.size, seen.size)
+                off += np.count_nonzero((seen[:common] < early[:common]) | (seen[:common] > late[:common]))
+            before = first
     assert off <= (LOOP_SHARE * compared if any(shape.recurrent) else 0), (off, compared)
     return compared, total
 
@@ -214,7 +217,7 @@ def test_random_networks(shape: Shape, seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:refractory_time = 0.008")
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(shape=_shapes(600), seed=st.integers(0, 100_000))
 def test_many_random_networks(shape: Shape, seed: int) -> None:
     compare(shape, seed)
