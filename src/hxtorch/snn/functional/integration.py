@@ -72,7 +72,8 @@ def observe(
     """As `integrate`, for neurons of which most states may never be read, and a product that may wait."""
     like = input.spikes if isinstance(input, Product) else now(input)
     parts = (membrane, firing, exponential, adaptation, measured, dt)
-    if like.numel() and fused_applies(like) and not torch.compiler.is_compiling():
+    at_once = current_session() is None and not torch.compiler.is_compiling()
+    if like.numel() and fused_applies(like) and at_once:
         source = input if isinstance(input, Product) else like
         _check(source, firing, recurrent, None)
         return observe_fused(source, *parts, recurrent=recurrent)
