@@ -8,6 +8,7 @@ import hxtorch
 import hxtorch.snn as hxsnn
 from hxtorch.calibration import CalibrationTarget
 from hxtorch.snn.execution_instance import ExecutionInstances
+from hxtorch.snn.morphology import SingleCompartmentNeuron
 from hxtorch.snn.neuron_block import NeuronBlock
 from hxtorch.snn.observables import AnalogObservable
 from hxtorch.twin import ChipConfig, Die, NeuronConfig, Noise, VirtualChip
@@ -85,6 +86,23 @@ def test_trained_parameters_write_their_value_to_the_chip(chip):
     assert (config.refractory_counter[[c for (c,) in circuits]] == 200).all()
     block = exp.default_execution_instance.set_neuron_parameters_on_chip(NeuronBlock(NeuronConfig()))
     assert len(written) == 2 and (block.refractory_counter == 200).sum() == 4
+
+
+def test_helpers_of_morphologies_change_the_block_of_the_hook(chip):
+    class Leakless(hxsnn.LIF):
+        def configure_hw_entity(self, neuron_id, neuron_block, coord):
+            if neuron_id == 0:
+                SingleCompartmentNeuron.disable_spiking(coord, neuron_block)
+                SingleCompartmentNeuron.disable_leak(coord, neuron_block)
+            return SingleCompartmentNeuron.implement_morphology(coord, neuron_block)
+
+    exp, synapse, lif = network(Leakless, neuron_structure=SingleCompartmentNeuron(2))
+    z = run(exp, synapse, lif)
+    assert not z.spikes[:, :, 0].any() and z.spikes[:, :, 1:].any()
+    config = exp.last_run_chip_configs[exp.default_execution_instance.ID].neurons
+    first = exp.default_execution_instance.neuron_placement.id2logicalneuron(0).circuits
+    assert len(first) == 2 and not config.enable_leak[list(first)].any()
+    assert config.membrane[first[1]] == config.membrane[first[0]]
 
 
 def test_codes_beyond_the_chips_are_clipped_with_a_warning():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.checks import positive_int, warn_user
+from hxtorch.snn.neuron_block import NeuronBlock
 from hxtorch.snn.readout_source import ReadoutSource
+from hxtorch.twin import NeuronConfig
 from hxtorch.twin.coordinates import (
     CIRCUITS,
     COLUMNS,
@@ -22,9 +24,7 @@ from hxtorch.twin.coordinates import (
     LogicalNeuronOnDLS,
 )
 
-if TYPE_CHECKING:
-    from hxtorch.twin import NeuronConfig
-
+Block = TypeVar("Block", NeuronConfig, NeuronBlock)
 Places = LogicalNeuronOnDLS | Sequence[LogicalNeuronOnDLS]
 
 
@@ -32,7 +32,8 @@ class Morphology:
     """Base of all shapes: a neuron of `compartments`.
 
     The static methods return `neuron_block`, the registers of all circuits, as these neurons want them. They are
-    for an `ExecutionInstance` of one's own, whose `neuron_config` returns what the chip is set to.
+    for neurons with a `configure_hw_entity` of their own, whose block they change in place, and for an
+    `ExecutionInstance` of one's own, whose `neuron_config` returns what the chip is set to.
 
     Examples:
         >>> from hxtorch.snn import ExecutionInstance
@@ -62,31 +63,35 @@ class Morphology:
         return LogicalNeuronOnDLS(self._compartments, anchor)
 
     @staticmethod
-    def implement_morphology(coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+    def implement_morphology(coord: Places, neuron_block: Block) -> Block:
         """Join the circuits of each neuron to one membrane; the first one keeps capacitor, leak and threshold."""
         from hxtorch.mapping.groups import join_circuits  # not needed without a chip
 
-        return join_circuits(neuron_block, [np.asarray([place.circuits]) for place in _listed(coord)])
+        groups = [np.asarray([place.circuits]) for place in _listed(coord)]
+        if isinstance(neuron_block, NeuronBlock):
+            neuron_block.take(join_circuits(neuron_block.config(), groups))
+            return neuron_block
+        return join_circuits(neuron_block, groups)
 
     @staticmethod
-    def set_spike_recording(enable: bool, coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+    def set_spike_recording(enable: bool, coord: Places, neuron_block: Block) -> Block:
         """Let neurons fire, by the threshold of their first circuit, or not."""
         return _with(neuron_block, _first(coord), enable_threshold=bool(enable))
 
     @staticmethod
-    def disable_spiking(coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+    def disable_spiking(coord: Places, neuron_block: Block) -> Block:
         """Switch the thresholds of all circuits off: the neurons integrate only."""
         return _with(neuron_block, _all(coord), enable_threshold=False)
 
     @staticmethod
-    def disable_leak(coord: Places, neuron_block: NeuronConfig) -> NeuronConfig:
+    def disable_leak(coord: Places, neuron_block: Block) -> Block:
         """Switch the leak of all circuits off."""
         return _with(neuron_block, _all(coord), enable_leak=False)
 
     @staticmethod
     def enable_madc_recording(
-        coord: Places, neuron_block: NeuronConfig, readout_source: ReadoutSource = ReadoutSource.VOLTAGE
-    ) -> NeuronConfig:
+        coord: Places, neuron_block: Block, readout_source: ReadoutSource = ReadoutSource.VOLTAGE
+    ) -> Block:
         """Connect the membrane, or the adaptation, of the first circuit with the readout."""
         from hxtorch.twin.config import ReadoutSource as Register
 
@@ -94,9 +99,7 @@ class Morphology:
         return _with(neuron_block, _first(coord), readout_source=int(source))
 
     @staticmethod
-    def set_exponential_params(
-        coord: Places, neuron_block: NeuronConfig, *, v_exp: float, i_bias_exp: float
-    ) -> NeuronConfig:
+    def set_exponential_params(coord: Places, neuron_block: Block, *, v_exp: float, i_bias_exp: float) -> Block:
         """Switch the exponential current of the first circuit on, with CapMem codes 0..1022 (others: a warning)."""
         codes = {"v_exp": _code("v_exp", v_exp), "i_bias_exp": _code("i_bias_exp", i_bias_exp)}
         return _with(neuron_block, _first(coord), enable_exponential=True, **codes)
@@ -104,12 +107,12 @@ class Morphology:
     @staticmethod
     def set_adaptation_base_params(
         coord: Places,
-        neuron_block: NeuronConfig,
+        neuron_block: Block,
         *,
         v_adapt_ref: float,
         v_adapt_leak: float,
         i_bias_adapt_tau: float,
-    ) -> NeuronConfig:
+    ) -> Block:
         """Switch the adaptation of the first circuit on, with CapMem codes 0..1022 (others: a warning)."""
         codes = {
             "v_adapt_ref": _code("v_adapt_ref", v_adapt_ref),
@@ -131,8 +134,12 @@ def _all(coord: Places) -> NDArray[np.int64]:
     return np.concatenate([np.asarray(place.circuits, dtype=np.int64) for place in _listed(coord)])
 
 
-def _with(neuron_block: NeuronConfig, circuits: NDArray[np.int64], **values: Any) -> NeuronConfig:
+def _with(neuron_block: Block, circuits: NDArray[np.int64], **values: Any) -> Block:
     """The registers with other values for some circuits."""
+    if isinstance(neuron_block, NeuronBlock):
+        for name, value in values.items():
+            getattr(neuron_block, name)[circuits] = value
+        return neuron_block
     changed = {}
     for name, value in values.items():
         changed[name] = getattr(neuron_block, name).copy()

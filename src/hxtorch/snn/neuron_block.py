@@ -47,6 +47,11 @@ class NeuronBlock:
             raise AttributeError(f"The chip has no neuron register {name!r}. There are {', '.join(NAMES)}.")
         getattr(self, name)[:] = value
 
+    def take(self, config: NeuronConfig) -> None:
+        """Take over all registers of a configuration."""
+        for name in NAMES:
+            getattr(self, name)[:] = getattr(config, name)
+
     def config(self) -> NeuronConfig:
         """The registers as the chip takes them; what they cannot hold: `hxtorch.twin.ConfigError`."""
         values: dict[str, NDArray[Any]] = {name: getattr(self, name).copy() for name in NAMES}
