@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     # a copy, because setuptools builds inside of the source folder
     sources = folder / "sources"
@@ -23,6 +23,11 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, sources)
     shutil.copytree(ROOT / "src", sources / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    return sources
+
+
+def build_wheel(source, folder):
+    """Build the wheel of a folder or an archive."""
     command = [
         sys.executable,
         "-m",
@@ -33,11 +38,26 @@ def wheel(tmp_path_factory):
         "--no-build-isolation",
         "-w",
         folder,
-        sources,
+        source,
     ]
     subprocess.run(command, check=True)
     (path,) = folder.glob("*.whl")
     return path
+
+
+@pytest.fixture(scope="module")
+def wheel(sources, tmp_path_factory):
+    return build_wheel(sources, tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_archive_of_the_sources_makes_the_same_wheel(sources, wheel, tmp_path):
+    code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=sources, capture_output=True)
+    (archive,) = tmp_path.glob("hxtorch-*.tar.gz")
+    again = build_wheel(archive, tmp_path / "again")
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
+        assert sorted(one.namelist()) == sorted(other.namelist())
+        assert all(one.read(name) == other.read(name) for name in one.namelist() if name.endswith(".py"))
 
 
 def test_the_wheel_holds_the_package_and_the_coordinates_stand_in(wheel):
