@@ -170,6 +170,8 @@ y.membrane_cadc.sum().backward()
         ("hxsnn.Neuron(1, e)", "spikes"),
         ("hxsnn.ReadoutNeuron(1, e)", "membrane_cadc"),
         ("hxsnn.Synapse(1, 1, e)", "graded_spikes"),
+        ("hxsnn.BatchDropout(1, 0.5, e)", "spikes"),
+        ("hxsnn.InputNeuron(1, e)", "spikes"),
     ],
 )
 def test_editors_complete_the_fields_of_handles(module, field):

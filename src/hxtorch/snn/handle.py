@@ -49,6 +49,10 @@ class Handle(metaclass=_HandleType):
     one; the same names always have the same class.
     """
 
+    if TYPE_CHECKING:  # it takes names, or values by keyword
+
+        def __init__(self, *names: str, **values: Any) -> None: ...
+
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Names of the carried tensors, in positional order."""

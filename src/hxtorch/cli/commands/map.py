@@ -109,6 +109,7 @@ COMMAND = Command(
     help="show how the network of a script lies on the chip",
     add_arguments=_arguments,
     run=_run,
-    description="Runs a script up to where its network would run, and shows what it takes of the chip.",
+    description="Runs a script up to where its network would run, and shows what it takes of the chip.\n"
+    "Options of `hxtorch map` stand before the script; what follows it is for the script.",
     examples=("hxtorch map train.py", "hxtorch map --figure chip.png train.py --n-hidden 246"),
 )

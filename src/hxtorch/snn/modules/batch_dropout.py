@@ -76,6 +76,12 @@ class BatchDropout(HXFunctionalModule):
             raise TypeError("The BatchDropout module is only allowed to succeed a Neuron module.")
         before.mask = self.set_mask()
 
+    if TYPE_CHECKING:  # so that an editor knows what a call returns
+
+        def __call__(self, *inputs: Handle) -> NeuronHandle:
+            """The handle that `run` fills."""
+            ...
+
     def forward_func(self, input: NeuronHandle) -> NeuronHandle:
         """The input with the spikes (T, B, size) of the silenced neurons set to zero."""
         assert input.spikes is not None

@@ -55,6 +55,12 @@ class InputNeuron(InputPopulation):
     replace the values; the gradient still goes to the input.
     """
 
+    if TYPE_CHECKING:  # so that an editor knows what a call returns
+
+        def __call__(self, *inputs: Handle) -> NeuronHandle:
+            """The handle that `run` fills."""
+            ...
+
     def forward_func(self, input: NeuronHandle, hw_data: Tensor | None = None) -> NeuronHandle:
         """The input's `spikes` (T, B, size), or the recorded ones."""
         assert input.spikes is not None
