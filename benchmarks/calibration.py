@@ -132,7 +132,9 @@ def tables(report: dict[str, Any]) -> str:
             limit = f"spread {CADC_LIMIT:g} LSB" if name == "cadc" else f"{RATIO_LIMITS.get(name, '')}"
         spread = float(np.median(held["spread"]))
         after = f"{spread:.2f} LSB" if name in ("cadc", "leak", "reset", "threshold") else f"{spread:.1%}"
-        lines.append(f"| {name} | {after} | {np.median(held['ratio']):.3f} | {max(held['ratio']):.3f} | {limit} |")
+        lines.append(
+            f"| {name} | {after} | {np.median(held['ratio']):.3f} | {max(held['ratio']):.3f} | {limit or 'none'} |"
+        )
     good = chips - len(report["missed"])
     lines += [
         "",
