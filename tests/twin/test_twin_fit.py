@@ -165,6 +165,21 @@ def test_the_case_of_the_specification() -> None:
     assert nominal_residual(case) > 3 * fit.residual
 
 
+def test_dies_are_judged_by_recordings(case: Case, fit) -> None:
+    new = replace(case.program, events=replace(case.program.events, source=case.program.events.source[::-1].copy()))
+    recordings = [(new, case.chip.run(new, 5))]
+    calibrated, fitted = Die.from_calibration(case.calibrated).score(recordings), fit.die.score(recordings)
+    assert fitted.residual < 1.5 * jitter(case.chip, new) and fitted.agreement > 0.98
+    assert fitted.residual < calibrated.residual < calibrated.nominal_residual / 2
+    assert calibrated.nominal_residual == fitted.nominal_residual
+    assert 0.75 < calibrated.explained < fitted.explained < 1
+    assert fitted.compared > 0.8 * 12 * 600
+    with pytest.raises(ValueError, match="at least one recording"):
+        fit.die.score([])
+    with pytest.raises(ValueError, match="no spikes that the die predicts"):
+        fit.die.score([(new, replace(recordings[0][1], spikes=None))])
+
+
 def test_recordings_that_tell_nothing(case: Case) -> None:
     with pytest.raises(ValueError, match="at least one recording"):
         Die.fit([])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from hxtorch.twin import fit, inference
+    from hxtorch.twin import fit, fit_score, inference
     from hxtorch.twin.program import Program, Recording
 
 Array = NDArray[np.float64]
@@ -135,6 +135,12 @@ class Die:
         from hxtorch.twin.fit import fit_die
 
         return fit_die(recordings, **options)
+
+    def score(self, recordings: Sequence[tuple[Program, Recording]]) -> fit_score.Score:
+        """Return how well this die predicts the first spikes of recordings; see `hxtorch.twin.fit_score`."""
+        from hxtorch.twin.fit_score import score_die
+
+        return score_die(self, recordings)
 
     def without(self, *effects: str) -> Die:
         """Return a copy in which the named effects have no deviation, e.g. ``die.without("synapse")``."""

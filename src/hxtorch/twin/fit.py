@@ -21,12 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin import process as p
-from hxtorch.twin.chip import VirtualChip
 from hxtorch.twin.circuits import circuit_parameters
 from hxtorch.twin.die import Die, nominal_die
-from hxtorch.twin.fit_data import Observations, Recorded, Source, first_spikes, observe, sources_of, subset
+from hxtorch.twin.fit_data import Observations, Recorded, Source, observe, recorded_circuits, sources_of, subset
+from hxtorch.twin.fit_score import judge
 from hxtorch.twin.fit_search import Choice, CircuitSearch, Seen, choose
-from hxtorch.twin.noise import Noise
 from hxtorch.twin.sampling import cadc_conversion
 
 Array = NDArray[np.float64]
@@ -156,7 +155,7 @@ def fit_die(
         share = max(1, samples // len(recordings))
         training.append(subset((program, recording), np.sort(order[cut : cut + share])))
         test.append(subset((program, recording), np.sort(order[:cut])))
-    circuits = np.unique(np.concatenate([_recorded(item) for item in training]))
+    circuits = np.unique(np.concatenate([recorded_circuits(item) for item in training]))
     data = [observe(item, circuits, rng) for item in training]
     if not any(item.size for item in data):
         raise ValueError("The recordings hold no spikes and no CADC samples to fit. Record one of both.")
@@ -164,16 +163,11 @@ def fit_die(
     fitted, uncertainty, swapped = _search(die, data, circuits, iterations, doubt)
     number = zlib.crc32(b"".join(getattr(fitted, name).tobytes() for name in uncertainty))
     fitted = replace(fitted, identifier=f"fit of {die.identifier} ({number:08x})")
-    residual, agreement, compared = _score(fitted, test, circuits)
-    before, agreement_before, _ = _score(die, test, circuits)
-    return Fit(fitted, circuits, uncertainty, swapped, residual, before, agreement, agreement_before, compared)
-
-
-def _recorded(item: Recorded) -> NDArray[np.int64]:
-    program, recording = item
-    parts = [program.record.spikes if recording.spikes is not None else np.empty(0, dtype=np.int64)]
-    parts.append(program.record.cadc if recording.cadc is not None else np.empty(0, dtype=np.int64))
-    return np.unique(np.concatenate(parts)).astype(np.int64)
+    after, before = judge(fitted, test, circuits), judge(die, test, circuits)
+    return Fit(
+        fitted, circuits, uncertainty, swapped, after.residual, before.residual, after.agreement, before.agreement,
+        after.compared,
+    )  # fmt: skip
 
 
 # --- Search -------------------------------------------------------------------------------------------------
@@ -317,27 +311,3 @@ def _equations(
 def _expected(data: Observations, per_level: Array) -> Array:
     """Standard deviation of the noise of every observation, in the unit of its residual."""
     return np.where(data.kind == 0, np.hypot(MEMBRANE_NOISE * per_level, TIME_NOISE), CADC_NOISE)
-
-
-# --- Judging ------------------------------------------------------------------------------------------------
-
-
-def _score(die: Die, test: list[Recorded], circuits: NDArray[np.int64]) -> tuple[float, float, int]:
-    """Typical difference of first spikes (µs), agreement on whether there is one, and how many were compared."""
-    chip = VirtualChip(die, Noise.off())
-    differences, agreed, pairs = [], 0, 0
-    for program, recording in test:
-        if recording.spikes is None:
-            continue
-        own = np.intersect1d(circuits, program.record.spikes)
-        seen = first_spikes(recording, program.batch_size)[:, own]
-        predicted = first_spikes(chip.run(program), program.batch_size)[:, own]
-        difference = predicted - seen
-        differences.append(difference[np.isfinite(difference)])
-        agreed += int(np.count_nonzero(np.isnan(seen) == np.isnan(predicted)))
-        pairs += seen.size
-    every = np.concatenate(differences) if differences else np.empty(0)
-    if every.size < 2:
-        return float("nan"), float("nan"), 0
-    low, high = np.percentile(every, [16, 84])
-    return float(max((high - low) / 2, np.median(np.abs(every)))), agreed / pairs, int(every.size)

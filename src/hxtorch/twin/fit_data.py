@@ -146,6 +146,14 @@ def subset(item: Recorded, entries: IntArray) -> Recorded:
     return replace(program, batch_size=int(entries.size), events=chosen), Recording(spikes=spikes, cadc=cadc)
 
 
+def recorded_circuits(item: Recorded) -> IntArray:
+    """Circuits of which a recording holds spikes or CADC samples."""
+    program, recording = item
+    parts = [program.record.spikes if recording.spikes is not None else np.empty(0, dtype=np.int64)]
+    parts.append(program.record.cadc if recording.cadc is not None else np.empty(0, dtype=np.int64))
+    return np.unique(np.concatenate(parts)).astype(np.int64)
+
+
 def first_spikes(recording: Recording, entries: int) -> Array:
     """Time stamps (µs) of the first spike of every circuit (B, 512); nan where there is none."""
     first = np.full((entries, CIRCUITS), np.nan)
