@@ -1,5 +1,6 @@
 """Calibration files: what is written comes back, and nothing else is taken for a calibration."""
 
+import contextlib
 import io
 import json
 import os
@@ -263,6 +264,22 @@ def test_mutated_files(ideal: CalibrationResult, content: bytes, data: st.DataOb
     except REFUSED:
         return
     assert same(result, ideal)  # bytes that carry nothing, such as time stamps in the archive
+
+
+@HOSTILE
+@given(data=st.data())
+def test_files_with_parts_cut_out_or_put_in(content: bytes, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, len(content) - 1))
+    gone, put = data.draw(st.integers(0, 60)), data.draw(st.binary(max_size=60))
+    with contextlib.suppress(*REFUSED):  # what is put in may be ignored, but nothing else may be raised
+        result = _unpack(content[:place] + put + content[place + gone :])
+        assert result.neurons.v_leak.shape == (512,)
+
+
+def test_an_archive_that_points_before_its_begin(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(content[:200] + content[230:])
+    with pytest.raises(CalibrationError, match=r"x is no usable calibration file: the archive is damaged"):
+        load(tmp_path / "x")
 
 
 PLAIN_VALUES = st.recursive(

@@ -57,7 +57,7 @@ _COMMON_ARRAYS: dict[str, tuple[np.dtype[Any], int]] = {
 # what zipfile raises for archives that are not as they should be
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, RuntimeError,
-    UnicodeError, OverflowError,
+    ValueError, OverflowError,
 )  # fmt: skip
 # what numpy raises for headers of arrays that are not as they should be
 _MALFORMED = (
@@ -186,19 +186,33 @@ def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
     if not content.startswith(b"PK"):
         kind = "an old kind of pickle, which is not opened" if content[-1:] == b"." else "foreign"
         raise _UnfitError(f"it is {kind}. Calibrate again, and save with hxtorch.calibration.save().")
+    members = _unzip(content)
+    if set(members) == VENDOR_MEMBERS:
+        vendor = read_vendor_members({n.removesuffix(".npy"): data for n, data in members.items()})
+        return vendor.result(f"vendor:{name}")
+    return _result(_header(members), _arrays(members))
+
+
+def _unzip(content: bytes) -> dict[str, bytes]:
+    """Members of an archive by name, none larger than what has its name may be."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             if len(names) > _MEMBER_LIMIT or len(set(names)) != len(names):
                 raise _UnfitError("it holds too many or repeated members.")
             if set(names) == VENDOR_MEMBERS:
-                members = {n.removesuffix(".npy"): _read(archive, archive.getinfo(n), _FILE_LIMIT) for n in names}
-                return read_vendor_members(members).result(f"vendor:{name}")
-            header = _read_header(archive)
-            arrays = _read_arrays(archive)
+                return {info.filename: _read(archive, info, _FILE_LIMIT) for info in archive.infolist()}
+            if _HEADER not in names:
+                raise _UnfitError("it is a zip archive without a calibration in it.")
+            limits = {_HEADER: _HEADER_LIMIT}
+            return {
+                info.filename: _read(archive, info, limits.get(info.filename, _ARRAY_LIMIT))
+                for info in archive.infolist()
+            }
+    except _UnfitError:
+        raise
     except _DAMAGE as error:
         raise _UnfitError(f"the archive is damaged ({error}).") from error
-    return _result(header, arrays)
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
@@ -214,12 +228,9 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
     return data
 
 
-def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
-    if _HEADER not in archive.namelist():
-        raise _UnfitError("it is a zip archive without a calibration in it.")
-    content = _read(archive, archive.getinfo(_HEADER), _HEADER_LIMIT)
+def _header(members: dict[str, bytes]) -> dict[str, Any]:
     try:
-        header = json.loads(content)
+        header = json.loads(members[_HEADER])
     except (ValueError, RecursionError) as error:
         raise _UnfitError(f"its header cannot be read ({error}).") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -233,16 +244,15 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     return header
 
 
-def _read_arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+def _arrays(members: dict[str, bytes]) -> dict[str, NDArray[Any]]:
     arrays = {}
-    for info in archive.infolist():
-        if info.filename == _HEADER:
+    for member, data in members.items():
+        if member == _HEADER:
             continue
-        name = info.filename.removesuffix(".npy")
-        if name == info.filename:
-            raise _UnfitError(f"it holds an unknown member {info.filename!r}.")
-        array = _array(name, _read(archive, info, _ARRAY_LIMIT))
-        arrays[name] = array
+        name = member.removesuffix(".npy")
+        if name == member:
+            raise _UnfitError(f"it holds an unknown member {member!r}.")
+        arrays[name] = _array(name, data)
     return arrays
 
 
