@@ -165,6 +165,25 @@ def test_the_case_of_the_specification() -> None:
     assert nominal_residual(case) > 3 * fit.residual
 
 
+def test_membranes_alone_are_enough() -> None:
+    case = Case(5, 6, 8, 200, cadc=True)
+    silent = replace(case.program.config.neurons, enable_threshold=np.zeros(512, dtype=bool))
+    program = replace(
+        case.program, config=replace(case.program.config, neurons=silent), record=Record(cadc=case.circuits)
+    )
+    start = Die.from_calibration(case.calibrated)
+    recorded = [(program, case.chip.run(program, 1))]
+    fit = Die.fit(recorded, start=start)
+    assert np.isnan(fit.residual) and "held-out membranes within" in repr(fit) and "µs" not in repr(fit)
+    assert 0.5 < fit.membrane_residual < 1.6 < fit.start_membrane_residual  # LSB, the noise of a sample
+    assert fit.explained > 0.5
+    true, found = (VirtualChip(die).parameters(program.config) for die in (case.chip.die, fit.die))
+    assert np.abs(np.log(found.tau_mem / true.tau_mem)[case.circuits]).max() < 0.1
+    new = [(program, case.chip.run(program, 2))]
+    assert fit.die.score(new).membrane_residual < start.score(new).membrane_residual
+    assert fit.die.score(new).explained > 0.9
+
+
 def test_dies_are_judged_by_recordings(case: Case, fit) -> None:
     new = replace(case.program, events=replace(case.program.events, source=case.program.events.source[::-1].copy()))
     recordings = [(new, case.chip.run(new, 5))]
@@ -176,7 +195,7 @@ def test_dies_are_judged_by_recordings(case: Case, fit) -> None:
     assert fitted.compared > 0.8 * 12 * 600
     with pytest.raises(ValueError, match="at least one recording"):
         fit.die.score([])
-    with pytest.raises(ValueError, match="no spikes that the die predicts"):
+    with pytest.raises(ValueError, match="neither spikes that the die predicts"):
         fit.die.score([(new, replace(recordings[0][1], spikes=None))])
 
 

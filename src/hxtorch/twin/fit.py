@@ -80,6 +80,8 @@ class Fit:
       recorded first spikes of batch entries that the fit did not see, for the fit and for its start.
     * `agreement`, `start_agreement`: part of the held-out (entry, circuit) pairs of which it is predicted right
       whether there is a spike at all. `held_out`: number of first spikes that were compared.
+    * `membrane_residual`, `start_membrane_residual`: the width as above of the differences (LSB) of held-out CADC
+      samples. What was not recorded is nan.
     """
 
     die: Die
@@ -91,6 +93,8 @@ class Fit:
     agreement: float
     start_agreement: float
     held_out: int
+    membrane_residual: float
+    start_membrane_residual: float
 
     @property
     def ambiguous(self) -> NDArray[np.int64]:
@@ -99,14 +103,20 @@ class Fit:
 
     @property
     def explained(self) -> float:
-        """Part of the variance of the start's errors in held-out spike times that the fit explains."""
-        return 1 - (self.residual / self.start_residual) ** 2 if self.start_residual else 0.0
+        """Part of the variance of the start's errors in held-out spikes, else membranes, that the fit explains."""
+        now, before = self.residual, self.start_residual
+        if not np.isfinite(now):
+            now, before = self.membrane_residual, self.start_membrane_residual
+        return 1 - (now / before) ** 2 if before else 0.0
 
     def __repr__(self) -> str:
-        return (
-            f"Fit({self.die.identifier!r}, {self.circuits.size} circuits, held-out spikes within "
-            f"{self.residual:.3f} µs, before {self.start_residual:.3f} µs, {self.ambiguous.size} ambiguous)"
-        )
+        told = [f"Fit({self.die.identifier!r}, {self.circuits.size} circuits"]
+        if np.isfinite(self.residual):
+            told.append(f"held-out spikes within {self.residual:.3f} µs, before {self.start_residual:.3f} µs")
+        if np.isfinite(self.membrane_residual):
+            now, before = self.membrane_residual, self.start_membrane_residual
+            told.append(f"held-out membranes within {now:.2f} LSB, before {before:.2f} LSB")
+        return f"{', '.join(told)}, {self.ambiguous.size} ambiguous)"
 
 
 def fit_die(
@@ -165,9 +175,18 @@ def fit_die(
     fitted = replace(fitted, identifier=f"fit of {die.identifier} ({number:08x})")
     after, before = judge(fitted, test, circuits), judge(die, test, circuits)
     return Fit(
-        fitted, circuits, uncertainty, swapped, after.residual, before.residual, after.agreement, before.agreement,
-        after.compared,
-    )  # fmt: skip
+        die=fitted,
+        circuits=circuits,
+        uncertainty=uncertainty,
+        swapped=swapped,
+        residual=after.residual,
+        start_residual=before.residual,
+        agreement=after.agreement,
+        start_agreement=before.agreement,
+        held_out=after.compared,
+        membrane_residual=after.membrane_residual,
+        start_membrane_residual=before.membrane_residual,
+    )
 
 
 # --- Search -------------------------------------------------------------------------------------------------

@@ -167,7 +167,11 @@ def first_spikes(recording: Recording, entries: int) -> Array:
 def observe(item: Recorded, circuits: IntArray, rng: np.random.Generator) -> Observations:
     """Collect the first spikes of `circuits` and, chosen with `rng`, a few CADC samples before them."""
     program, recording = item
-    _refuse_feedback(program)
+    if has_feedback(program):
+        raise ValueError(
+            "In a recording to fit, neurons excite each other: what moved their membranes is not known. Record a "
+            "network without connections between neurons."
+        )
     seen = first_spikes(recording, program.batch_size)[:, circuits]
     entry, circuit = np.nonzero(np.isfinite(seen))
     time = seen[entry, circuit] - p.SPIKE_LATENCY.value
@@ -219,18 +223,14 @@ def _cadc(
     return entry, circuit, time, value
 
 
-def _refuse_feedback(program: Program) -> None:
-    """Refuse recordings in which a neuron's spikes reach synapses with a weight."""
+def has_feedback(program: Program) -> bool:
+    """Whether a neuron's spikes reach synapses with a weight."""
     config = program.config
     spiking = np.flatnonzero(config.neurons.enable_threshold & config.enable_events)
     table = synapse_table(
         config.routing, _NEUTRAL, neuron_address(spiking, config.neurons.label[spiking]), np.arange(CIRCUITS)
     )
-    if np.any(config.weights.reshape(-1)[table.synapse] > 0):
-        raise ValueError(
-            "In a recording to fit, neurons excite each other: what moved their membranes is not known. Record a "
-            "network without connections between neurons."
-        )
+    return bool(np.any(config.weights.reshape(-1)[table.synapse] > 0))
 
 
 def sources_of(data: list[Observations]) -> list[Source]:

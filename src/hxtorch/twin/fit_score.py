@@ -10,35 +10,44 @@ from numpy.typing import NDArray
 
 from hxtorch.twin.chip import VirtualChip
 from hxtorch.twin.die import Die, nominal_die
-from hxtorch.twin.fit_data import Recorded, first_spikes, recorded_circuits
+from hxtorch.twin.fit_data import Recorded, first_spikes, has_feedback, observe, recorded_circuits
 from hxtorch.twin.noise import Noise
+
+_NOTHING = float("nan")
 
 
 @dataclass(frozen=True)
 class Score:
-    """First spikes of batch entries as a noiseless chip of a die predicts them, against the recorded ones.
+    """First spikes and membranes as a noiseless chip of a die predicts them, against the recorded ones.
 
-    * `residual`: half the width (µs) of the central 68 % of the differences, or their median if that is larger;
-      `nominal_residual` (nan if not asked for): the same of the nominal design with the same codes.
+    * `residual`: half the width (µs) of the central 68 % of the differences of first spikes, or their median if
+      that is larger; `nominal_residual`: the same of the nominal design with the same codes.
+    * `membrane_residual`, `nominal_membrane_residual`: likewise of CADC samples before a first spike, in LSB.
     * `agreement`: part of the (entry, circuit) pairs of which it is predicted right whether there is a spike.
     * `compared`: number of spikes that were compared.
+
+    What was not recorded, or not asked for, is nan. Membranes of neurons that excite each other are not compared.
     """
 
     residual: float
     agreement: float
     compared: int
-    nominal_residual: float = float("nan")
+    membrane_residual: float = _NOTHING
+    nominal_residual: float = _NOTHING
+    nominal_membrane_residual: float = _NOTHING
 
     @property
     def explained(self) -> float:
-        """Part of the variance of the nominal design's errors that the pattern of the die explains."""
-        return 1 - (self.residual / self.nominal_residual) ** 2
+        """Part of the variance of the nominal design's errors in spikes, else membranes, that the die explains."""
+        if np.isfinite(self.residual):
+            return 1 - (self.residual / self.nominal_residual) ** 2
+        return 1 - (self.membrane_residual / self.nominal_membrane_residual) ** 2
 
 
 def score_die(die: Die, recordings: Sequence[Recorded]) -> Score:
     """Judge a die, for example one from a calibration, by recordings that it was not made from.
 
-    Raises ValueError for recordings without two spikes to compare.
+    Raises ValueError for recordings without two spikes or CADC samples to compare.
     """
     if not recordings:
         raise ValueError("A score needs at least one recording, a pair of a program and what a chip recorded.")
@@ -47,28 +56,41 @@ def score_die(die: Die, recordings: Sequence[Recorded]) -> Score:
         judge(replace(d, capmem_error=0.0), recordings, circuits)
         for d in (die, nominal_die("nominal", nominal=False))
     )
-    if not own.compared:
-        raise ValueError("The recordings hold no spikes that the die predicts, too. Record spikes of more entries.")
-    return replace(own, nominal_residual=nominal.residual)
+    if not own.compared and not np.isfinite(own.membrane_residual):
+        raise ValueError(
+            "The recordings hold neither spikes that the die predicts, too, nor CADC samples. Record more entries."
+        )
+    return replace(own, nominal_residual=nominal.residual, nominal_membrane_residual=nominal.membrane_residual)
 
 
 def judge(die: Die, test: Sequence[Recorded], circuits: NDArray[np.int64]) -> Score:
-    """Compare the first spikes of `circuits`; nan where there are none to compare."""
+    """Compare the first spikes and CADC samples of `circuits`; nan where there are none to compare."""
     chip = VirtualChip(die, Noise.off())
-    differences, agreed, pairs = [], 0, 0
+    differences, agreed, pairs = [np.empty(0)], 0, 0
+    levels = [np.empty(0)]
     for program, recording in test:
+        if recording.cadc is not None and not has_feedback(program):
+            seen = observe((program, recording), circuits, np.random.default_rng(0))
+            levels.append(seen.residual(die, seen.predict(die))[seen.kind == 1])
         if recording.spikes is None:
             continue
         own = np.intersect1d(circuits, program.record.spikes)
-        seen = first_spikes(recording, program.batch_size)[:, own]
+        first = first_spikes(recording, program.batch_size)[:, own]
         predicted = first_spikes(chip.run(program), program.batch_size)[:, own]
-        difference = predicted - seen
+        difference = predicted - first
         differences.append(difference[np.isfinite(difference)])
-        agreed += int(np.count_nonzero(np.isnan(seen) == np.isnan(predicted)))
-        pairs += seen.size
-    every = np.concatenate(differences) if differences else np.empty(0)
+        agreed += int(np.count_nonzero(np.isnan(first) == np.isnan(predicted)))
+        pairs += first.size
+    every = np.concatenate(differences)
+    membrane = _width(np.concatenate(levels))
     if every.size < 2:
-        return Score(float("nan"), float("nan"), 0)
-    low, high = np.percentile(every, [16, 84])
-    residual = float(max((high - low) / 2, np.median(np.abs(every))))
-    return Score(residual, agreed / pairs, int(every.size))
+        return Score(_NOTHING, _NOTHING, 0, membrane)
+    return Score(_width(every), agreed / pairs, int(every.size), membrane)
+
+
+def _width(differences: NDArray[np.float64]) -> float:
+    """Half the width of the central 68 %, or the median size if that is larger; nan for less than two."""
+    if differences.size < 2:
+        return _NOTHING
+    low, high = np.percentile(differences, [16, 84])
+    return float(max((high - low) / 2, np.median(np.abs(differences))))
