@@ -109,5 +109,5 @@ def test_noise_is_scaled():
     with connected(replace(Condition(chip=3), noise=2.0)):
         noise = hxtorch.connection.require_chip().noise
     assert noise.membrane == pytest.approx(2 * Noise().membrane)
-    assert noise.membrane_time == 10.0
+    assert noise.membrane_time == Noise().membrane_time
     assert np.isclose(noise.cadc_phase, 1.0)

@@ -89,17 +89,20 @@ def test_an_entry_does_not_depend_on_the_batch() -> None:
 # --- Strengths ----------------------------------------------------------------------------------------------
 
 
-def _trace(noise: Noise, seed: int = 0, runtime: float = 400, batch: int = 4) -> np.ndarray:
-    task = silent(Record(trace=EVERYONE), runtime=runtime, batch=batch)
+def _trace(
+    noise: Noise, seed: int = 0, runtime: float = 400, batch: int = 4, state: str = "membrane"
+) -> np.ndarray:
+    """Deviation of a state (entries, samples, 512) of silent neurons with a membrane time constant of 10 µs."""
+    task = silent(Record(trace=EVERYONE, trace_states=(state,)), runtime=runtime, batch=batch)
     trace = VirtualChip(plain_die(), noise, 0.25).run(task, seed).trace
     assert trace is not None
-    return trace.membrane - 80.0
+    return trace[state] - (80.0 if state == "membrane" else 0.0)
 
 
-@pytest.mark.parametrize("sigma, time", [(0.35, 10.0), (1.0, 4.0)])
-def test_membrane_noise_is_an_ornstein_uhlenbeck_process(sigma: float, time: float) -> None:
+@pytest.mark.parametrize("sigma, time", [(0.35, 12.0), (1.0, 4.0)])
+def test_noise_of_the_leak_is_an_ornstein_uhlenbeck_process(sigma: float, time: float) -> None:
     """Mean, variance and correlation from 2048 traces of 400 µs: all within 2 %."""
-    values = _trace(replace(QUIET, membrane=sigma, membrane_time=time))
+    values = _trace(replace(QUIET, membrane=sigma, membrane_time=time), state="noise")
     assert values.std() == pytest.approx(sigma, rel=0.02)
     assert abs(values.mean()) < 0.02 * sigma
     assert values[:, 0].std() == pytest.approx(sigma, rel=0.08)  # stationary from the start
@@ -108,11 +111,50 @@ def test_membrane_noise_is_an_ornstein_uhlenbeck_process(sigma: float, time: flo
         assert correlation == pytest.approx(np.exp(-lag * 0.25 / time), abs=0.02)
 
 
+@pytest.mark.parametrize("sigma, time", [(0.35, 12.0), (1.0, 4.0)])
+def test_a_silent_membrane_follows_the_noise_of_its_leak(sigma: float, time: float) -> None:
+    """Noise of correlation time T behind a low-pass of tau: variance sigma^2 T / (T + tau), two exponentials."""
+    tau = 10.0
+    values = _trace(replace(QUIET, membrane=sigma, membrane_time=time))
+    expected = sigma * np.sqrt(time / (time + tau))
+    assert values.std() == pytest.approx(expected, rel=0.02)
+    assert abs(values.mean()) < 0.02 * sigma
+    for begin in (0, 8, 40, 80):  # stationary from the start
+        assert values[:, begin].std() == pytest.approx(expected, rel=0.08)
+    for lag in (4, 40, 80):
+        t = lag * 0.25
+        correlation = (values[:, :-lag] * values[:, lag:]).mean() / expected**2
+        exact = (time * np.exp(-t / time) - tau * np.exp(-t / tau)) / (time - tau)
+        assert correlation == pytest.approx(exact, abs=0.02)
+
+
+def test_noise_of_the_leak_jitters_intervals() -> None:
+    """After a reset the membrane has not yet followed the noise: its deviation at the threshold over its slope."""
+    sigma, time, tau = 0.5, 12.0, 10.0
+    cells = {"leak": 120.0, "threshold": 100.0, "tau_mem": tau}
+    task = silent(Record(spikes=EVERYONE), runtime=300, **cells)
+    noise = replace(QUIET, membrane=sigma, membrane_time=time)
+    spikes = VirtualChip(plain_die(), noise).run(task).spikes
+    assert spikes is not None
+    order = np.lexsort((spikes.time, spikes.circuit))
+    stamp, circuit = spikes.time[order] * CYCLE, spikes.circuit[order]
+    intervals = np.diff(stamp)[circuit[1:] == circuit[:-1]]
+    rise = tau * np.log((120 - 70) / (120 - 100))
+    grid = (np.arange(400) + 0.5) * rise / 400
+    weight = np.exp(-(rise - grid) / tau) / tau * (grid[1] - grid[0])
+    covariance = sigma**2 * np.exp(-np.abs(grid[:, None] - grid) / time)
+    deviation = np.sqrt(weight @ covariance @ weight)
+    assert intervals.std() == pytest.approx(deviation / (20 / 10), rel=0.05)
+
+
 def test_streams_are_uncorrelated() -> None:
     """Between 64 circuits, 4 entries and 2 trial seeds: as small as 800 independent samples make it."""
     white = replace(QUIET, membrane=1.0, membrane_time=0.05)  # no memory from step to step
     streams = np.concatenate(
-        [_trace(white, seed, 200)[:, :, :64].swapaxes(1, 2)[:, :, :800].reshape(-1, 800) for seed in (0, 1)]
+        [
+            _trace(white, seed, 200, state="noise")[:, :, :64].swapaxes(1, 2)[:, :, :800].reshape(-1, 800)
+            for seed in (0, 1)
+        ]
     )
     correlation = np.corrcoef(streams)
     off = correlation[np.triu_indices(len(streams), 1)]
@@ -151,7 +193,8 @@ def test_madc_noise_of_a_silent_neuron() -> None:
     assert run.madc is not None
     values = run.madc.value.astype(float)
     assert 1.3 < values.std() < 1.9
-    expected = np.sqrt(1.35**2 + (process.MADC_SLOPE.value * 0.35) ** 2 + 1 / 12)
+    slow = process.MADC_SLOPE.value * Noise().membrane * np.sqrt(12 / (12 + 10))
+    expected = np.sqrt(1.35**2 + slow**2 + 1 / 12)
     assert values.std() == pytest.approx(expected, rel=0.08)
     assert values.mean() == pytest.approx(process.MADC_AT_ANCHOR.value, abs=0.4)
     white = VirtualChip(plain_die(), replace(QUIET, madc=1.35)).run(silent(Record(madc=np.array([4])), runtime=100))

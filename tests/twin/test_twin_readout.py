@@ -171,3 +171,49 @@ def test_madc_limits() -> None:
     assert chip.run(silent(Record(madc=np.array([3, 256])), runtime=10)).madc is not None
     with pytest.raises(ProgramError, match=r"MADC samples, but the buffer holds 65535"):
         chip.run(silent(Record(madc=np.array([0])), runtime=2230))
+
+
+def _madc_and_trace(task: Program, circuits: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """MADC samples (CADC LSB) and their times (µs); membranes at tiny steps and their times."""
+    run = VirtualChip(plain_die(), QUIET).run(replace(task, record=Record(madc=np.array(circuits))))
+    fine = VirtualChip(plain_die(), QUIET, 0.01).run(replace(task, record=Record(trace=np.array(circuits))))
+    assert run.madc is not None and fine.trace is not None
+    shown = 80 + (run.madc.value[0] - process.MADC_AT_ANCHOR.value) / process.MADC_SLOPE.value
+    return shown, run.madc.time * CYCLE, fine.trace.membrane[0], fine.trace.time
+
+
+@pytest.mark.parametrize("tau_mem", [10.0, 1.0])
+def test_madc_resolves_what_happens_inside_a_step(tau_mem: float) -> None:
+    """Kinks at events anywhere in a step, joined circuits and two channels: right to a code, 0.35 CADC LSB."""
+    rng = np.random.default_rng(8)
+    weights = np.array([[40, 20, 0], [-35, 0, -30], [20, -30, 40]])
+    events = [(int(t), int(s)) for t, s in zip(rng.integers(0, 4500, 30), rng.integers(0, 3, 30), strict=True)]
+    cells = neurons(tau_mem=tau_mem, leak=110, tau_exc=5, tau_inh=3, connect_right=ALL == 0)
+    shown, time, membrane, grid = _madc_and_trace(
+        program(weights, events, [0, 1, 5], cells=cells, runtime=40), [0, 5]
+    )
+    for j in range(2):
+        true = np.interp(time, grid, membrane[:, j])
+        assert np.ptp(true) > 5 and true.min() > 90 and true.max() < 220  # away from the rails
+        np.testing.assert_allclose(shown[:, j], true, atol=0.35)
+
+
+def test_madc_resolves_resets() -> None:
+    """The fall and the plateau of a reset and the way back, from a threshold crossed inside a step."""
+    cells = neurons(leak=140, threshold=110, reset=60, enable_threshold=ALL == 4)
+    shown, time, membrane, grid = _madc_and_trace(Program(ChipConfig(cells), 1, 125 * 60), [4])
+    assert np.count_nonzero(np.diff(shown[:, 0]) < -5) > 10  # several resets, 200 LSB/µs steep
+    slack = np.arange(-0.12, 0.121, 0.004)  # a run with tiny steps begins 0.09 µs later, and so do its spikes
+    true = np.stack([np.interp(time + d, grid, membrane[:, 0]) for d in slack])
+    assert np.abs(shown[:, 0] - true).min(axis=0).max() < 0.6
+
+
+def test_madc_leaves_the_run_as_it_is() -> None:
+    """Recording with the MADC changes neither spikes nor CADC samples, nor the step of the engine."""
+    task = silent(Record(spikes=ALL, cadc=ALL), runtime=50, batch=2, leak=120.0, threshold=100.0)
+    chip = VirtualChip(Die.from_seed(1))
+    bare = chip.run(task, 3)
+    read = chip.run(replace(task, record=replace(task.record, madc=np.array([7]))), 3)
+    assert bare.spikes and read.spikes and bare.cadc and read.cadc and bare.spikes.time.size > 1000
+    np.testing.assert_array_equal(bare.spikes.time, read.spikes.time)
+    np.testing.assert_array_equal(bare.cadc.value, read.cadc.value)

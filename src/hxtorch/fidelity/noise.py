@@ -56,7 +56,9 @@ def silent(bench: Bench) -> Measured:
 
 @protocol(
     "Eight silent, uncalibrated neurons with a strong leak (code 1022) are recorded with the MADC for 2.2 ms; the "
-    "autocorrelation is the mean over the neurons.",
+    "autocorrelation is the mean over the neurons. The twin's slow noise is that of the leak potential (0.34 CADC "
+    "LSB, correlated over 12 µs): a silent membrane follows it, one that fires starts anew at every reset. So the "
+    "same noise is behind these rows and behind the small jitter of intervals below.",
     Row("silent membrane, uncalibrated, strong leak", "MADC LSB", "1.65", "DEMO-ts_00 figure", "M", 1.3, 2.0,
         "± 20 %; one neuron on one chip"),
     Row("autocorrelation at 0.34 µs", "", "0.33", "DEMO-ts_00 figure", "M", 0.22, 0.44, "± 0.11; one neuron"),

@@ -131,7 +131,7 @@ class VirtualChip:
             lambda: _membranes_in_use(program, wires),
         )
         h = self._step(program, wires)
-        origin = 0.0 if record.madc.size else self._origin(h)  # the MADC counts from the start
+        origin = self._origin(h)
         lanes = self._lanes(config, membranes, h)
         wiring = self._wiring(config, program.events.addresses, membranes)
         stimulus = input_stimulus(program, self.die, self.noise, h, origin)
@@ -177,9 +177,7 @@ class VirtualChip:
         )
 
     def _step(self, program: Program, wires: Links) -> float:
-        """Step of a program: that of the MADC where it samples, a finer one where circuits are stiff."""
-        if program.record.madc.size:
-            return process.MADC_PERIOD.value
+        """Step of a program: a finer one where circuits are stiff."""
         stiff = wires.first.size > 0 or bool(np.any(program.config.neurons.enable_exponential))
         return self.step / STIFF_PARTS if stiff else self.step
 

@@ -7,6 +7,7 @@ and sample (`readout`).
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from hxtorch.twin.layout import (
     LANES,
     NOISE,
     RANDOM,
+    RATE_MEM,
     REST,
     START_SPREAD,
     THRESHOLD,
@@ -33,9 +35,10 @@ from hxtorch.twin.layout import (
     V,
     aligned,
 )
+from hxtorch.twin.madc import Arrivals, arrivals, note_arrival, sample_madc
 from hxtorch.twin.plasticity import Plasticity, efficacy
 from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, key, mix, next_bits
-from hxtorch.twin.readout import Readout, sample_cadc, sample_madc, start_readout, store_trace
+from hxtorch.twin.readout import Readout, sample_cadc, start_readout, store_trace
 from hxtorch.twin.spiking import NO_SPIKE, command_reset, lowest_lane, resolve
 from hxtorch.twin.step import advance_lines, advance_membrane, begin_step, busy_lanes, forget_parts
 from hxtorch.twin.terms import (
@@ -71,7 +74,7 @@ class Stimulus(NamedTuple):
 
     Events of entry b are ``first[b]:first[b + 1]``, each with the `step` in which it arrives, the `fraction` of
     that step before its arrival and its `source`. `resets` lists commanded resets (steps). `latency` (steps)
-    is that of spikes on the chip.
+    is that of spikes on the chip. The noise loses `noise_rate` per step, of which `noise_decay` is left.
     """
 
     first: NDArray[np.int64]
@@ -83,6 +86,7 @@ class Stimulus(NamedTuple):
     charge_sigma: np.float32
     threshold_sigma: np.float32
     noise_sigma: np.float32
+    noise_rate: np.float32
     noise_decay: np.float32
     noise_step: np.float32
 
@@ -104,15 +108,21 @@ def _start(a, board, stimulus, seed, entry):  # type: ignore[no-untyped-def]
         for k in range(a.shape[1]):
             a[b, k] = board.rows[b, k]
         for k in range(LANES):
-            bits = np.uint32(circuit_key(common, board.circuits[b * LANES + k]) >> np.uint64(32))
+            stream = circuit_key(common, board.circuits[b * LANES + k])
+            bits = np.uint32(stream >> np.uint64(32))
             bits = bits if bits != 0 else np.uint32(1)
             phase = np.float32(bits & np.uint32(65535)) / np.float32(65536)
             first, second = next_bits(bits), next_bits(next_bits(bits))
             a[b, RANDOM + k] = np.uint32(second).view(np.float32)
             rest = a[b, REST + k] + phase * a[b, START_SPREAD + k]
+            noise = stimulus.noise_sigma * bytes_normal(first)
+            # The membrane has followed the noise for a long time: variance and covariance are sigma^2 times this.
+            share = a[b, RATE_MEM + k] / (a[b, RATE_MEM + k] + stimulus.noise_rate)
+            other = np.float32(math.sqrt(share - share * share)) * bytes_normal(np.uint32(stream))
+            rest += share * noise + stimulus.noise_sigma * other
             a[b, V + k] = rest
             a[b, V_BEFORE + k] = rest
-            a[b, NOISE + k] = stimulus.noise_sigma * bytes_normal(first)
+            a[b, NOISE + k] = noise
             a[b, ADAPTATION + k] = a[b, ADAPT_START + k]
             a[b, THRESHOLD + k] = a[b, THRESHOLD_MEAN + k] + stimulus.threshold_sigma * bytes_normal(second)
             a[b, ARMED + k] = a[b, THRESHOLD + k]
@@ -127,17 +137,20 @@ def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
 
 
 @kernel(inline=True)
-def _deliver(a, layers, column, first, charge, begin, end, driver, plasticity, drivers, source, step, f, strength):  # type: ignore[no-untyped-def]
+def _deliver(a, board, charges, plasticity, drivers, arrived, readout, source, step, f, strength):  # type: ignore[no-untyped-def]
     """Deliver one event to all lines that it reaches, `f` steps after the start of `step`."""
+    layers, column, charge, begin, end = board.layers, board.column, charges.charge, charges.begin, charges.end
     on_time = abs(f) < np.float32(1e-5)
-    for row in range(first[source], first[source + 1]):
+    for row in range(charges.first[source], charges.first[source + 1]):
         q = strength
-        if driver[row] >= 0:
-            q *= efficacy(plasticity, drivers, driver[row], step + f)
+        if charges.driver[row] >= 0:
+            q *= efficacy(plasticity, drivers, charges.driver[row], step + f)
         if on_time:
             deliver(a, layers, column, charge[row], begin[row], end[row], q)
         else:
             deliver_inside(a, layers, column, charge[row], begin[row], end[row], q, f)
+            if readout.madc_place.size > 0 and f > 0:
+                note_arrival(arrived, a, layers, column, charge[row], begin[row], end[row], q, f, readout)
     return not on_time
 
 
@@ -175,6 +188,7 @@ class Scratch(NamedTuple):
     converter_random: NDArray[np.uint32]
     shown: NDArray[np.float32]
     next_sample: NDArray[np.int64]
+    arrivals: Arrivals
     cell: NDArray[np.float32]
 
 
@@ -189,6 +203,7 @@ def scratch(board: Board, plasticity: Plasticity, coupling: Coupling, readout: R
         converter_random=np.zeros(readout.cadc_place.size + readout.madc_place.size, dtype=np.uint32),
         shown=aligned((max(board.layers.size, -(-readout.cadc_place.size // LANES)), LANES)),
         next_sample=np.zeros(2, dtype=np.int64),
+        arrivals=arrivals(),
         cell=np.zeros(int(coupling.size.max(initial=0)), dtype=np.float32),
     )
 
@@ -205,12 +220,10 @@ def run_entries(  # type: ignore[no-untyped-def]
     """
     a = scratch.rows
     blocks, flat = board.layers.size, a.reshape(-1)
-    layers, column = board.layers, board.column
-    first, charge, driver = charges.first, charges.charge, charges.driver
-    first_block, last_block = charges.begin, charges.end
+    layers = board.layers
     pending_time, pending_source = scratch.pending_time, scratch.pending_source
     drivers, next_sample = scratch.drivers, scratch.next_sample
-    converter_random, shown = scratch.converter_random, scratch.shown
+    converter_random, shown, arrived = scratch.converter_random, scratch.shown, scratch.arrivals
     features = board.features
     noise_decay, noise_step = stimulus.noise_decay, stimulus.noise_step
     for entry in range(begin, end):
@@ -220,7 +233,7 @@ def run_entries(  # type: ignore[no-untyped-def]
             drivers[0, i], drivers[1, i] = plasticity.recover[i], 0
         event, last_event = stimulus.first[entry], stimulus.first[entry + 1]
         charge_key = key(seed, entry, 1 << 20)
-        delivered, pending, reset = 0, 0, 0
+        delivered, pending, reset, madc = 0, 0, 0, 0
         next_sample[0] = next_sample[1] = 0
         for step in range(steps):
             while reset < stimulus.resets.size and stimulus.resets[reset] == step:
@@ -237,18 +250,16 @@ def run_entries(  # type: ignore[no-untyped-def]
                 strength = _charge(charge_key, delivered, stimulus.charge_sigma)
                 f = np.float32(pending_time[i] - step)
                 inside |= _deliver(
-                    a, layers, column, first, charge, first_block, last_block, driver, plasticity, drivers,
-                    pending_source[i], step, f, strength,
-                )  # fmt: skip
+                    a, board, charges, plasticity, drivers, arrived, readout, pending_source[i], step, f, strength
+                )
                 delivered += 1
             pending = kept
             while event < last_event and stimulus.step[event] == step:
                 strength = _charge(charge_key, delivered, stimulus.charge_sigma)
                 source, f = stimulus.source[event], stimulus.fraction[event]
                 inside |= _deliver(
-                    a, layers, column, first, charge, first_block, last_block, driver, plasticity, drivers,
-                    source, step, f, strength,
-                )  # fmt: skip
+                    a, board, charges, plasticity, drivers, arrived, readout, source, step, f, strength
+                )
                 delivered += 1
                 event += 1
             if coupling.size.size > 0:
@@ -288,7 +299,17 @@ def run_entries(  # type: ignore[no-untyped-def]
                     sample_cadc(a, converter_random, shown, readout, entry, hemisphere, n, fraction)
                     n += 1
                 next_sample[hemisphere] = n
-            if readout.madc_place.size > 0 and step < readout.madc_value.shape[1]:
-                sample_madc(flat, converter_random, readout, entry, step)
+            if readout.madc_place.size > 0:
+                n, fraction = madc, readout.madc_start + madc * readout.madc_spacing - step
+                while madc < readout.madc_value.shape[1] and (
+                    readout.madc_start + madc * readout.madc_spacing < step + 1.000001
+                ):
+                    madc += 1
+                sample_madc(
+                    flat, converter_random, readout, arrived, entry, n, madc,
+                    np.float32(min(max(fraction, 0.0), 1.0)), np.float32(readout.madc_spacing),
+                )  # fmt: skip
+                for j in range(readout.madc_place.size):
+                    arrived.number[j] = 0
             if readout.trace_place.size > 0 and (step + 1) % readout.trace_every == 0:
                 store_trace(flat, readout, entry, (step + 1) // readout.trace_every - 1, np.float32(h))

@@ -26,9 +26,9 @@ def _rows(count: int, start: int = 0) -> range:
 
 # --- Membrane: state ----------------------------------------------------------------------------------------
 (
-    V,  # membrane without noise, CADC LSB
+    V,  # membrane, CADC LSB
     V_BEFORE,  # the same at the start of the last step
-    NOISE,  # Ornstein-Uhlenbeck voltage that adds to the membrane
+    NOISE,  # Ornstein-Uhlenbeck voltage that adds to the leak potential
     RANDOM,  # state of the random stream (bits of an unsigned integer)
     DEAD,  # remaining dead time in steps: from crossing the threshold to the end of the hold-off
     THRESHOLD,  # with the jitter of the coming spike
@@ -37,7 +37,7 @@ def _rows(count: int, start: int = 0) -> range:
     FRACTION,  # when the threshold was crossed inside the last step, or -2
     ADAPTATION,  # adaptation current w, LSB/µs, kept at the middle of the coming step
     CONDUCTANCE,  # of the inputs in conductance mode, per step
-    DRIVE,  # UP - DOWN
+    DRIVE,  # UP - DOWN, and what the noise adds
     TARGET,  # LEAK or LEAK_IN_RESET, DECAY or DECAY_RESET, 1 or SHUNT: those of now
     DECAY_NOW,
     SHUNT_NOW,

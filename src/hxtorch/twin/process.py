@@ -98,15 +98,15 @@ CAPMEM_GAIN_BIAS_ERROR = Fact(0.012, "relative", "M", "residual gain of 3-4 %, D
 # --- Synaptic input -----------------------------------------------------------------------------------------
 
 SYNAPSE_DRIVE = Fact(
-    0.085, "LSB/µs per weight LSB", "I",
-    "PSP peak of 0.31 LSB per weight LSB at tau 10/10 µs, DAC 600, gm 500 (0.28 to 0.32, DEMO ts_06, ts_12)",
+    0.0815, "LSB/µs per weight LSB", "I",
+    "PSP peak of 0.30 LSB per weight LSB at tau 10/10 µs, DAC 600, gm 500 (0.28 to 0.32, DEMO ts_06, ts_12)",
 )  # fmt: skip
 DAC_REFERENCE = Fact(600.0, "code", "D", "default synapse DAC bias, CALIX")
 DAC_EXPONENT = Fact(
-    1.6,
+    1.68,
     "",
     "E",
-    "charge grows faster than the DAC bias: joins the amplitudes at DAC 600 (0.31) and 1000 (0.42)",
+    "charge grows faster than the DAC bias: joins the amplitudes at DAC 600 (0.30) and 1000 (0.42)",
 )
 GM_REFERENCE = Fact(500.0, "code", "D", "default i_synin_gm, CALIX")
 OTA_SATURATION = Fact(500.0, "weight LSB at DAC 600", "E", "linear to 288 (DEMO ts_06), estimate 400..600")
@@ -134,7 +134,7 @@ FLOOR = Fact(
     0.0, "CADC LSB", "E", "where the CADC clips; with FLOOR_WIDTH, -128 MADC LSB at weight -288 (DEMO ts_06)"
 )
 FLOOR_WIDTH = Fact(
-    90.0, "CADC LSB", "I", "inhibition is 0.83 of excitation at small weights, 0.57 at 288, DEMO ts_06"
+    80.0, "CADC LSB", "I", "inhibition is 0.83 to 1 of excitation at small weights, 0.57 at 288, DEMO ts_06"
 )
 CEILING = Fact(235.0, "CADC LSB", "I", "upper boundary of +100 signed LSB, dynamic_range.boundary")
 CEILING_WIDTH = Fact(12.0, "CADC LSB", "E", "soft compression below the ceiling")

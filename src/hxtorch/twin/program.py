@@ -20,10 +20,11 @@ TRACE_STATES = (
 )  # fmt: skip
 """Internal states that a virtual chip can trace.
 
-`membrane` (with noise), `voltage` (without), `noise` and `threshold` (with the jitter of the coming spike) are in
-CADC LSB; the drives `i_exc` and `i_inh` of the circuit's own lines before saturation, the `adaptation` current and
-the sum `current` of all currents but the leak in LSB/µs; `refractory` is the remaining dead time in µs,
-`conductance` that of inputs in conductance mode in 1/µs.
+`membrane`, the `noise` of its leak potential and the `threshold` (with the jitter of the coming spike) are in
+CADC LSB; `voltage` is the membrane, too, as the noise acts on it and does not come on top. The drives `i_exc` and
+`i_inh` of the circuit's own lines before saturation, the `adaptation` current and the sum `current` of all currents
+but that of the leak (with the part of the leak that is its noise) are in LSB/µs; `refractory` is the remaining dead
+time in µs, `conductance` that of inputs in conductance mode in 1/µs.
 """
 
 

@@ -1,8 +1,7 @@
-"""Reading the circuits while they run: CADC, MADC and the trace of internal states.
+"""Reading the circuits while they run: the CADC and the trace of internal states (`hxtorch.twin.madc`: the MADC).
 
 The readout multiplexer of a circuit shows its membrane, one of its synaptic input lines or its adaptation as a
-voltage in CADC LSB. The CADC samples all circuits of a hemisphere at once, the MADC up to two circuits in every
-engine step (a program that uses it runs at the MADC's period).
+voltage in CADC LSB. The CADC samples all circuits of a hemisphere at once, the MADC up to two circuits.
 """
 
 from __future__ import annotations
@@ -61,7 +60,8 @@ class Readout(NamedTuple):
       (5, N) what their multiplexers show; `cadc_gain`, `cadc_offset` (N,) turn that voltage into a code.
       `cadc_lane` (2,) is the lane of the first circuit of a hemisphere where all show their membranes, which lie
       in consecutive lanes; else -1. Codes go to `cadc_value` (B, S, N).
-    * MADC: the same for up to two circuits, `madc_value` (B, S, M).
+    * MADC: the same for up to two circuits, `madc_value` (B, S, M); the first sample `madc_start` steps after the
+      start of the first one, then every `madc_spacing` steps.
     * Trace: `trace_place`, `trace_line` (N,) and `trace_saturation` (2, N) of the chosen circuits; `trace_state`
       (Q,) the chosen states, `trace_slot` (B,) where each batch entry goes in `trace` (Q, E, S, N) or -1, and
       every how many steps.
@@ -86,6 +86,8 @@ class Readout(NamedTuple):
     madc_gain: np.float32
     madc_offset: np.float32
     madc_sigma: np.float32
+    madc_start: float
+    madc_spacing: float
     madc_value: NDArray[np.uint16]
     trace_place: NDArray[np.int64]
     trace_line: NDArray[np.int64]
@@ -109,7 +111,7 @@ def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
 
 
 @kernel(fastmath=VECTOR_MATH)
-def _reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
+def reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
     """Membrane `fraction` of the way through a step in which it fired or was dead.
 
     The course has corners: free until the threshold is crossed and for the comparator's delay, then held at
@@ -140,8 +142,8 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     """Voltage (CADC LSB) that a multiplexer shows, `fraction` of the way through the last step."""
     v = a[place + V_BEFORE] + (a[place + V] - a[place + V_BEFORE]) * fraction
     if fraction < np.float32(1) and a[place + DEAD] > np.float32(-1):
-        v = _reset_course(a, place, fraction)
-    value = mux[BASE] + mux[MEMBRANE_WEIGHT] * (v + a[place + NOISE])
+        v = reset_course(a, place, fraction)
+    value = mux[BASE] + mux[MEMBRANE_WEIGHT] * v
     back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
     value += mux[EXC_WEIGHT] * a[line + X_EXC] * np.float32(math.exp(back * a[line + RATE_EXC]))
     value += mux[INH_WEIGHT] * a[line + X_INH] * np.float32(math.exp(back * a[line + RATE_INH]))
@@ -152,7 +154,7 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
 
 @kernel(fastmath=VECTOR_MATH, inline=True)
 def _show_lanes(a, flat, shown, first, last, fraction):  # type: ignore[no-untyped-def]
-    """Membranes with noise of the lanes ``first..last-1`` (and their neighbours), into `shown` (blocks, lanes)."""
+    """Membranes of the lanes ``first..last-1`` (and their neighbours), into `shown` (blocks, lanes)."""
     near, here = np.float32(-1), np.float32(1.5)
     for b in range(first // LANES, (last + LANES - 1) // LANES):
         block = np.uint64(b)
@@ -160,14 +162,14 @@ def _show_lanes(a, flat, shown, first, last, fraction):  # type: ignore[no-untyp
         for k in range(LANES):
             before, after = a[block, V_BEFORE + k], a[block, V + k]
             rise = after - before
-            shown[block, k] = before + rise * fraction + a[block, NOISE + k]
+            shown[block, k] = before + rise * fraction
             # Where the reset pulls, the course inside the step has corners that a straight line misses.
             corner = (a[block, DEAD + k] > near) & (abs(rise) > here)
             corners |= np.uint32(np.uint32(corner) << np.uint32(k))
         while corners != 0:
             k = lowest_lane(corners)
             corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
-            shown[block, k] = _reset_course(flat, b * a.shape[1] + k, fraction) + a[block, NOISE + k]
+            shown[block, k] = reset_course(flat, b * a.shape[1] + k, fraction)
 
 
 @kernel(inline=True)
@@ -203,18 +205,6 @@ def _convert(voltage, streams, gain, offset, sigma, codes):  # type: ignore[no-u
 
 
 @kernel()
-def sample_madc(a, random, readout, entry, sample):  # type: ignore[no-untyped-def]
-    """Take one MADC sample of each connected circuit at the end of a step."""
-    channels = readout.cadc_circuit.size
-    for j in range(readout.madc_place.size):
-        shown = _shown(a, readout.madc_mux[:, j], readout.madc_place[j], readout.madc_line[j], np.float32(1))
-        random[channels + j] = next_bits(random[channels + j])
-        noise = readout.madc_sigma * bytes_normal(random[channels + j])
-        code = math.floor(readout.madc_gain * shown + readout.madc_offset + noise + np.float32(0.5))
-        readout.madc_value[entry, sample, j] = np.uint16(min(max(code, 0), 1023))
-
-
-@kernel()
 def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
     """Keep the chosen states of the traced circuits at the end of a step."""
     half = np.float32(0.5)
@@ -225,16 +215,14 @@ def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
         state, row = readout.trace_state[q], readout.trace[q, slot, sample]
         for j in range(row.size):
             at, line = readout.trace_place[j], readout.trace_line[j]
-            if state == MEMBRANE:
-                row[j] = a[at + V] + a[at + NOISE]
+            if state in (MEMBRANE, VOLTAGE):
+                row[j] = a[at + V]
             elif state == I_EXC:
                 back = np.float32(math.exp(half * a[line + RATE_EXC]))
                 row[j] = a[line + X_EXC] * back * readout.trace_saturation[0, j]
             elif state == I_INH:
                 back = np.float32(math.exp(half * a[line + RATE_INH]))
                 row[j] = a[line + X_INH] * back * readout.trace_saturation[1, j]
-            elif state == VOLTAGE:
-                row[j] = a[at + V]
             elif state == NOISE_VOLTAGE:
                 row[j] = a[at + NOISE]
             elif state == FIRING_THRESHOLD:

@@ -42,11 +42,11 @@ class Sampling:
         return CadcSamples(program.record.cadc, self.stamps, self.readout.cadc_count, value)
 
     def madc(self, program: Program) -> MadcSamples | None:
-        """MADC samples, one per engine step."""
+        """MADC samples."""
         if not program.record.madc.size:
             return None
         samples = self.readout.madc_value.shape[1]
-        time = (np.arange(1.0, samples + 1) * self.h + self.origin) * CYCLES_PER_US
+        time = np.arange(1.0, samples + 1) * p.MADC_PERIOD.value * CYCLES_PER_US
         return MadcSamples(program.record.madc, time, self.readout.madc_value)
 
     def trace(self, program: Program) -> Trace | None:
@@ -153,6 +153,8 @@ def plan_sampling(
         madc_gain=np.float32(p.MADC_SLOPE.value),
         madc_offset=np.float32(madc_offset(die)),
         madc_sigma=np.float32(noise.madc),
+        madc_start=(p.MADC_PERIOD.value - origin) / h,
+        madc_spacing=p.MADC_PERIOD.value / h,
         madc_value=np.zeros((program.batch_size, madc_samples, record.madc.size), dtype=np.uint16),
         trace_place=read.trace_place,
         trace_line=read.trace_line,

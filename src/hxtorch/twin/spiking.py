@@ -25,7 +25,6 @@ from hxtorch.twin.layout import (
     LEAK_IN_RESET,
     NEVER,
     NEXT,
-    NOISE,
     RANDOM,
     RATE_MEM,
     RATE_RESET,
@@ -101,10 +100,9 @@ def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
     before, after, drive = a[b, V_BEFORE + k], a[b, V + k], a[b, DRIVE + k]
     dead = a[b, DEAD + k] + one  # at the start of the step
     v, rest, fraction = before, one, NO_SPIKE
-    if after + a[b, NOISE + k] > a[b, ARMED + k]:
-        crossing = a[b, ARMED + k] - a[b, NOISE + k]
+    if after > a[b, ARMED + k]:
         rise = after - before
-        fraction = (crossing - before) / max(rise, np.float32(1e-9))
+        fraction = (a[b, ARMED + k] - before) / max(rise, np.float32(1e-9))
         fraction = min(max(fraction, dead if dead > -one else zero), one)
         v += fraction * rise
         rest -= fraction

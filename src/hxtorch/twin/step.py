@@ -13,7 +13,7 @@ linearly with the distance. AdEx terms and conductance mode are in `hxtorch.twin
 A step is exact for the linear part: exponential propagators, and the weight with which a decaying current
 enters the membrane is integrated analytically (`lanes.current_gain`); only S is evaluated in the middle of
 the step. Events and spikes inside a step are placed at their own time (`delivery`, `spiking`), so that results
-depend on the step only to second order. The voltage noise adds to the membrane wherever it is compared or read.
+depend on the step only to second order. The noise adds to E_l, and holds during a step.
 
 The functions return whether any membrane of the block needs `spiking.resolve`; `busy_lanes` tells which.
 """
@@ -28,6 +28,7 @@ from hxtorch.twin.layout import (
     AMPLITUDE_INH,
     ARMED,
     DEAD,
+    DECAY,
     DECAY_EXC,
     DECAY_INH,
     DECAY_NOW,
@@ -123,8 +124,9 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
         v, target = a[b, V + k], a[b, TARGET + k]
         up, down = a[b, UP + k], a[b, DOWN + k]
         shunt, left = a[b, SHUNT_NOW + k], a[b, DEAD + k] - one
-        a[b, DRIVE + k] = up - down
-        base = target + (v - target) * a[b, DECAY_NOW + k]
+        shake = a[b, NOISE + k] * (one - a[b, DECAY + k])
+        a[b, DRIVE + k] = up - down + shake
+        base = target + (v - target) * a[b, DECAY_NOW + k] + shake * shunt
         up *= shunt
         down *= shunt
         # Inside the soft zones the currents act like conductances to the rails, which cannot overshoot.
@@ -132,7 +134,7 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
         down_free = max(min(down, zero if v < soft_down else base - soft_down), zero)
         pull_up, pull_down = (up - up_free) * ceiling_rate, (down - down_free) * floor_rate
         after = (base + up_free - down_free + pull_up * ceiling + pull_down * floor) / (one + pull_up + pull_down)
-        event = (after + a[b, NOISE + k] > a[b, ARMED + k]) | (left < a[b, NEXT + k])
+        event = (after > a[b, ARMED + k]) | (left < a[b, NEXT + k])
         events |= np.int32(event)
         a[b, V_BEFORE + k] = v
         a[b, V + k] = after
@@ -145,6 +147,6 @@ def busy_lanes(a, b):  # type: ignore[no-untyped-def]
     """Number whose bit k is set where the membrane in lane k crossed its threshold or switches its reset."""
     lanes = np.uint32(0)
     for k in range(LANES):
-        event = (a[b, V + k] + a[b, NOISE + k] > a[b, ARMED + k]) | (a[b, DEAD + k] < a[b, NEXT + k])
+        event = (a[b, V + k] > a[b, ARMED + k]) | (a[b, DEAD + k] < a[b, NEXT + k])
         lanes |= np.uint32(np.uint32(event) << np.uint32(k))
     return lanes

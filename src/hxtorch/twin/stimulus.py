@@ -36,6 +36,7 @@ def input_stimulus(program: Program, die: Die, noise: Noise, h: float, origin: f
         charge_sigma=np.float32(noise.charge),
         threshold_sigma=np.float32(noise.threshold),
         noise_sigma=np.float32(noise.membrane),
+        noise_rate=np.float32(h / noise.membrane_time),
         noise_decay=np.float32(decay),
         noise_step=np.float32(noise.membrane * np.sqrt(1 - decay**2) * _UNIFORM_TO_NORMAL),
     )

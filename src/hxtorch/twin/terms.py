@@ -51,7 +51,6 @@ from hxtorch.twin.layout import (
     LANES,
     LAYER_ROWS,
     MEMBRANE_ROWS,
-    NOISE,
     RESET_STEPS,
     SHUNT_NOW,
     UP,
@@ -193,5 +192,5 @@ def crossed_again(a, b):  # type: ignore[no-untyped-def]
     """Whether any membrane of a block is above its threshold after all terms have acted."""
     events = np.int32(0)
     for k in range(LANES):
-        events |= np.int32(a[b, V + k] + a[b, NOISE + k] > a[b, ARMED + k])
+        events |= np.int32(a[b, V + k] > a[b, ARMED + k])
     return events
