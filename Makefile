@@ -94,7 +94,7 @@ images: $(PACKAGE)
 	$(BIN)/python docs/make_images.py
 
 fidelity: $(PACKAGE)
-	$(BIN)/hxtorch fidelity --markdown docs/fidelity.md
+	$(BIN)/hxtorch fidelity --compare-step 0.25 --markdown docs/fidelity.md
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .pytest_cache .hypothesis

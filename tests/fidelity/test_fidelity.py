@@ -9,7 +9,7 @@ import pytest
 
 import hxtorch.fidelity
 from hxtorch.cli import main
-from hxtorch.fidelity import MARKS, PROTOCOLS, Row, RowResult, measure
+from hxtorch.fidelity import MARKS, PROTOCOLS, Row, RowResult, StepRow, compare_steps, measure
 from hxtorch.fidelity.bench import ALL, Bench, Settings, cadc_course, fit_exponential, volleys
 from hxtorch.fidelity.figures import write_figures
 from hxtorch.fidelity.report import markdown
@@ -221,3 +221,73 @@ def test_a_wrong_command_line_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["fidelity", *arguments])
     assert stop.value.code == 2 and arguments[0] in capsys.readouterr().err
+
+
+# --- The engine's step --------------------------------------------------------------------------------------
+
+
+def step_row(coarse, fine):
+    return StepRow(ROW, np.asarray(coarse, dtype=float), np.asarray(fine, dtype=float))
+
+
+def test_a_row_changes_if_its_means_differ_by_more_than_their_noise():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0.5, 0.05, (2, 3, 4))
+    same = step_row(noise[0], noise[1])
+    assert same.unchanged and same.spread == pytest.approx(0.05, rel=0.4) and same.in_bands < 0.05
+    moved = step_row(noise[0] + 0.2, noise[1])
+    assert not moved.unchanged and moved.difference == pytest.approx(0.2, abs=0.06)
+    assert moved.in_spreads == pytest.approx(moved.difference / moved.spread)
+    # chips differ, and that is no noise
+    chips = np.arange(3.0)[:, None]
+    assert step_row(noise[0] + chips, noise[1] + chips).spread == pytest.approx(same.spread)
+
+
+def test_a_row_without_noise_may_move_by_a_hundredth_of_its_band():
+    still = np.full((2, 2), 0.5)
+    assert step_row(still, still).in_spreads == 0
+    assert step_row(still + 0.009, still).unchanged and not step_row(still + 0.011, still).unchanged
+    assert step_row(still + 0.011, still).in_spreads == np.inf
+
+
+def test_steps_of_the_command(tmp_path, capsys):
+    page = tmp_path / "fidelity.md"
+    code = main([
+        "fidelity", "--seeds", "1", "2", "--compare-chips", "1", "--trials", "2", "--compare-step", "0.25",
+        "--rows", "MADC s*", "silent membrane, un*", "--markdown", str(page),
+    ])  # fmt: skip
+    text, out = page.read_text(encoding="utf-8"), capsys.readouterr().out
+    assert code == 0 and "9 of 9 rows are the same with steps of 0.5 and 0.25 µs" in out
+    assert "## The engine's step" in text and "9 of 9 rows are the same" in text and "chips twin:1. A row" in text
+    assert "| autocorrelation at 3.4 µs | 0." in text
+
+
+def test_compared_chips_are_measured_with_both_steps():
+    seen = []
+
+    class Chip(Door):
+        def __init__(self, name):
+            super().__init__(VirtualChip(Die.from_seed(1)))
+            self.name = name
+
+        def run(self, program, trial_seed=0):
+            seen.append((self.name, trial_seed))
+            return super().run(program, trial_seed)
+
+    rows = compare_steps([(Chip("coarse"), Chip("fine"))], ["MADC sample rate"], trials=2, progress=False)
+    assert {name for name, _ in seen} == {"coarse", "fine"}
+    assert len({seed for name, seed in seen if name == "fine"}) > 2  # a seed per run, others in another trial
+    assert all(row.coarse.shape == row.fine.shape == (1, 2) for row in rows)
+    for pairs, trials, words in (([], 2, "no chip"), ([(Chip("a"), Chip("b"))], 1, "two trials")):
+        with pytest.raises(ValueError, match=words):
+            compare_steps(pairs, ["MADC sample rate"], trials=trials, progress=False)
+
+
+@pytest.mark.long
+def test_half_the_step_changes_no_row_at_all():
+    """All rows with half of the step that is the default, on one chip."""
+    die = Die.from_seed(DEFAULT_CHIP_SEED)
+    pair = VirtualChip(die, step=0.5), VirtualChip(die, step=0.25)
+    rows = compare_steps([pair], trials=4, progress=False)
+    assert len(rows) == len(ROWS)
+    assert {row.row.name: row.difference for row in rows if not row.unchanged} == {}

@@ -2,5 +2,9 @@
 
 from hxtorch.fidelity.measure import PROTOCOLS, Fidelity, measure
 from hxtorch.fidelity.row import MARKS, Measured, Protocol, Row, RowResult
+from hxtorch.fidelity.steps import StepRow, compare_steps
 
-__all__ = ["MARKS", "PROTOCOLS", "Fidelity", "Measured", "Protocol", "Row", "RowResult", "measure"]
+__all__ = [
+    "MARKS", "PROTOCOLS", "Fidelity", "Measured", "Protocol", "Row", "RowResult", "StepRow", "compare_steps",
+    "measure",
+]  # fmt: skip

@@ -5,6 +5,7 @@ Nothing here looks into the die. Voltages are in CADC or MADC LSB, times in µs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -30,6 +31,7 @@ from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHER
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+Calibrate = Callable[[str], calibration.CalibrationResult]
 
 ALL = np.arange(CIRCUITS, dtype=np.int64)
 SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value
@@ -54,17 +56,21 @@ class Settings:
 
 
 class Bench:
-    """A chip on the bench: runs programs on it, every run with a trial seed of its own."""
+    """A chip on the bench: runs programs on it, every run with a trial seed of its own.
 
-    def __init__(self, chip: Chip, trial_seed: int = 0) -> None:
+    `calibrate` makes the nightly calibration of a name; without it, that comes from the user's cache.
+    """
+
+    def __init__(self, chip: Chip, trial_seed: int = 0, calibrate: Calibrate | None = None) -> None:
         self.chip = chip
+        self._calibrate = calibrate if calibrate is not None else lambda name: calibration.nightly(name, chip)
         self._seeds = count(trial_seed << 20)
         self._calibrations: dict[str, calibration.CalibrationResult] = {}
 
     def calibration(self, name: str) -> calibration.CalibrationResult:
         """The nightly calibration "spiking" or "spiking2" of the chip."""
         if name not in self._calibrations:
-            self._calibrations[name] = calibration.nightly(name, self.chip)
+            self._calibrations[name] = self._calibrate(name)
         return self._calibrations[name]
 
     def calibrated(self, name: str = "spiking") -> Settings:

@@ -17,6 +17,7 @@ from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
 
 Curves = dict[str, dict[str, Array]]
 DPI = 150
+BEYOND = 0.45  # band widths outside of the band that the overview shows; an arrow stands for farther values
 
 
 def write_figures(fidelity: Fidelity, folder: Path) -> dict[str, Path]:
@@ -45,15 +46,25 @@ def _overview(fidelity: Fidelity) -> Figure:
     for place, result in enumerate(rows):
         row = result.row
         width = row.high - row.low
-        position = np.clip((result.values - row.low) / width, -0.45, 1.45)
+        position = (result.values - row.low) / width
         good = np.array([row.holds(value) for value in result.values])
+        left, right = position < -BEYOND, position > 1 + BEYOND
+        bad = ~good & ~left & ~right
         axes.plot(position[good], np.full(good.sum(), -place), "|", color=CHIP, markersize=6)
-        axes.plot(position[~good], np.full((~good).sum(), -place), "x", color=MODEL, markersize=5)
+        axes.plot(position[bad], np.full(bad.sum(), -place), "x", color=MODEL, markersize=5)
+        for far, marker, edge in ((left, "<", -BEYOND), (right, ">", 1 + BEYOND)):
+            axes.plot(np.full(far.sum(), edge), np.full(far.sum(), -place), marker, color=MODEL, markersize=4)
+            for value in result.values[far][:1]:
+                inwards = 6 if marker == "<" else -6
+                axes.annotate(
+                    f"{value:.{row.digits}f}", (edge, -place), xytext=(inwards, 0), textcoords="offset points",
+                    ha="left" if marker == "<" else "right", va="center", fontsize=5.5, color=MODEL,
+                )  # fmt: skip
     axes.set_yticks(
         -np.arange(len(rows)), [f"{result.row.name} [{result.row.mark}]" for result in rows], fontsize=6.5
     )
     axes.set_ylim(-len(rows) + 0.3, 0.7)
-    axes.set_xlim(-0.5, 1.5)
+    axes.set_xlim(-BEYOND - 0.05, 1 + BEYOND + 0.05)
     axes.set_xlabel("place in the band")
     return figure
 

@@ -63,9 +63,7 @@ def measure(
     """
     if not chips:
         raise ValueError("There is no chip to measure: name one at least.")
-    chosen = [item for item in PROTOCOLS if not only or _named(item, only)]
-    if not chosen:
-        raise ValueError(f"No row is called {', '.join(map(repr, only))}; see the names in docs/fidelity.md.")
+    chosen = chosen_protocols(only)
     values: dict[str, list[tuple[float, ...]]] = {item.name: [] for item in chosen}
     curves: dict[str, dict[str, Array]] = {}
     with tqdm(
@@ -91,6 +89,14 @@ def measure(
         for item in chosen
     }
     return Fidelity(tuple(chip.identifier for chip in chips), results, curves)
+
+
+def chosen_protocols(only: Sequence[str]) -> list[Protocol]:
+    """Protocols with a row that `only` names, with the wildcards of a shell; all if empty. ValueError if none."""
+    chosen = [item for item in PROTOCOLS if not only or _named(item, only)]
+    if not chosen:
+        raise ValueError(f"No row is called {', '.join(map(repr, only))}; see the names in docs/fidelity.md.")
+    return chosen
 
 
 def _named(item: Protocol, patterns: Sequence[str]) -> bool:

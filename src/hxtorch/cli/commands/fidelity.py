@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hxtorch.cli.command import FAILED, OK, Command, CommandError, add_json, as_json, natural, positive
 from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
 from hxtorch.twin.chip import DEFAULT_STEP
+
+if TYPE_CHECKING:
+    from hxtorch.fidelity.report import StepComparison
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +24,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--rows", nargs="+", default=[], metavar="NAME", help="measure only rows of these names, * as in a shell"
     )
     parser.add_argument("--step", type=_step, default=DEFAULT_STEP, help="integration step of the twin in µs")
+    parser.add_argument(
+        "--compare-step", type=_step, metavar="STEP",
+        help="measure the rows also with this step (µs), several times, and tell which rows change",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trials", type=_trials, default=3, metavar="N", help="times that --compare-step measures (default: 3)"
+    )
+    parser.add_argument(
+        "--compare-chips", type=positive, default=3, metavar="N",
+        help="--compare-step uses the first N of the chips (default: 3)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=natural, default=0, help="seed of the temporal noise (default: 0)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the page, with figures beside it")
     add_json(parser)
@@ -33,6 +48,12 @@ def _step(text: str) -> float:
     if not 0 < step <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no step above 0 and up to 1 µs")
     return step
+
+
+def _trials(text: str) -> int:
+    if not (text.isdecimal() and int(text) >= 2):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of trials from 2 on, which a spread needs")
+    return int(text)
 
 
 def chip_seeds(number: int) -> list[int]:
@@ -52,13 +73,14 @@ def _run(options: argparse.Namespace) -> int:
         options.rows,
         trial_seed=options.seed,
     )
+    steps = _compared(options, seeds[: options.compare_chips]) if options.compare_step is not None else None
     if options.markdown is not None:
         from hxtorch.fidelity.figures import write_figures  # imports matplotlib
 
         paths = write_figures(found, options.markdown.parent / "images")
         figures = {group: path.relative_to(options.markdown.parent).as_posix() for group, path in paths.items()}
         part = options.markdown.with_name(options.markdown.name + ".part")
-        part.write_text(report.markdown(found, figures), encoding="utf-8")
+        part.write_text(report.markdown(found, figures, steps), encoding="utf-8")
         part.replace(options.markdown)
     if options.json:
         print(
@@ -67,12 +89,27 @@ def _run(options: argparse.Namespace) -> int:
                     "chips": found.chips,
                     "whole_chips": found.whole_chips,
                     "rows": [row.as_dict() for row in found.rows],
+                    "steps": None if steps is None else [row.as_dict() for row in steps.rows],
                 }
             )
         )
     else:
         print(report.text(found))
-    return FAILED if found.failed else OK
+        if steps is not None:
+            print(f"\n{report.steps_text(steps)}")
+    return FAILED if found.failed or (steps is not None and steps.changed) else OK
+
+
+def _compared(options: argparse.Namespace, seeds: list[int]) -> StepComparison:
+    """Measure the chips of `seeds` with both steps."""
+    from hxtorch.fidelity import compare_steps
+    from hxtorch.fidelity.report import StepComparison
+
+    coarse, fine = max(options.step, options.compare_step), min(options.step, options.compare_step)
+    dies = [Die.from_seed(seed) for seed in seeds]
+    pairs = [(VirtualChip(die, step=coarse), VirtualChip(die, step=fine)) for die in dies]
+    rows = compare_steps(pairs, options.rows, trials=options.trials)
+    return StepComparison(rows, coarse, fine, tuple(die.identifier for die in dies), options.trials)
 
 
 COMMAND = Command(
@@ -83,10 +120,11 @@ COMMAND = Command(
     description="Measure virtual chips as one measures silicon (set codes, run, read) and print a table: "
     "published value\n"
     "with source and mark (D documented, M measured, I inferred, E estimate), band, value of the twin, verdict.\n"
-    "The exit code is 1 if a row fails.",
+    "The exit code is 1 if a row fails, or changes with the step of --compare-step.",
     examples=(
         "hxtorch fidelity --chips 2",
         "hxtorch fidelity --rows 'PSP*' 'MADC*' --json",
-        "hxtorch fidelity --markdown docs/fidelity.md",
+        "hxtorch fidelity --chips 1 --compare-step 0.25",
+        "hxtorch fidelity --compare-step 0.25 --markdown docs/fidelity.md",
     ),
 )
