@@ -122,7 +122,7 @@ def test_the_page_in_the_repository_is_that_of_its_files(request):
 
 
 def test_unknown_names_are_refused(capsys):
-    assert main(["reproduce", "nothing"]) == 1
+    assert main(["reproduce", "nothing"]) == 2
     assert "known: yinyang" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no data set 'x'"):
         train_seed(Settings(data="x", epochs=1), 0, mock=True)

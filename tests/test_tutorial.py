@@ -208,7 +208,14 @@ def test_info_is_quick_and_says_the_version(capsys):
     assert hxtorch.__version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["demo", "--epochs", "0"], ["fly"]])
+def test_without_a_command_the_commands_are_listed(capsys):
+    from hxtorch.cli import main
+
+    assert main([]) == 2
+    assert "calibrate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["demo", "--epochs", "0"], ["fly"]])
 def test_wrong_commands_are_refused(arguments, capsys):
     from hxtorch.cli import main
 

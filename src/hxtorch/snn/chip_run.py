@@ -155,6 +155,7 @@ class _MemberParameters:
     """Some neurons of a population as far as a calibration looks at them."""
 
     def __init__(self, population: Population, member: Member) -> None:
+        self.title = f"{type(population).__name__}({population.size})"
         self.params = {
             name: _MemberParameter(parameter.hardware_value, member, population.size)
             for name, parameter in population.params.items()

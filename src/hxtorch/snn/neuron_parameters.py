@@ -142,6 +142,8 @@ def check_holdoff(params: Mapping[str, HXBaseParameter], who: str) -> None:
         torch.as_tensor(params[name].hardware_value).detach().double()
         for name in ("holdoff_time", "refractory_time")
     )
+    if holdoff.is_meta or refractory.is_meta:
+        return
     holdoff, refractory = holdoff + 0 * refractory, refractory + 0 * holdoff  # both of the same shape
     longer = holdoff > refractory * (1 + 1e-6)  # one of the two may be a float32
     if bool(longer.any()):
