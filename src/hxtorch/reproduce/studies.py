@@ -226,8 +226,10 @@ def answer(
     words += ["--full"] if full else []
     images = "" if settings.train_size is None else f", {settings.train_size} samples to train with"
     images += "" if settings.test_size is None else f", {settings.test_size} to test"
+    length = f"{settings.epochs} epochs"
+    trained = TASKS[chosen].title + ("" if length in TASKS[chosen].title else f", {length}") + images
     _save(out, f"study-{name}", _figure(question, found), {
-        "kind": "study", "title": f"{question.title} ({TASKS[chosen].title}{images}, {settings.epochs} epochs)",
+        "kind": "study", "title": f"{question.title} ({trained})",
         "published": question.published, "command": " ".join(words),
         "table": found.table(question.shown, question.by), "rows": list(found.rows),
     })  # fmt: skip

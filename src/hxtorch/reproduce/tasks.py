@@ -27,7 +27,7 @@ _FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
 _WORDS = Settings(  # readout_scale and reg_readout keep the traces of the readout off the limit of the CADC
     data="syllables", epochs=10, train_size=3000, steps=88, hidden=186, circuits=2, recurrence="trained",
     align=True, lr=1.5e-3, gamma=0.9, step_size=1, readout_scale=10.0, init_hidden=(0.1, 0.3),
-    init_recurrent=(0.0, 0.15), init_output=(0.0, 0.1), reg_readout=1e-3, reg_bursts=5e-4,
+    init_recurrent=(0.0, 0.15), init_output=(0.03, 0.1), reg_readout=1e-3, reg_bursts=5e-4,
 )  # fmt: skip
 
 _EXAMPLE_SOURCE = "hxtorch, tests/hw/test_spiking_examples.py"
