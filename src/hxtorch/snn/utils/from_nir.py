@@ -22,7 +22,6 @@ from hxtorch.snn.utils.nir_config import ConversionConfig
 from hxtorch.snn.utils.nir_graph import Connection, FlatGraph, flatten
 from hxtorch.snn.utils.nir_neurons import (
     LEAK,
-    SHORTEST_REFRACTORY,
     THRESHOLD,
     NeuronSettings,
     fitted,
@@ -152,7 +151,6 @@ class NIRNetwork(nn.Module):
             self.exp,
             threshold=MixedHXModelParameter(_value(item.threshold), THRESHOLD),
             reset=MixedHXModelParameter(_value(item.reset), _value(item.chip_reset)),
-            refractory_time=SHORTEST_REFRACTORY,  # neurons of NIR have none, nor has the model
             enable_cadc_recording=self.cfg.cadc_recording,
             **common,
         )

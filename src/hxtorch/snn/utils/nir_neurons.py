@@ -175,7 +175,3 @@ def _chip_range(name: str) -> tuple[float, float]:
     limits = PARAMETERS[name].chip_range
     assert limits is not None
     return limits
-
-
-SHORTEST_REFRACTORY = _chip_range("refractory_time")[0]
-"""Refractory time of the chip, in s."""
