@@ -87,7 +87,8 @@ bench-simulators: $(PACKAGE)
 
 bench-peers: $(PACKAGE)
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -qq -c constraints.txt $(PIP_ARGS) torch norse==1.1.0 snntorch==1.0.0 spikingjelly sinabs==3.1.3 -e .
+	.venv-peers/bin/python -m pip install -qq -c constraints.txt $(PIP_ARGS) torch -e .
+	.venv-peers/bin/python -m pip install -qq $(PIP_ARGS) norse==1.1.0 snntorch==1.0.0 spikingjelly sinabs==3.1.3 $(shell grep -E '^(torch|numpy)==' constraints.txt)
 	.venv-peers/bin/python benchmarks/training.py
 
 images: $(PACKAGE)
