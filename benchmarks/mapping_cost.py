@@ -118,6 +118,7 @@ def overhead(calibrated: calibration.CalibrationResult | None, epochs: int = 200
     chip = type(require_chip())
     with (
         mock.patch.object(F, "integrate", timed(F.integrate)),
+        mock.patch.object(F, "observe", timed(F.observe)),
         mock.patch.object(F, "linear", timed(F.linear)),
         mock.patch.object(chip, "run", timed(chip.run)),
         mock.patch.object(hxtorch.snn, "run", run),

@@ -313,6 +313,14 @@ def test_partition(network: Network, runs: int) -> None:
         assert (count == 1).all()
 
 
+@pytest.mark.long
+def test_a_partition_gives_neurons_more_circuits_where_nothing_else_routes() -> None:
+    """128 of 3,000 inputs for each of 512 neurons: two runs of 256 neurons with two circuits each."""
+    network = sparse(3000, 512, 128)
+    parts = partition(replace(network, neurons=(replace(network.neurons[0], structure=None),)))
+    assert [check_routing(part.network).circuits[0].shape for part in parts] == [(256, 2), (256, 2)]
+
+
 def test_circles_are_not_divided() -> None:
     parts = partition(layered(784, [60, 150, 10], recurrent=(2,)))
     assert next(iter(parts[1].members.values())).key == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,10 +29,31 @@ class Member:
 
 @dataclass(frozen=True)
 class Style:
-    """How to fill a run: up to `circuits`, and whether layers share one."""
+    """How to fill a run: up to `circuits`, and whether layers share one.
+
+    With a `richness` above 1, neurons have so many times the circuits that their inputs need, for networks that
+    are hard to route.
+    """
 
     circuits: int = CIRCUITS
     share: bool = True
+    richness: int = 1
+
+
+def with_more_circuits(network: Network, richness: int) -> Network:
+    """The network with so many times the circuits per neuron, where the user left their number open."""
+    if richness == 1:
+        return network
+    structures = network.circuits_per_neuron()
+    return replace(
+        network,
+        neurons=tuple(
+            replace(p, structure=Structure(richness * structures[p.key].size))
+            if p.structure is None and p.circuits is None
+            else p
+            for p in network.neurons
+        ),
+    )
 
 
 def pack(network: Network, style: Style = Style()) -> list[list[Member]]:

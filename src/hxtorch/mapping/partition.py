@@ -24,7 +24,7 @@ from hxtorch.mapping.network import (
     Projection,
     Structure,
 )
-from hxtorch.mapping.packing import Member, Style, pack
+from hxtorch.mapping.packing import Member, Style, pack, with_more_circuits
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,10 @@ class Part:
     projections: dict[int, PartProjection]
 
 
-_STYLES = tuple(Style(circuits, share) for circuits in (512, 448, 384, 256) for share in (True, False))
+_STYLES = (
+    *(Style(circuits, share) for circuits in (512, 448, 384, 256) for share in (True, False)),
+    *(Style(richness=richness) for richness in (2, 3, 4)),
+)
 
 
 @lru_cache(maxsize=16)
@@ -67,18 +70,18 @@ def partition(network: Network) -> tuple[Part, ...]:
         return (whole(network),)
     except MappingError as error:
         reason = error
+    try:
+        pack(network)
+    except MappingError as error:
+        raise error from reason  # says more than that the whole does not fit
     for style in _STYLES:
         try:
-            parts = parts_of(network, pack(network, style))
-        except MappingError as error:
-            if style is _STYLES[0]:
-                reason = error  # says more than that the whole does not fit
-            break
-        try:
+            richer = with_more_circuits(network, style.richness)
+            parts = parts_of(richer, pack(richer, style))
             for part in parts:
-                try_mapping(part.network)
+                try_mapping(part.network, quick=True)
         except MappingError as error:
-            reason = error
+            reason = error if style is _STYLES[0] else reason
             continue
         return parts
     raise reason

@@ -30,7 +30,8 @@ from hxtorch.twin.coordinates import BUSES, LABELS
 MOST_COPIES = 4
 _QUICK, _THOROUGH = 6, 200  # rounds of exchanges
 _HOPELESS = 100  # synapses too many, beyond which other plans come first
-_SAMPLES, _REPAIRS = 24, 20_000
+_SAMPLES = 24
+_FEW_REPAIRS, _REPAIRS = 1_000, 20_000
 
 
 class RoutingError(MappingError):
@@ -83,7 +84,7 @@ def route(
     for rounds in (_QUICK,) if quick else (_QUICK, _THOROUGH):
         for plan in plans:
             if rounds == _QUICK or plan.copies == 1:
-                addressing = _search(sources, plan, rounds)
+                addressing = _search(sources, plan, rounds, _FEW_REPAIRS if quick else _REPAIRS)
                 if addressing is not None:
                     return lay(network, placement, sources, addressing)
     fullest = int(np.argmax(_filling(sources)))
@@ -112,7 +113,7 @@ def plans_for(network: Network, sources: Sources) -> tuple[Plan, ...]:
     return tuple(plans)
 
 
-def _search(sources: Sources, plan: Plan, rounds: int) -> Addressing | None:
+def _search(sources: Sources, plan: Plan, rounds: int, repairs: int) -> Addressing | None:
     parts = classes(plan.groups)
     demand = demand_of(
         sources.listener, sources.source, sources.amount, sources.count,
@@ -133,7 +134,7 @@ def _search(sources: Sources, plan: Plan, rounds: int) -> Addressing | None:
     if choices is None:
         return None
     taken = np.full(demand.source.size, -1, dtype=np.int64)
-    if match_all(demand, choices, used, LABELS, taken, _REPAIRS, 1) > 0:
+    if match_all(demand, choices, used, LABELS, taken, repairs, 1) > 0:
         return None
     return Addressing(parts, _only_needed(choices, taken, demand), taken, demand)
 
