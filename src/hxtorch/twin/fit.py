@@ -138,9 +138,9 @@ def fit_die(
     Both are tried, the more probable one is taken, and `Fit.swapped` says how probable the other one is.
 
     Rest potentials, offset currents and gains of the CADC are not fitted. From a start that has them, the errors of
-    time constants lie within the uncertainty (30 circuits: 0.35 of it in the median, 3.3 at most); from the nominal
-    design predictions are as good, but parameters make up for what is missing, and the uncertainty is widened by
-    the root of `NOMINAL_DOUBT`.
+    time constants lie within the uncertainty, but for a circuit in some 30 that takes the wrong order. From
+    the nominal design predictions are as good, but parameters make up for what is missing, and the uncertainty is
+    widened by the root of `NOMINAL_DOUBT`.
 
     `start` is where the search begins and what circuits keep that were not recorded (default: the nominal design;
     better: `Die.from_calibration`). `samples` batch entries at most are used; the part `held_out`, drawn with
