@@ -93,6 +93,7 @@ bench-peers: $(PACKAGE)
 
 images: $(PACKAGE)
 	$(BIN)/python docs/make_images.py
+	$(BIN)/python docs/make_page_images.py
 
 fidelity: $(PACKAGE)
 	$(BIN)/hxtorch fidelity --compare-step 0.25 --markdown docs/fidelity.md

@@ -18,7 +18,7 @@ _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 _IMAGE = re.compile(r'<img alt="([^"]*)" src="([^"]*)"\s*/?>')
 _CELL = re.compile(r"<td([^>]*)>(.*?)</td>", re.DOTALL)
 WIDE_TABLES = ("fidelity.md", "results.md", "performance.md")  # get the room of the table of contents
-WIDE_FIGURE = 1.8  # width over height beyond which a phone scrolls a figure rather than shrink it
+WIDE_FIGURE = 1.4  # width over height beyond which a phone scrolls a figure rather than shrink it
 LONG_CELL, SOME_TEXT, NUMBER = 90, 24, 14  # letters
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from make_page_images import save
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -88,10 +89,10 @@ def draw_psp(axes: Axes, alignment: intro.Alignment, curves: dict[str, Curve]) -
     axes.set_ylabel("membrane / (threshold − leak)")
 
 
-def overlay(runs: list[NeuronHandle], alignment: intro.Alignment, curves: dict[str, Curve]) -> Figure:
+def overlay(runs: list[NeuronHandle], alignment: intro.Alignment, curves: dict[str, Curve], narrow: bool) -> Figure:
     """CADC, MADC and aligned PSP below each other."""
     with plots.house_style():
-        figure = plots.new_figure(6.2, 7.0)
+        figure = plots.new_figure(*((4.2, 6.6) if narrow else (6.2, 7.0)))
         panels = figure.subplots(3, 1, sharex=True, height_ratios=(1, 1, 1.1))
         draw_cadc(panels[0], runs, curves["cadc"])
         draw_madc(panels[1], runs, curves["madc"])
@@ -103,16 +104,17 @@ def overlay(runs: list[NeuronHandle], alignment: intro.Alignment, curves: dict[s
     return figure
 
 
-def first_screen(runs: list[NeuronHandle], curves: dict[str, Curve]) -> Figure:
-    """CADC and MADC side by side, wide and low."""
+def first_screen(runs: list[NeuronHandle], curves: dict[str, Curve], narrow: bool) -> Figure:
+    """CADC and MADC side by side, wide and low; below each other for a phone."""
     with plots.house_style():
-        figure = plots.new_figure(8.4, 2.8)
-        left, right = figure.subplots(1, 2)
+        figure = plots.new_figure(*((4.2, 4.4) if narrow else (8.4, 2.8)))
+        left, right = figure.subplots(*((2, 1) if narrow else (1, 2)))
         draw_cadc(left, runs, curves["cadc"])
         draw_madc(right, runs, curves["madc"])
         for panel in (left, right):
             panel.legend(loc="upper left", fontsize=7)
-            style.time_axis(panel, intro.STEPS)
+            style.time_axis(panel, intro.STEPS, label=not narrow or panel is right)
+        figure.align_ylabels([left, right])
     return figure
 
 
@@ -137,9 +139,9 @@ def main() -> None:
     hxtorch.release_hardware()
     curves = published()
     (DOCS / "images").mkdir(exist_ok=True)
-    first_screen(runs, curves).savefig(DOCS / "images" / "intro.png", dpi=DPI)
+    save(lambda narrow: first_screen(runs, curves, narrow), "intro")
+    save(lambda narrow: overlay(runs, alignment, curves, narrow), "introduction_overlay")
     mapped_chip().savefig(DOCS / "images" / "mapping.png", dpi=DPI)
-    overlay(runs, alignment, curves).savefig(DOCS / "images" / "introduction_overlay.png", dpi=DPI)
 
 
 if __name__ == "__main__":
