@@ -98,7 +98,7 @@ CAPMEM_GAIN_BIAS_ERROR = Fact(0.012, "relative", "M", "residual gain of 3-4 %, D
 # --- Synaptic input -----------------------------------------------------------------------------------------
 
 SYNAPSE_DRIVE = Fact(
-    0.0815, "LSB/µs per weight LSB", "I",
+    0.0832, "LSB/µs per weight LSB", "I",
     "PSP peak of 0.30 LSB per weight LSB at tau 10/10 µs, DAC 600, gm 500 (0.28 to 0.32, DEMO ts_06, ts_12)",
 )  # fmt: skip
 DAC_REFERENCE = Fact(600.0, "code", "D", "default synapse DAC bias, CALIX")
