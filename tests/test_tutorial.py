@@ -1,6 +1,7 @@
 """The introduction: its notebook runs in a kernel, and its numbers are those of a real chip."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from hxtorch.twin import VirtualChip
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 NOTEBOOK = TUTORIALS / "hxtorch_snn_intro.ipynb"
+BOOKS = sorted(TUTORIALS.glob("*.ipynb"))
 SEEDS = (0, 1, 2)
 
 
@@ -34,8 +36,9 @@ def helpers():
 # --- Notebook -----------------------------------------------------------------------------------------------
 
 
-def test_the_notebook_is_stored_without_outputs():
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_stored_without_outputs(path):
+    cells = nbformat.read(path, as_version=4).cells
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
@@ -60,6 +63,36 @@ def test_the_notebook_runs_in_a_kernel(monkeypatch):
     text = "".join(out.get("text", "") for out in outputs)
     assert "after 5 epochs" in text
     assert not [out for out in outputs if out.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "tables", "printed"),
+    [
+        ("yinyang", 6, 2, r"accuracy after 2 epochs: 0\.[6-9]"),
+        ("many_chips", 4, 0, r"2 chips: ± \d\.\d LSB between chips"),
+        ("from_nir", 1, 1, r"chip   \[\d+(, \d+){5}\] spikes per neuron"),
+    ],
+)
+def test_other_notebooks_run_in_a_kernel(name, pictures, tables, printed, monkeypatch):
+    """In a reduced setting; no cell fails, nothing is printed to stderr, and every figure is a picture."""
+    if name == "from_nir":
+        pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
+    monkeypatch.setenv("HXTORCH_TUTORIAL_EPOCHS", "2")
+    monkeypatch.setenv("HXTORCH_TUTORIAL_CHIPS", "2")
+    book = nbformat.read(TUTORIALS / f"{name}.ipynb", as_version=4)
+    NotebookClient(
+        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(TUTORIALS)}}
+    ).execute()
+    outputs = [out for cell in book.cells for out in cell.get("outputs", [])]
+    shown = [out.get("data", {}) for out in outputs]
+    assert sum("image/png" in data for data in shown) == pictures
+    assert sum("text/html" in data for data in shown) == tables
+    assert re.search(printed, "".join(out.get("text", "") for out in outputs))
+    assert not [out for out in outputs if out.get("name") == "stderr"]
+
+
+def test_every_notebook_is_tested():
+    assert {path.stem for path in BOOKS} == {"hxtorch_snn_intro", "yinyang", "many_chips", "from_nir"}
 
 
 # --- Helpers ------------------------------------------------------------------------------------------------
