@@ -77,6 +77,10 @@ bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/run_overhead.py
+	$(BIN)/python benchmarks/recompute.py
+	$(BIN)/python benchmarks/compile_time.py
+	$(BIN)/python benchmarks/product_costs.py
 	$(BIN)/python benchmarks/twin_speed.py
 
 # Brian2 does not work with the newest numpy.

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 import hxtorch
-from hxtorch import snn, twin
+from hxtorch import snn
+from hxtorch.connection import connected_chip
 from hxtorch.snn.functional import fused, passes, products
 
 STEPS, INPUTS, OUTPUTS = 100, 128, 3
@@ -113,11 +114,11 @@ def main() -> None:
         (products, "spike_linear"),
         (products, "index_of"),
         (fused, "run_forward"),
-        (twin.Chip, "run"),
     ):
         clock.wrap(owner, name)
     found = {"mock": measure(True, clock, arguments.repeats)}
     hxtorch.init_hardware()
+    clock.wrap(type(connected_chip()), "run")
     found["twin"] = measure(False, clock, arguments.repeats)
     for name, values in found.items():
         print(f"{name:5}", "  ".join(f"{key} {value:.2f} ms" for key, value in values.items()))

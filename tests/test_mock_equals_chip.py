@@ -81,12 +81,13 @@ def test_ideal_chip_equals_mock(seed, sizes, tau_mem, tau_syn):
         [[rng.choice(grid, 4, replace=False), [e] * 4, [c] * 4] for e in range(2) for c in range(n_in)], axis=1
     )
     arguments = (events, hidden, out, tau_mem, tau_syn, THRESHOLD)
+    drive = float(nominal_drive(np.array(500.0), np.array(600.0), np.array(63)))  # LSB/µs per weight LSB
     with torch.no_grad():
         z_chip, y_chip = emulate(False, *arguments)
         z_mock, y_mock = emulate(True, *arguments)
 
     for entry in range(2):
-        comparable = True
+        comparable, moved = True, 0.0
         for neuron in range(n_hidden):
             membrane = z_mock.membrane_cadc[:, entry, neuron].numpy()
             chip, mock = (spike_rows(z, neuron, entry) for z in (z_chip, z_mock))
@@ -96,7 +97,10 @@ def test_ideal_chip_equals_mock(seed, sizes, tau_mem, tau_syn):
                 comparable = False
                 continue
             slope = (THRESHOLD - membrane[mock - FINE]) / FINE  # LSB per model step, before the spike
-            assert np.all(np.abs(chip * FINE - mock) <= FINE + EULER_ERROR / slope), (chip * FINE, mock, slope)
+            late = np.abs(chip * FINE - mock)
+            assert np.all(late <= FINE + EULER_ERROR / slope), (chip * FINE, mock, slope)
+            # A spike that comes later moves the membranes behind by at most its drive times that time (on a grid).
+            moved += (late + FINE).sum() * DT / FINE * 1e6 * np.abs(out[:, neuron]).max() * drive
         if comparable:
             difference = y_chip.membrane_cadc[:, entry] - (y_mock.membrane_cadc[::FINE, entry] - 128)
-            assert difference.abs().max() <= 1.0
+            assert difference.abs().max() <= 1.0 + moved
