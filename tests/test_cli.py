@@ -118,6 +118,7 @@ def outcome(arguments, capsys):
         (["map"], "required: script"),
         (["map", "--run", "0", "x.py"], "no whole number of at least 1"),
         (["demo", "--epochs", "none"], "no whole number"),
+        (["fidelity", "--rows", "nope"], "No row is called"),
         (["reproduce", "nope"], "known: yinyang"),
         (["study", "nope"], "known: decalibration"),
         (["study", "transfer", "--task", "nope"], "known: yinyang"),

@@ -116,17 +116,19 @@ def test_command_show_of_other_files(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    ("words", "reason", "code"),
     [
-        ("hagen", "no target 'hagen'"),
-        ("color=3", "no 'color'"),
-        ("tau_mem=slow", "no number"),
-        ("tau_mem=1e9", "reach"),
-        ("leak=40 -o nowhere/x", "warning: leak = 40 CADC LSB lies outside.*\n.*no folder nowhere for x"),
+        ("hagen", "no target 'hagen'", 2),
+        ("color=3", "no 'color'", 2),
+        ("tau_mem=slow", "no number", 2),
+        ("tau_mem=1e9", "reach", 1),
+        ("leak=40 -o nowhere/x", "warning: leak = 40 CADC LSB lies outside.*\n.*no folder nowhere for x", 1),
     ],
 )
-def test_targets_on_the_command_line(words: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["calibrate", "--target", *words.split()]) == 1
+def test_targets_on_the_command_line(
+    words: str, reason: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", "--target", *words.split()]) == code
     assert re.search(reason, capsys.readouterr().err)
 
 

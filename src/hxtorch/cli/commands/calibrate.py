@@ -12,7 +12,7 @@ from typing import Any
 from hxtorch.calibration import CalibrationOptions, CalibrationTarget, cached, calibrate, save
 from hxtorch.calibration.cache import NIGHTLY
 from hxtorch.calibration.report import LEGEND, as_data, failures, rates_in_band, shortcomings, summary, table
-from hxtorch.cli.command import OK, Command, CommandError, add_json, as_json, natural
+from hxtorch.cli.command import OK, Command, CommandError, UsageError, add_json, as_json, natural
 from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
 
 
@@ -53,16 +53,16 @@ def _target(words: list[str]) -> CalibrationTarget:
         name, equals, number = word.partition("=")
         if not equals:
             if name not in NIGHTLY:
-                raise CommandError(f"there is no target {name!r}; known: {', '.join(NIGHTLY)}, or NAME=NUMBER")
+                raise UsageError(f"there is no target {name!r}; known: {', '.join(NIGHTLY)}, or NAME=NUMBER")
             target = NIGHTLY[name]
             continue
         names = ["tau_syn_exc", "tau_syn_inh"] if name == "tau_syn" else [name]
         if not set(names) <= set(known):
-            raise CommandError(f"a target has no {name!r}; known: {', '.join([*known, 'tau_syn'])}")
+            raise UsageError(f"a target has no {name!r}; known: {', '.join([*known, 'tau_syn'])}")
         try:
             value = float(number)
         except ValueError:
-            raise CommandError(f"{word!r}: {number!r} is no number") from None
+            raise UsageError(f"{word!r}: {number!r} is no number") from None
         changes: dict[str, Any] = dict.fromkeys(names, value)
         target = replace(target, **changes)
     return target

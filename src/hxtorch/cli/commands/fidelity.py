@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hxtorch.cli.command import FAILED, OK, Command, CommandError, add_json, as_json, natural, positive
+from hxtorch.cli.command import FAILED, OK, Command, CommandError, UsageError, add_json, as_json, natural, positive
 from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
 from hxtorch.twin.chip import DEFAULT_STEP
 
@@ -64,9 +64,14 @@ def chip_seeds(number: int) -> list[int]:
 
 def _run(options: argparse.Namespace) -> int:
     from hxtorch.fidelity import measure, report
+    from hxtorch.fidelity.measure import chosen_protocols
 
     if options.markdown is not None and not options.markdown.parent.is_dir():
         raise CommandError(f"There is no folder {options.markdown.parent}. Create it or choose another file.")
+    try:
+        chosen_protocols(options.rows)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     seeds = options.seeds or chip_seeds(options.chips)
     found = measure(
         [VirtualChip(Die.from_seed(seed), step=options.step) for seed in seeds],
