@@ -48,6 +48,8 @@ def test_a_stopped_training_ends_with_the_same_numbers(tmp_path, monkeypatch):
 def train_in_the_loop(state):
     """What the process does that is killed; torch's threads are 1, as a fresh process computes the same then."""
     torch.set_num_threads(1)
+    if multiprocessing.parent_process() is not None:  # where the tests run in the background it would be ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     hxtorch.init_hardware(3)
     try:
         return train_seed(replace(SMALL, epochs=12), 1, state=state)

@@ -208,11 +208,11 @@ def test_page_of_the_command(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [(["--rows", "no such row"], "no such row"), (["--markdown", "/nowhere/a.md"], "/nowhere")],
+    ("arguments", "words", "code"),
+    [(["--rows", "no such row"], "no such row", 2), (["--markdown", "/nowhere/a.md"], "/nowhere", 1)],
 )
-def test_the_command_refuses_what_it_cannot_do(arguments, words, capsys):
-    assert main(["fidelity", "--chips", "1", *arguments]) == 1
+def test_the_command_refuses_what_it_cannot_do(arguments, words, code, capsys):
+    assert main(["fidelity", "--chips", "1", *arguments]) == code
     assert words in capsys.readouterr().err
 
 
