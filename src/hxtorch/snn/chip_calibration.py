@@ -152,8 +152,7 @@ def target_of(placed: Placed, base: CalibrationTarget | None = None) -> Calibrat
     """
     placed = list(placed)
     for population, _ in placed:  # parameters may have changed since the module was made
-        title = getattr(population, "title", None) or f"{type(population).__name__}({population.size})"
-        check_holdoff(population.params, title)
+        check_holdoff(population.params, population.short_name)
     default = CalibrationTarget() if base is None else base
     fields: dict[str, Any] = {}
     for name, rows in _FIELDS.items():

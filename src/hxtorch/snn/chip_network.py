@@ -160,7 +160,7 @@ def _neuron_population(key: int, module: Population) -> NeuronPopulation:
     spiking = not isinstance(module, ReadoutNeuron)
     return NeuronPopulation(
         key=key,
-        name=_name(module),
+        name=module.short_name,
         size=module.size,
         spiking=spiking,
         record_spikes=spiking and module.enable_spike_recording,
@@ -199,8 +199,9 @@ def _constraint(module: Population) -> tuple[tuple[int, ...], ...] | None:
         return tuple(_completed(module, place[0], structure) for place in places)
     if lengths != {structure.size}:
         raise MappingError(
-            f"The placement_constraint of {_name(module)} names {' or '.join(map(str, sorted(lengths)))} circuits "
-            f"per neuron, but its neuron_structure has {structure.size}. Give one of them, or the same in both."
+            f"The placement_constraint of {module.short_name} names {' or '.join(map(str, sorted(lengths)))} "
+            f"circuits per neuron, but its neuron_structure has {structure.size}. Give one of them, or the same in "
+            "both."
         )
     return places
 
@@ -211,16 +212,12 @@ def _completed(module: Population, anchor: int, structure: Structure) -> tuple[i
     if anchor % COLUMNS + columns > COLUMNS:
         last = anchor // COLUMNS * COLUMNS + COLUMNS - columns
         raise MappingError(
-            f"{_name(module)} asks for a neuron of {structure.size} circuits at circuit {anchor}, which is too "
+            f"{module.short_name} asks for a neuron of {structure.size} circuits at circuit {anchor}, which is too "
             f"close to the end of its row: the last place in this row is {last}."
         )
     if structure.horizontal:
         return tuple(range(anchor, anchor + structure.size))
     return tuple((anchor + k // 2 + COLUMNS * (k % 2)) % CIRCUITS for k in range(structure.size))
-
-
-def _name(module: Population) -> str:
-    return f"{type(module).__name__}({module.size})"
 
 
 def _told_apart(populations: Sequence[P]) -> tuple[P, ...]:

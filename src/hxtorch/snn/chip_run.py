@@ -148,14 +148,14 @@ def _placed_members(plan: ChipPlan, run: ChipRun) -> list[tuple[Population, NDAr
         asked = population if member.size == population.size else _MemberParameters(population, member)
         for circuits in run.mapping.circuits[own].T:
             placed.append((asked, circuits))
-    return placed  # type: ignore[return-value]  # a calibration reads nothing but `params`
+    return placed  # type: ignore[return-value]  # a calibration reads nothing but `params` and `short_name`
 
 
 class _MemberParameters:
     """Some neurons of a population as far as a calibration looks at them."""
 
     def __init__(self, population: Population, member: Member) -> None:
-        self.title = f"{type(population).__name__}({population.size})"
+        self.short_name = population.short_name
         self.params = {
             name: _MemberParameter(parameter.hardware_value, member, population.size)
             for name, parameter in population.params.items()

@@ -36,7 +36,7 @@ def warn_of_failed(populations: Mapping[int, Population], run: ChipRun, calibrat
         why = "its placement constraint asks for" if population.placement_constraint is not None else "needs"
         shown = ", ".join(map(str, used[:10])) + (", ..." if used.size > 10 else "")
         warn_user(
-            f"{type(population).__name__}({population.size}): {why} circuit{'s' * (used.size > 1)} {shown}, which "
+            f"{population.short_name}: {why} circuit{'s' * (used.size > 1)} {shown}, which "
             f"failed to calibrate ({', '.join(sorted(missed))}). Its neurons there will be off their targets: "
             "choose other circuits or a smaller network."
         )

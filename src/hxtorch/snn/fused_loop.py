@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -111,33 +111,23 @@ def _neuron(node: Node) -> Neuron:
 
 def is_plain_neuron(node: Node) -> bool:
     """Whether a node is a population with the equations of `Neuron`, and no function of its own."""
-    module = node.module
-    return (
-        isinstance(module, Neuron)
-        and type(module).forward_func is Neuron.forward_func
-        and "forward_func" not in vars(module)
-    )
+    return isinstance(node.module, Neuron) and _computes(node, Neuron.forward_func)
 
 
 def is_plain_readout(node: Node) -> bool:
     """Whether a node is a population with the equations of `ReadoutNeuron`, and no function of its own."""
-    module = node.module
-    return (
-        isinstance(module, ReadoutNeuron)
-        and type(module).forward_func is ReadoutNeuron.forward_func
-        and "forward_func" not in vars(module)
-    )
+    return isinstance(node.module, ReadoutNeuron) and _computes(node, ReadoutNeuron.forward_func)
 
 
 def is_plain_synapse(node: Node) -> bool:
     """Whether a node is a synapse or a sparse one with one input, and no function of its own."""
-    module = node.module
-    return (
-        isinstance(module, Synapse)
-        and type(module).forward_func in (Synapse.forward_func, SparseSynapse.forward_func)
-        and "forward_func" not in vars(module)
-        and len(node.inputs) == 1
-    )
+    known = _computes(node, Synapse.forward_func, SparseSynapse.forward_func)
+    return isinstance(node.module, Synapse) and known and len(node.inputs) == 1
+
+
+def _computes(node: Node, *functions: Callable[..., Any]) -> bool:
+    """Whether the module of a node computes one of these functions, and has none set on itself."""
+    return type(node.module).forward_func in functions and "forward_func" not in vars(node.module)
 
 
 def _split(tensor: Tensor | F.Later, sizes: list[int]) -> list[Tensor | F.Later]:

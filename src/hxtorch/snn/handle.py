@@ -83,7 +83,7 @@ class Handle(metaclass=_HandleType):
                 vars(self).pop(name, None)
                 vars(self).setdefault(_WAITING, {})[name] = tensor
             else:
-                setattr(self, name, now(tensor) if isinstance(tensor, Later) else tensor)
+                setattr(self, name, now(tensor))
 
     def __setattr__(self, name: str, value: Any) -> None:
         vars(self).get(_WAITING, {}).pop(name, None)

@@ -107,6 +107,7 @@ def _given(
     """The arguments of `integrate` as the kernels read them."""
     shape = tuple(input.shape)
     chip: tuple[Tensor | None, ...] = (None, None, None)
+    product = input if isinstance(input, Product) else None
     like = input.spikes.new_empty(1).expand(shape) if isinstance(input, Product) else input
     if measured is not None:
         chip = (
@@ -115,7 +116,6 @@ def _given(
             fit_measured(measured.adaptation, like) if adaptation else None,
         )
     compiling = torch.compiler.is_compiling()
-    product = input if isinstance(input, Product) else None
     return Given(
         shape,
         pack(values_of(membrane, firing, exponential, adaptation, dt), shape),

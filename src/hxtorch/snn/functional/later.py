@@ -7,6 +7,7 @@ waits here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -94,6 +95,10 @@ class Later:
         return tensor if self._part is None else self._part(tensor)
 
 
-def now(value: Tensor | Later) -> Tensor:
-    """The tensor itself."""
+@overload
+def now(value: Tensor | Later) -> Tensor: ...
+@overload
+def now(value: Tensor | Later | None) -> Tensor | None: ...
+def now(value: Tensor | Later | None) -> Tensor | None:
+    """The tensor itself; None stays None."""
     return value.get() if isinstance(value, Later) else value

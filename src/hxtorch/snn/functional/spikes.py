@@ -42,11 +42,6 @@ class SpikeIndex:
         """Number of spikes."""
         return int(self.stop.sum() - self.start.sum())
 
-    @property
-    def density(self) -> float:
-        """Spikes per row and input."""
-        return self.count / max(1, self.rows * self.size)
-
 
 def index_of(spikes: Tensor) -> SpikeIndex | None:
     """The index of a float32 tensor (..., size) on the CPU.

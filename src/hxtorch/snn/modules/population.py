@@ -103,7 +103,7 @@ class Population(HXModule):
         self.neuron_structure = neuron_structure
         self._mask: Tensor | None = None
         self.calibration_read: CalibrationResult | None = None  # whose targets the parameters have taken over
-        check_holdoff(self.params, f"{type(self).__name__}({self.size})")
+        check_holdoff(self.params, self.short_name)
         self._warn_outside_chip_range()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -209,6 +209,11 @@ class Population(HXModule):
         if len(places) != self.size:
             raise ValueError(f"There are {len(places)} places for {self.size} neurons. Give one for each.")
         return np.asarray(places, dtype=np.int64)
+
+    @property
+    def short_name(self) -> str:
+        """Class and size, as errors and warnings name these neurons: ``Neuron(3)``."""
+        return f"{type(self).__name__}({self.size})"
 
     @property
     def params(self) -> dict[str, HXBaseParameter]:
