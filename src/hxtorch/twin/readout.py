@@ -165,7 +165,7 @@ def _show_lanes(a, flat, shown, first, last, fraction):  # type: ignore[no-untyp
             shown[block, k] = before + rise * fraction
             # Where the reset pulls, the course inside the step has corners that a straight line misses.
             corner = (a[block, DEAD + k] > near) & (abs(rise) > here)
-            corners |= np.uint32(np.uint32(corner) << np.uint32(k))
+            corners = np.uint32(corners | np.uint32(np.uint32(corner) << np.uint32(k)))
         while corners != 0:
             k = lowest_lane(corners)
             corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))

@@ -135,7 +135,7 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
         pull_up, pull_down = (up - up_free) * ceiling_rate, (down - down_free) * floor_rate
         after = (base + up_free - down_free + pull_up * ceiling + pull_down * floor) / (one + pull_up + pull_down)
         event = (after > a[b, ARMED + k]) | (left < a[b, NEXT + k])
-        events |= np.int32(event)
+        events = np.int32(events | np.int32(event))  # numba widens `|=` to 64 bit: half the vector
         a[b, V_BEFORE + k] = v
         a[b, V + k] = after
         a[b, DEAD + k] = left
@@ -148,5 +148,5 @@ def busy_lanes(a, b):  # type: ignore[no-untyped-def]
     lanes = np.uint32(0)
     for k in range(LANES):
         event = (a[b, V + k] > a[b, ARMED + k]) | (a[b, DEAD + k] < a[b, NEXT + k])
-        lanes |= np.uint32(np.uint32(event) << np.uint32(k))
+        lanes = np.uint32(lanes | np.uint32(np.uint32(event) << np.uint32(k)))
     return lanes
