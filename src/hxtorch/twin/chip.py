@@ -18,7 +18,7 @@ from hxtorch.twin.coupling import Coupling, Links, links, no_links, propagators
 from hxtorch.twin.crossbar import FIRST_OFF_CHIP, neuron_address, passes
 from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
-from hxtorch.twin.engine import Board, SpikeBuffer, Stimulus, run_entries, scratch
+from hxtorch.twin.engine import Board, SpikeBuffer, Stimulus, blocks_are_independent, run_entries, scratch
 from hxtorch.twin.lanes import LaneParameters, lane_parameters
 from hxtorch.twin.link import Link, transmit
 from hxtorch.twin.membranes import Membranes, lowest_connected, membranes_in_use
@@ -230,10 +230,11 @@ class VirtualChip:
         """Run all batch entries; a worker whose spike buffer was too small repeats its range."""
         parts: list[tuple[int, Spikes, int]] = []
         key = np.uint64(seed & (2**64 - 1))
+        together = sampling.steps if blocks_are_independent(board, coupling, sampling.readout) else 1
 
         def work(begin: int, end: int) -> None:
             capacity = self._spike_capacity
-            memory = scratch(board, plasticity, coupling, sampling.readout)
+            memory = scratch(board, charge, stimulus, plasticity, coupling, sampling.readout)
             while True:
                 buffer = SpikeBuffer(
                     np.empty(capacity, dtype=np.int64), np.empty(capacity),
@@ -241,7 +242,7 @@ class VirtualChip:
                 )  # fmt: skip
                 run_entries(
                     memory, board, charge, stimulus, plasticity, coupling, sampling.readout,
-                    key, begin, end, sampling.steps, sampling.h, buffer,
+                    key, begin, end, sampling.steps, together, sampling.h, buffer,
                 )  # fmt: skip
                 used = int(buffer.used[0])
                 if used <= capacity:

@@ -1,8 +1,8 @@
-"""The time loop: batch entries one after the other, each of them step by step.
+"""The time loop: batch entries one after the other, each of them block by block and step by step.
 
 One step: deliver the events that arrive in it (`delivery`), sum up the currents and advance the membranes (`step`,
 `terms`), place spikes and resets at their own times (`spiking`), let compartments exchange charge (`coupling`),
-and sample (`readout`).
+and sample (`readout`). Blocks that need nothing from each other make all their steps one after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin.coupling import Coupling, couple
-from hxtorch.twin.delivery import deliver, deliver_inside
+from hxtorch.twin.delivery import (
+    AHEAD,
+    Charges,
+    Deliveries,
+    add_delivery,
+    deliver,
+    deliveries,
+    most_deliveries,
+)
 from hxtorch.twin.kernels import kernel
 from hxtorch.twin.layout import (
     ADAPT_START,
@@ -22,6 +30,8 @@ from hxtorch.twin.layout import (
     ARMED,
     CONDUCTANCE_MODE,
     LANES,
+    LAYER_ROWS,
+    MEMBRANE_ROWS,
     NOISE,
     RANDOM,
     RATE_MEM,
@@ -38,9 +48,18 @@ from hxtorch.twin.layout import (
 from hxtorch.twin.madc import Arrivals, arrivals, note_arrival, sample_madc
 from hxtorch.twin.plasticity import Plasticity, efficacy
 from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, key, mix, next_bits
-from hxtorch.twin.readout import Readout, sample_cadc, start_readout, store_trace
+from hxtorch.twin.readout import (
+    Readout,
+    cadc_due,
+    first_sample,
+    next_sample,
+    sample_block,
+    sample_channels,
+    start_readout,
+    store_trace,
+)
 from hxtorch.twin.spiking import NO_SPIKE, command_reset, lowest_lane, resolve
-from hxtorch.twin.step import advance_lines, advance_membrane, begin_step, busy_lanes, forget_parts
+from hxtorch.twin.step import advance_lines, advance_membrane, begin_step, busy_lanes
 from hxtorch.twin.terms import (
     add_adaptation,
     add_conductances,
@@ -137,21 +156,19 @@ def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
 
 
 @kernel(inline=True)
-def _deliver(a, board, charges, plasticity, drivers, arrived, readout, source, step, f, strength):  # type: ignore[no-untyped-def]
-    """Deliver one event to all lines that it reaches, `f` steps after the start of `step`."""
-    layers, column, charge, begin, end = board.layers, board.column, charges.charge, charges.begin, charges.end
-    on_time = abs(f) < np.float32(1e-5)
-    for row in range(charges.first[source], charges.first[source + 1]):
-        q = strength
-        if charges.driver[row] >= 0:
-            q *= efficacy(plasticity, drivers, charges.driver[row], step + f)
-        if on_time:
-            deliver(a, layers, column, charge[row], begin[row], end[row], q)
-        else:
-            deliver_inside(a, layers, column, charge[row], begin[row], end[row], q, f)
-            if readout.madc_place.size > 0 and f > 0:
-                note_arrival(arrived, a, layers, column, charge[row], begin[row], end[row], q, f, readout)
-    return not on_time
+def _announce(scratch, n, board, charges, plasticity, readout, source, step, f, strength):  # type: ignore[no-untyped-def]
+    """Note what the lines get from one event, `f` steps after the start of `step`; `n` are noted already."""
+    driver, q = -1, strength
+    for at in range(charges.first[source], charges.first[source + 1]):
+        row = charges.row[at]
+        if charges.driver[row] >= 0 and charges.driver[row] != driver:
+            driver = charges.driver[row]
+            q = strength * efficacy(plasticity, scratch.drivers, driver, step + f)
+        add_delivery(scratch.deliveries, n, charges, step, row, f, q if driver >= 0 else strength)
+        n += 1
+        if readout.madc_place.size > 0 and f > np.float32(1e-5):
+            note_arrival(scratch.arrivals, scratch.rows, board, charges, row, q, f, readout)
+    return n
 
 
 @kernel(inline=True)
@@ -179,9 +196,10 @@ def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[
 
 
 class Scratch(NamedTuple):
-    """Memory of one worker: the membranes, events on their way on the chip, states of drivers and converters."""
+    """Memory of one worker: the membranes, events on their way, states of drivers and converters."""
 
     rows: NDArray[np.float32]
+    deliveries: Deliveries
     pending_time: NDArray[np.float64]
     pending_source: NDArray[np.int64]
     drivers: NDArray[np.float32]
@@ -192,113 +210,157 @@ class Scratch(NamedTuple):
     cell: NDArray[np.float32]
 
 
-def scratch(board: Board, plasticity: Plasticity, coupling: Coupling, readout: Readout) -> Scratch:
+def scratch(
+    board: Board, charges: Charges, stimulus: Stimulus, plasticity: Plasticity, coupling: Coupling, readout: Readout
+) -> Scratch:
     """Memory for one worker; `run_entries` allocates none."""
     events = 4 * board.layers.size * LANES
+    per_event = int(np.max(np.diff(charges.first), initial=0))
     return Scratch(
         rows=aligned(board.rows.shape),
+        deliveries=deliveries(events * per_event + most_deliveries(stimulus.first, stimulus.source, charges.first)),
         pending_time=np.zeros(events),
         pending_source=np.zeros(events, dtype=np.int64),
         drivers=np.zeros((2, plasticity.recover.size), dtype=np.float32),
         converter_random=np.zeros(readout.cadc_place.size + readout.madc_place.size, dtype=np.uint32),
-        shown=aligned((max(board.layers.size, -(-readout.cadc_place.size // LANES)), LANES)),
-        next_sample=np.zeros(2, dtype=np.int64),
+        shown=aligned((max(LANES, readout.cadc_place.size),)),
+        next_sample=np.zeros((2, 2), dtype=np.int64),
         arrivals=arrivals(),
         cell=np.zeros(int(coupling.size.max(initial=0)), dtype=np.float32),
     )
 
 
+def blocks_are_independent(board: Board, coupling: Coupling, readout: Readout) -> bool:
+    """Whether no block of membranes needs to know of the others, nor a converter of several blocks at a time."""
+    lanes = (readout.cadc_lane[0] >= 0 or readout.cadc_split == 0) and (
+        readout.cadc_lane[1] >= 0 or readout.cadc_split == readout.cadc_place.size
+    )
+    others = coupling.size.size + readout.madc_place.size + readout.trace_place.size
+    return bool(lanes and others == 0 and np.all(board.route < 0))
+
+
+@kernel(inline=True)
+def _resolve_block(a, b, board, stimulus, entry, step, spikes, pending_time, pending_source, pending):  # type: ignore[no-untyped-def]
+    """Place spikes and resets of a block inside the last step; return how many of its events wait on the chip."""
+    lanes = busy_lanes(a, b)
+    while lanes != 0:
+        k = lowest_lane(lanes)
+        lanes = np.uint32(lanes & np.uint32(lanes - np.uint32(1)))
+        fraction = resolve(a, b, k, board.rails, stimulus.threshold_sigma)
+        if fraction == NO_SPIKE:
+            continue
+        lane = b * LANES + k
+        time = step + np.float64(fraction) + board.spike_delay[lane]
+        n = spikes.used[0]
+        spikes.used[0] += 1
+        if n < spikes.entry.size:
+            spikes.entry[n], spikes.time[n], spikes.lane[n] = entry, time, lane
+        if board.route[lane] >= 0 and pending < pending_time.size:
+            pending_time[pending] = time + stimulus.latency
+            pending_source[pending] = board.route[lane]
+            pending += 1
+    return pending
+
+
 @kernel()
 def run_entries(  # type: ignore[no-untyped-def]
-    scratch, board, charges, stimulus, plasticity, coupling, readout, seed, begin, end, steps, h, spikes
+    scratch, board, charges, stimulus, plasticity, coupling, readout, seed, begin, end, steps, together, h, spikes
 ):
     """Emulate the batch entries ``begin..end-1`` for `steps` steps of `h` µs in the memory of one worker.
 
-    Every entry has its own random streams, keyed by (seed, entry,
-    circuit), so results depend neither on the number of workers nor on the order of entries. If `spikes`
-    overflows, `used` says by how much.
+    A block of membranes makes `together` steps, then the next block makes the same ones: all steps where
+    `blocks_are_independent`, which keeps what a block needs in the nearest cache, else one. Every entry has its own
+    random streams, keyed by (seed, entry, circuit), so results depend neither on the number of workers nor on
+    the order of entries. `spikes` are sorted by entry; if they overflow, `used` says by how much.
     """
     a = scratch.rows
     blocks, flat = board.layers.size, a.reshape(-1)
-    layers = board.layers
+    layers, features = board.layers, board.features
     pending_time, pending_source = scratch.pending_time, scratch.pending_source
-    drivers, next_sample = scratch.drivers, scratch.next_sample
-    converter_random, shown, arrived = scratch.converter_random, scratch.shown, scratch.arrivals
-    features = board.features
+    drivers, sample, start = scratch.drivers, scratch.next_sample[0], scratch.next_sample[1]
+    random, shown, arrived = scratch.converter_random, scratch.shown, scratch.arrivals
     noise_decay, noise_step = stimulus.noise_decay, stimulus.noise_step
+    columns, rows, lanes = charges.charge.shape
+    charge = charges.charge.reshape((columns, rows * lanes))
+    later = 0 if together == 1 else AHEAD  # what a block gets next, or the next block gets
+    parts = 2 if coupling.size.size > 0 else 1  # coupled membranes are sampled after all blocks have made the step
     for entry in range(begin, end):
         _start(a, board, stimulus, seed, entry)
-        start_readout(converter_random, readout, seed, entry)
+        start_readout(random, readout, seed, entry)
         for i in range(plasticity.recover.size):
             drivers[0, i], drivers[1, i] = plasticity.recover[i], 0
         event, last_event = stimulus.first[entry], stimulus.first[entry + 1]
         charge_key = key(seed, entry, 1 << 20)
         delivered, pending, reset, madc = 0, 0, 0, 0
-        next_sample[0] = next_sample[1] = 0
-        for step in range(steps):
-            while reset < stimulus.resets.size and stimulus.resets[reset] == step:
-                for b in range(blocks):
-                    command_reset(a, b)
-                reset += 1
-            inside = False
-            kept = 0
-            for i in range(pending):
-                if pending_time[i] >= step + 1:
-                    pending_time[kept], pending_source[kept] = pending_time[i], pending_source[i]
-                    kept += 1
-                    continue
+        start[0] = start[1] = 0
+        for window in range(0, steps, together):
+            window_end = min(window + together, steps)
+            noted, kept, waiting = 0, 0, 0
+            while True:  # events on the chip that arrive before the window ends, then those from outside
+                if waiting < pending:
+                    due, source = pending_time[waiting], pending_source[waiting]
+                    waiting += 1
+                    if due >= window_end:
+                        pending_time[kept], pending_source[kept] = due, source
+                        kept += 1
+                        continue
+                    step, f = window, np.float32(due - window)
+                elif event < last_event and stimulus.step[event] < window_end:
+                    source, step, f = stimulus.source[event], stimulus.step[event], stimulus.fraction[event]
+                    event += 1
+                else:
+                    break
                 strength = _charge(charge_key, delivered, stimulus.charge_sigma)
-                f = np.float32(pending_time[i] - step)
-                inside |= _deliver(
-                    a, board, charges, plasticity, drivers, arrived, readout, pending_source[i], step, f, strength
-                )
+                noted = _announce(scratch, noted, board, charges, plasticity, readout, source, step, f, strength)
                 delivered += 1
             pending = kept
-            while event < last_event and stimulus.step[event] == step:
-                strength = _charge(charge_key, delivered, stimulus.charge_sigma)
-                source, f = stimulus.source[event], stimulus.fraction[event]
-                inside |= _deliver(
-                    a, board, charges, plasticity, drivers, arrived, readout, source, step, f, strength
-                )
-                delivered += 1
-                event += 1
-            if coupling.size.size > 0:
-                couple(flat, coupling, scratch.cell)
-            for b in range(blocks):
-                if _advance(a, b, layers[b], features[b], board.rails, noise_decay, noise_step):
-                    lanes = busy_lanes(a, b)
-                    while lanes != 0:
-                        k = lowest_lane(lanes)
-                        lanes = np.uint32(lanes & np.uint32(lanes - np.uint32(1)))
-                        fraction = resolve(a, b, k, board.rails, stimulus.threshold_sigma)
-                        if fraction == NO_SPIKE:
-                            continue
-                        lane = b * LANES + k
-                        time = step + np.float64(fraction) + board.spike_delay[lane]
-                        n = spikes.used[0]
-                        spikes.used[0] += 1
-                        if n < spikes.entry.size:
-                            spikes.entry[n], spikes.time[n], spikes.lane[n] = entry, time, lane
-                        if board.route[lane] >= 0 and pending < pending_time.size:
-                            pending_time[pending] = time + stimulus.latency
-                            pending_source[pending] = board.route[lane]
-                            pending += 1
-                if features[b] & WITH_ADAPTATION:
-                    advance_adaptation(a, b)
-                if inside:
-                    forget_parts(a, b, layers[b])
-            if coupling.size.size > 0:
-                couple(flat, coupling, scratch.cell)
-            for hemisphere in range(2):
-                n = next_sample[hemisphere]
-                while (
-                    n < readout.cadc_count[entry, hemisphere]
-                    and readout.cadc_time[entry, hemisphere, n] < (step + 1) * h
-                ):
-                    fraction = np.float32(readout.cadc_time[entry, hemisphere, n] / h - step)
-                    sample_cadc(a, converter_random, shown, readout, entry, hemisphere, n, fraction)
+            r = reset
+            for part in range(parts):
+                if parts > 1:
+                    couple(flat, coupling, scratch.cell)
+                for b in range(blocks):
+                    i, r = 0, reset
+                    due = first_sample(readout, entry, b, start, sample, h) if part == parts - 1 else -1
+                    for step in range(window, window_end):
+                        if part == 0:
+                            while r < stimulus.resets.size and stimulus.resets[r] == step:
+                                command_reset(a, b)
+                                r += 1
+                            first = i
+                            while i < noted and scratch.deliveries.step[i] == step:
+                                i += 1
+                            for layer in range(layers[b] if i > first else 0):
+                                lines, column = a[b, MEMBRANE_ROWS + layer * LAYER_ROWS :], board.column[b] + layer
+                                coming = charge[min(column + 1, columns - 1) if together == 1 else column]
+                                deliver(
+                                    lines, charge[column], coming, scratch.deliveries, first, i, later, b, lanes
+                                )  # fmt: skip
+                            if _advance(a, b, layers[b], features[b], board.rails, noise_decay, noise_step):
+                                pending = _resolve_block(
+                                    a, b, board, stimulus, entry, step, spikes, pending_time, pending_source,
+                                    pending,
+                                )  # fmt: skip
+                            if features[b] & WITH_ADAPTATION:
+                                advance_adaptation(a, b)
+                        if step == due:
+                            for side in range(2):
+                                n = sample[side]
+                                while cadc_due(readout, entry, side, n, (step + 1) * h):
+                                    fraction = np.float32(readout.cadc_time[entry, side, n] / h - step)
+                                    sample_block(a, b, random, shown, readout, entry, side, n, fraction)
+                                    n += 1
+                                sample[side] = n
+                            due = next_sample(readout, entry, sample, h)
+            reset = r
+            step = window_end - 1  # what follows sees all blocks at once, and makes one step at a time
+            for side in range(2):
+                n = start[side]
+                while cadc_due(readout, entry, side, n, (step + 1) * h):
+                    if readout.cadc_lane[side] < 0:
+                        fraction = np.float32(readout.cadc_time[entry, side, n] / h - step)
+                        sample_channels(flat, random, shown, readout, entry, side, n, fraction)
                     n += 1
-                next_sample[hemisphere] = n
+                start[side] = n
             if readout.madc_place.size > 0:
                 n, fraction = madc, readout.madc_start + madc * readout.madc_spacing - step
                 while madc < readout.madc_value.shape[1] and (
@@ -306,7 +368,7 @@ def run_entries(  # type: ignore[no-untyped-def]
                 ):
                     madc += 1
                 sample_madc(
-                    flat, converter_random, readout, arrived, entry, n, madc,
+                    flat, random, readout, arrived, entry, n, madc,
                     np.float32(min(max(fraction, 0.0), 1.0)), np.float32(readout.madc_spacing),
                 )  # fmt: skip
                 for j in range(readout.madc_place.size):

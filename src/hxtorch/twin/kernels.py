@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 from platformdirs import user_cache_dir
 
 Function = Callable[..., Any]
@@ -89,3 +92,26 @@ def kernel(
             numba.config.CACHE_DIR = before
 
     return compile_lazily
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """In a kernel: begin to load an element of a contiguous one-dimensional array into the nearest cache.
+
+    Without it, a kernel that jumps about in memory waits for each place that it reads. `index` is not checked: one
+    that lies outside does no harm.
+    """
+    if not (isinstance(array, types.Array) and array.ndim == 1 and isinstance(index, types.Integer)):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values = cgutils.create_struct_proxy(array)(context, builder, arguments[0])
+        byte = ir.IntType(8).as_pointer()
+        place = builder.bitcast(builder.gep(values.data, [arguments[1]]), byte)
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(function, [place, flag(0), flag(3), flag(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate

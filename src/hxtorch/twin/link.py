@@ -50,10 +50,42 @@ def _uniform(key, entry, circuit, stamp):  # type: ignore[no-untyped-def]
 
 
 @kernel(allocates=True)
+def _sort_by_time(entry, stamp, lane, runtime):  # type: ignore[no-untyped-def]
+    """Sort the spikes of each entry by stamp and, at the same stamp, by circuit; stamps end at `runtime`."""
+    place = np.empty(entry.size + 2, dtype=np.int64)
+    other_stamp, other_lane = np.empty(entry.size, dtype=np.int64), np.empty(entry.size, dtype=np.int64)
+    begin = 0
+    while begin < entry.size:
+        end = begin + 1
+        while end < entry.size and entry[end] == entry[begin]:
+            end += 1
+        # Put them into as many equal pieces of time as there are spikes, then in order among their neighbours.
+        size = end - begin
+        scale = size / (runtime + 1.0)
+        place[: size + 1] = 0
+        for i in range(begin, end):
+            place[np.int64(max(stamp[i], 0) * scale) + 1] += 1
+        for piece in range(size):
+            place[piece + 1] += place[piece]
+        for i in range(begin, end):
+            piece = int(max(stamp[i], 0) * scale)
+            other_stamp[place[piece]], other_lane[place[piece]] = stamp[i], lane[i]
+            place[piece] += 1
+        for i in range(size):
+            when, circuit = other_stamp[i], other_lane[i]
+            j = begin + i
+            while j > begin and (stamp[j - 1] > when or (stamp[j - 1] == when and lane[j - 1] > circuit)):
+                stamp[j], lane[j] = stamp[j - 1], lane[j - 1]
+                j -= 1
+            stamp[j], lane[j] = when, circuit
+        begin = end
+
+
+@kernel(allocates=True)
 def transmit(entry, time, lane, used, key, link, counts):  # type: ignore[no-untyped-def]
     """Stamp, sort and thin the spikes of one worker, in place.
 
-    Spikes come sorted by entry and nearly sorted by time. Afterwards `lane` holds circuits and `entry`,
+    Spikes come sorted by entry. Afterwards `lane` holds circuits and `entry`,
     `stamp` the rest of those that arrived; `counts` (B, 512), if it is not empty, the spikes of each circuit
     that were sent. Returns stamps, how many arrived and how many were lost.
     """
@@ -62,19 +94,10 @@ def transmit(entry, time, lane, used, key, link, counts):  # type: ignore[no-unt
     for i in range(used):
         circuit = link.circuits[lane[i]]
         when = np.int64(np.rint(time[i] * link.scale + link.offset))
-        if not link.sends[circuit] or when > link.runtime:
-            continue
-        here = entry[i]
-        j = n  # insert among its neighbours
-        while (
-            j > 0
-            and entry[j - 1] == here
-            and (stamp[j - 1] > when or (stamp[j - 1] == when and lane[j - 1] > circuit))
-        ):
-            entry[j], stamp[j], lane[j] = entry[j - 1], stamp[j - 1], lane[j - 1]
-            j -= 1
-        entry[j], stamp[j], lane[j] = here, when, circuit
-        n += 1
+        if link.sends[circuit] and when <= link.runtime:
+            entry[n], stamp[n], lane[n] = entry[i], when, circuit
+            n += 1
+    _sort_by_time(entry[:n], stamp, lane, link.runtime)
     survives = np.zeros(n, dtype=np.bool_)
     waiting, last = 0.0, np.int64(0)
     i = 0

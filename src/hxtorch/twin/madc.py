@@ -67,20 +67,20 @@ def arrivals() -> Arrivals:
 
 
 @kernel()
-def note_arrival(arrivals, a, layers, column, charge, begin, end, strength, f, readout):  # type: ignore[no-untyped-def]
-    """Remember an event that `delivery.deliver_inside` delivers, where the MADC reads."""
+def note_arrival(arrivals, a, board, charges, row, strength, f, readout):  # type: ignore[no-untyped-def]
+    """Remember an event inside a step that excites a row of `charges`, where the MADC reads."""
     zero = np.float32(0)
     stride = a.shape[1]
     for j in range(readout.madc_place.size):
         n, place = arrivals.number[j], readout.madc_place[j]
         b = place // stride
         k = place - b * stride
-        if b < begin or b >= end or n >= arrivals.fraction.shape[1]:
+        if b < charges.begin[row] or b >= charges.end[row] or n >= arrivals.fraction.shape[1]:
             continue
         own = (readout.madc_line[j] - place - MEMBRANE_ROWS) // LAYER_ROWS
         rise = exc = inh = zero
-        for layer in range(layers[b]):
-            jump = strength * charge[column[b] + layer, k]
+        for layer in range(board.layers[b]):
+            jump = strength * charges.charge[board.column[b] + layer, row, k]
             o = MEMBRANE_ROWS + layer * LAYER_ROWS + k
             if jump > zero:
                 jump *= np.float32(math.exp(f * a[b, o + RATE_EXC]))

@@ -152,43 +152,86 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
-def _show_lanes(a, flat, shown, first, last, fraction):  # type: ignore[no-untyped-def]
-    """Membranes of the lanes ``first..last-1`` (and their neighbours), into `shown` (blocks, lanes)."""
-    near, here = np.float32(-1), np.float32(1.5)
-    for b in range(first // LANES, (last + LANES - 1) // LANES):
-        block = np.uint64(b)
-        corners = np.uint32(0)
-        for k in range(LANES):
-            before, after = a[block, V_BEFORE + k], a[block, V + k]
-            rise = after - before
-            shown[block, k] = before + rise * fraction
-            # Where the reset pulls, the course inside the step has corners that a straight line misses.
-            corner = (a[block, DEAD + k] > near) & (abs(rise) > here)
-            corners = np.uint32(corners | np.uint32(np.uint32(corner) << np.uint32(k)))
-        while corners != 0:
-            k = lowest_lane(corners)
-            corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
-            shown[block, k] = reset_course(flat, b * a.shape[1] + k, fraction)
+@kernel(inline=True)
+def cadc_due(readout, entry, hemisphere, sample, time):  # type: ignore[no-untyped-def]
+    """Whether the next sample of a hemisphere, number `sample`, lies before `time` (µs since the first step)."""
+    if sample >= readout.cadc_count[entry, hemisphere]:
+        return False
+    return readout.cadc_time[entry, hemisphere, sample] < time
 
 
 @kernel(inline=True)
-def sample_cadc(a, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
-    """Take one CADC sample of all recorded circuits of a hemisphere; `shown` (blocks, lanes) is scratch."""
+def next_sample(readout, entry, sample, h):  # type: ignore[no-untyped-def]
+    """Step of `h` µs in which the next sample of either hemisphere lies, `sample` (2,) having been taken; or -1."""
+    found = np.int64(-1)
+    for side in range(2):
+        if sample[side] < readout.cadc_count[entry, side]:
+            time = readout.cadc_time[entry, side, sample[side]]
+            step = np.int64(time / h)
+            while (step + 1) * h <= time:
+                step += 1
+            while step > 0 and step * h > time:
+                step -= 1
+            found = step if found < 0 else min(found, step)
+    return found
+
+
+@kernel(inline=True)
+def first_sample(readout, entry, b, taken, sample, h):  # type: ignore[no-untyped-def]
+    """Set `sample` (2,) to the samples `taken` by now; where block `b` takes no part, all are; as `next_sample`."""
+    for side in range(2):
+        channels = readout.cadc_split if side == 0 else readout.cadc_place.size - readout.cadc_split
+        lane = readout.cadc_lane[side]
+        concerned = lane >= 0 and lane < (b + 1) * LANES and b * LANES < lane + channels
+        sample[side] = taken[side] if concerned else readout.cadc_count[entry, side]
+    return next_sample(readout, entry, sample, h)
+
+
+@kernel(inline=True)
+def sample_block(a, b, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
+    """Take one CADC sample of those circuits of a hemisphere whose membranes lie in block `b`, one to a lane.
+
+    For a hemisphere with `cadc_lane`; `shown` (lanes or more,) is scratch.
+    """
     begin = 0 if hemisphere == 0 else readout.cadc_split
     end = readout.cadc_split if hemisphere == 0 else readout.cadc_place.size
-    first = readout.cadc_lane[hemisphere]
-    voltage, flat = shown.reshape(-1), a.reshape(-1)
-    if first >= 0:
-        _show_lanes(a, flat, shown, first, first + end - begin, fraction)
-        voltage = voltage[first:]
-    else:
-        for j in range(begin, end):
-            voltage[j - begin] = _shown(
-                flat, readout.cadc_mux[:, j], readout.cadc_place[j], readout.cadc_line[j], fraction
-            )
+    channel = begin + b * LANES - readout.cadc_lane[hemisphere]  # of the block's first lane
+    skipped = max(begin - channel, 0)
+    begin, end = channel + skipped, min(channel + LANES, end)
+    _show_lanes(a, b, shown, fraction)
     _convert(
-        voltage, random[begin:end], readout.cadc_gain[begin:end], readout.cadc_offset[begin:end],
+        shown[skipped:], random[begin:end], readout.cadc_gain[begin:end], readout.cadc_offset[begin:end],
+        readout.cadc_sigma, readout.cadc_value[entry, sample, begin:end],
+    )  # fmt: skip
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def _show_lanes(a, b, shown, fraction):  # type: ignore[no-untyped-def]
+    """Membranes of a block, into `shown`."""
+    near, here = np.float32(-1), np.float32(1.5)
+    corners = np.uint32(0)
+    for k in range(LANES):
+        before, after = a[b, V_BEFORE + k], a[b, V + k]
+        rise = after - before
+        shown[k] = before + rise * fraction
+        # Where the reset pulls, the course inside the step has corners that a straight line misses.
+        corner = (a[b, DEAD + k] > near) & (abs(rise) > here)
+        corners |= np.uint32(np.uint32(corner) << np.uint32(k))
+    while corners != 0:
+        k = lowest_lane(corners)
+        corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
+        shown[k] = reset_course(a[b], k, fraction)
+
+
+@kernel()
+def sample_channels(a, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
+    """Take one CADC sample of all recorded circuits of a hemisphere, whatever they show, wherever they lie."""
+    begin = 0 if hemisphere == 0 else readout.cadc_split
+    end = readout.cadc_split if hemisphere == 0 else readout.cadc_place.size
+    for j in range(begin, end):
+        shown[j - begin] = _shown(a, readout.cadc_mux[:, j], readout.cadc_place[j], readout.cadc_line[j], fraction)
+    _convert(
+        shown, random[begin:end], readout.cadc_gain[begin:end], readout.cadc_offset[begin:end],
         readout.cadc_sigma, readout.cadc_value[entry, sample, begin:end],
     )  # fmt: skip
 

@@ -71,7 +71,7 @@ def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
         a[b, NOISE + k] = a[b, NOISE + k] * noise_decay + noise_step * uniform
 
         exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
-        e, i = min(exc, three), min(inh, three)
+        e, i = min(exc + a[b, o + PART_EXC + k], three), min(inh + a[b, o + PART_INH + k], three)
         e2, i2 = e * e, i * i
         below_e, below_i = c + nine * e2, c + nine * i2
         inverse = one / (below_e * below_i)  # one division for both saturations
@@ -79,6 +79,8 @@ def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
         a[b, DOWN + k] = a[b, STATIC_DOWN + k] + a[b, o + AMPLITUDE_INH + k] * (i * (c + i2) * below_e * inverse)
         a[b, o + X_EXC + k] = max(exc * a[b, o + DECAY_EXC + k] - _NOTHING, zero)
         a[b, o + X_INH + k] = max(inh * a[b, o + DECAY_INH + k] - _NOTHING, zero)
+        a[b, o + PART_EXC + k] = zero
+        a[b, o + PART_INH + k] = zero
 
 
 @kernel(fastmath=VECTOR_MATH, inline=True)
@@ -90,7 +92,7 @@ def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
         o = MEMBRANE_ROWS + LAYER_ROWS + further * LAYER_ROWS
         for k in range(LANES):
             exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
-            e, i = min(exc, three), min(inh, three)
+            e, i = min(exc + a[b, o + PART_EXC + k], three), min(inh + a[b, o + PART_INH + k], three)
             e2, i2 = e * e, i * i
             below_e, below_i = c + nine * e2, c + nine * i2
             inverse = one / (below_e * below_i)
@@ -98,17 +100,6 @@ def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
             a[b, DOWN + k] += a[b, o + AMPLITUDE_INH + k] * (i * (c + i2) * below_e * inverse)
             a[b, o + X_EXC + k] = max(exc * a[b, o + DECAY_EXC + k] - _NOTHING, zero)
             a[b, o + X_INH + k] = max(inh * a[b, o + DECAY_INH + k] - _NOTHING, zero)
-
-
-@kernel(fastmath=VECTOR_MATH, inline=True)
-def forget_parts(a, b, layers):  # type: ignore[no-untyped-def]
-    """Take back what `delivery.deliver_inside` added to the lines for the last step alone."""
-    zero = np.float32(0)
-    for layer in range(layers):
-        o = MEMBRANE_ROWS + layer * LAYER_ROWS
-        for k in range(LANES):
-            a[b, o + X_EXC + k] -= a[b, o + PART_EXC + k] * a[b, o + DECAY_EXC + k]
-            a[b, o + X_INH + k] -= a[b, o + PART_INH + k] * a[b, o + DECAY_INH + k]
             a[b, o + PART_EXC + k] = zero
             a[b, o + PART_INH + k] = zero
 

@@ -128,18 +128,15 @@ class ChargeRows:
 
 def charge_rows(table: SynapseTable, plastic: NDArray[np.bool_], membranes: Membranes) -> ChargeRows:
     """Decide which synapses share a row; `plastic` (2, 128) tells the drivers with short-term plasticity."""
-    source, of_synapse = np.unique(table.source.astype(np.int64), return_inverse=True)
-    driver = np.full(source.size, -1)
+    kinds = plastic.size + 1  # of drivers
+    kind = table.source.astype(np.int64) * kinds
     if np.any(plastic):
         driver_of = table.synapse // (2 * COLUMNS)
-        chosen = plastic.reshape(-1)[driver_of]
-        pairs, inverse = np.unique(table.source[chosen] * plastic.size + driver_of[chosen], return_inverse=True)
-        of_synapse[chosen] = source.size + inverse
-        source = np.concatenate([source, pairs // plastic.size])
-        driver = np.concatenate([driver, pairs % plastic.size])
+        kind += np.where(plastic.reshape(-1)[driver_of], driver_of + 1, 0)
+    rows, of_synapse = np.unique(kind, return_inverse=True)
     block_of_column = np.repeat(np.arange(membranes.layers.size), membranes.layers)
     column = membranes.charge_column[table.lane].astype(np.int32)
-    return ChargeRows(source, driver, of_synapse.astype(np.int32), column, block_of_column)
+    return ChargeRows(rows // kinds, rows % kinds - 1, of_synapse.astype(np.int32), column, block_of_column)
 
 
 def charges(
@@ -155,62 +152,66 @@ def charges(
     `scale_*` (n,) is the charge of weight 1 in each circuit. Excitatory and inhibitory charges of a row share
     one row of signed numbers; where a circuit gets both from one source, the inhibitory ones have a row more.
     """
-    shape = rows.source.size, rows.block_of_column.size, LANES
-    flat = shape[0], shape[1] * LANES
+    shape = rows.block_of_column.size, rows.source.size, LANES
     charge, inh = aligned(shape), np.zeros(shape, dtype=np.float32)
     _add_charges(
         rows.of_synapse, rows.column, table.lane, table.synapse, table.inhibitory, table.gain,
-        weights.reshape(-1), scale_exc, scale_inh, charge.reshape(flat), inh.reshape(flat),
+        weights.reshape(-1), scale_exc, scale_inh, charge, inh,
     )  # fmt: skip
-    both = np.zeros(shape[0], dtype=np.bool_)
-    _join_signs(charge.reshape(flat), inh.reshape(flat), both)
+    both = np.zeros(rows.source.size, dtype=np.bool_)
+    _join_signs(charge, inh, both)
     source, driver = rows.source, rows.driver
     if np.any(both):
-        charge = np.concatenate([charge, -inh[both]])
+        signed = charge
+        charge = aligned((shape[0], shape[1] + int(np.count_nonzero(both)), LANES))
+        charge[:, : shape[1]], charge[:, shape[1] :] = signed, -inh[:, both]
         source, driver = np.concatenate([source, source[both]]), np.concatenate([driver, driver[both]])
-    begin, end = (np.zeros(len(charge), dtype=np.int64) for _ in range(2))
-    _find_extent(charge, rows.block_of_column, begin, end)
-    order = np.argsort(source, kind="stable")
-    order = order[end[order] > 0]
-    if np.any(both) or not np.array_equal(order, np.arange(len(charge))):
-        chosen, source, driver = charge[order], source[order], driver[order]
-        begin, end = begin[order], end[order]
-        charge = aligned(chosen.shape)
-        charge[...] = chosen
+    begin, end, signs = (np.zeros(source.size, dtype=np.int64) for _ in range(3))
+    _find_extent(charge, rows.block_of_column, begin, end, signs)
+    order = np.lexsort((driver, source))
+    order = order[signs[order] > 0]
     return Charges(
-        first=np.searchsorted(source, np.arange(sources + 1)).astype(np.int64),
+        first=np.searchsorted(source[order], np.arange(sources + 1)).astype(np.int64),
+        row=order.astype(np.int64),
         charge=charge,
         begin=begin,
         end=end,
-        driver=driver.astype(np.int64),
+        signs=signs,
+        driver=driver,
     )
 
 
 @kernel()
-def _find_extent(charge, block_of_column, begin, end):  # type: ignore[no-untyped-def]
-    """First block of each row in which a charge is not zero, and the one after the last; 0, 0 for empty rows."""
-    for row in range(charge.shape[0]):
-        for column in range(charge.shape[1]):
+def _find_extent(charge, block_of_column, begin, end, signs):  # type: ignore[no-untyped-def]
+    """First block of each row in which a charge is not zero, the one after the last, and `Charges.signs`."""
+    for column in range(charge.shape[0]):
+        for row in range(charge.shape[1]):
             found = np.int32(0)
             for k in range(charge.shape[2]):
-                found |= np.int32(charge[row, column, k] != 0)
+                q = charge[column, row, k]
+                found |= np.int32(q > 0) | np.int32(np.int32(q < 0) << np.int32(1))
             if found != 0:
-                if end[row] == 0:
+                if signs[row] == 0:
                     begin[row] = block_of_column[column]
                 end[row] = block_of_column[column] + 1
+                signs[row] |= found
 
 
 @kernel()
 def _join_signs(charge, inh, both):  # type: ignore[no-untyped-def]
     """Subtract inhibitory charges from the excitatory ones of rows in which no column has both."""
-    for row in range(both.size):
-        clash = np.int32(0)
-        for k in range(charge.shape[1]):
-            clash |= np.int32((charge[row, k] != 0) & (inh[row, k] != 0))
-        both[row] = clash != 0
-        if clash == 0:
-            for k in range(charge.shape[1]):
-                charge[row, k] -= inh[row, k]
+    columns, rows, lanes = charge.shape
+    for column in range(columns):
+        for row in range(rows):
+            clash = np.int32(0)
+            for k in range(lanes):
+                clash |= np.int32((charge[column, row, k] != 0) & (inh[column, row, k] != 0))
+            both[row] |= clash != 0
+    for column in range(columns):
+        for row in range(rows):
+            if not both[row]:
+                for k in range(lanes):
+                    charge[column, row, k] -= inh[column, row, k]
 
 
 @kernel()
@@ -221,8 +222,8 @@ def _add_charges(  # type: ignore[no-untyped-def]
         weight = np.float32(weights[synapse[m]])
         if weight == 0:
             continue
-        k = lane[m]
+        block, k = column[m] // LANES, column[m] % LANES
         if inhibitory[m]:
-            inh[row[m], column[m]] += gain[m] * weight * scale_inh[k]
+            inh[block, row[m], k] += gain[m] * weight * scale_inh[lane[m]]
         else:
-            exc[row[m], column[m]] += gain[m] * weight * scale_exc[k]
+            exc[block, row[m], k] += gain[m] * weight * scale_exc[lane[m]]

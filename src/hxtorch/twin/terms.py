@@ -51,6 +51,8 @@ from hxtorch.twin.layout import (
     LANES,
     LAYER_ROWS,
     MEMBRANE_ROWS,
+    PART_EXC,
+    PART_INH,
     RESET_STEPS,
     SHUNT_NOW,
     UP,
@@ -92,7 +94,8 @@ def find_conductances(a, b, layers):  # type: ignore[no-untyped-def]
     for layer in range(layers):
         o = MEMBRANE_ROWS + layer * LAYER_ROWS
         for k in range(LANES):
-            exc, inh = _saturate(a[b, o + X_EXC + k]), _saturate(a[b, o + X_INH + k])
+            exc = _saturate(a[b, o + X_EXC + k] + a[b, o + PART_EXC + k])
+            inh = _saturate(a[b, o + X_INH + k] + a[b, o + PART_INH + k])
             a[b, COBA_UP + k] += exc * a[b, o + COBA_OFFSET_EXC + k] + inh * a[b, o + COBA_OFFSET_INH + k]
             a[b, CONDUCTANCE + k] += exc * a[b, o + COBA_EXC + k] + inh * a[b, o + COBA_INH + k]
 
