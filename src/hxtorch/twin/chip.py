@@ -28,7 +28,7 @@ from hxtorch.twin.program import Program, ProgramError, Recording, SentEvents, S
 from hxtorch.twin.random import uniform
 from hxtorch.twin.sampling import Sampling, channels, plan_sampling
 from hxtorch.twin.stimulus import input_stimulus, spike_link
-from hxtorch.twin.synapses import ChargeRows, SynapseTable, charge_rows, charges, synapse_table
+from hxtorch.twin.synapses import ChargeRows, charge_rows, charges, synapse_table
 from hxtorch.twin.threads import run_chunks
 
 DEFAULT_STEP = 0.5  # µs
@@ -79,7 +79,6 @@ class _Cache:
 class _Wiring:
     """Sources of events and the synapses that hear them; `route` (lanes,) names the source of a lane, or -1."""
 
-    table: SynapseTable
     rows: ChargeRows
     sources: int
     route: NDArray[np.int64]
@@ -100,6 +99,7 @@ class VirtualChip:
         self.step = step
         self._cache = _Cache()
         self._spike_capacity = 4096
+        self._last_charges: tuple[_Wiring, LaneParameters, NDArray[np.uint8], Charges] | None = None
 
     @property
     def identifier(self) -> str:
@@ -154,9 +154,7 @@ class VirtualChip:
             route=np.where(_sends(config, membranes), wiring.route, -1),
             spike_delay=lanes.spike_delay,
         )
-        charge = charges(
-            wiring.table, wiring.rows, config.weights, wiring.sources, lanes.scale_exc, lanes.scale_inh
-        )
+        charge = self._charges(config.weights, wiring, lanes)
         coupling = propagators(wires, config.neurons.membrane, membranes, lanes.capacitance, h)
         plasticity = no_plasticity()
         if np.any(config.plasticity.enable):
@@ -209,10 +207,19 @@ class VirtualChip:
             route = np.full(membranes.lanes, -1, dtype=np.int64)
             route[spiking] = np.where(heard[addresses.size :], addresses.size + np.arange(spiking.size), -1)
             rows = charge_rows(table, config.plasticity.enable, membranes)
-            return _Wiring(table, rows, every.size, route)
+            return _Wiring(rows, every.size, route)
 
         key = ("wiring", addresses.tobytes(), membranes.circuits.tobytes())
         return self._cache.get((config.routing, config.neurons, config.plasticity), key, make)
+
+    def _charges(self, weights: NDArray[np.uint8], wiring: _Wiring, lanes: LaneParameters) -> Charges:
+        """Charges of all synapses: those of the last run if it had the same weights, which may change in place."""
+        last = self._last_charges
+        if last is not None and last[0] is wiring and last[1] is lanes and np.array_equal(last[2], weights):
+            return last[3]
+        found = charges(wiring.rows, weights, wiring.sources, lanes.scale_exc, lanes.scale_inh)
+        self._last_charges = wiring, lanes, weights.copy(), found
+        return found
 
     def _emulate(
         self,

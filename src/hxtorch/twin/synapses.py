@@ -114,16 +114,19 @@ def _fill_matches(  # type: ignore[no-untyped-def]
 class ChargeRows:
     """Rows of the matrix of charges: one per source, and more for its drivers with short-term plasticity.
 
-    `source` and `driver` (-1: all drivers without plasticity) tell what a row is, `of_synapse` and `column` (m,)
-    to which row and column each entry of a `SynapseTable` belongs, `block_of_column` to which block of membranes
-    each block of columns.
+    `source` and `driver` (-1: all drivers without plasticity) tell what a row is, `block_of_column` to which block
+    of membranes each block of columns belongs. The entries of a `SynapseTable` follow, sorted by their place in the
+    matrix, excitatory ones first: `cell` (m,) is that place, `synapse` and `gain` are the table's, `line` is twice
+    the lane, and one more for inhibitory ones.
     """
 
     source: NDArray[np.int64]
     driver: NDArray[np.int64]
-    of_synapse: NDArray[np.int32]
-    column: NDArray[np.int32]
     block_of_column: NDArray[np.int64]
+    cell: NDArray[np.int32]
+    synapse: NDArray[np.int32]
+    line: NDArray[np.int32]
+    gain: NDArray[np.float32]
 
 
 def charge_rows(table: SynapseTable, plastic: NDArray[np.bool_], membranes: Membranes) -> ChargeRows:
@@ -133,14 +136,22 @@ def charge_rows(table: SynapseTable, plastic: NDArray[np.bool_], membranes: Memb
     if np.any(plastic):
         driver_of = table.synapse // (2 * COLUMNS)
         kind += np.where(plastic.reshape(-1)[driver_of], driver_of + 1, 0)
-    rows, of_synapse = np.unique(kind, return_inverse=True)
-    block_of_column = np.repeat(np.arange(membranes.layers.size), membranes.layers)
-    column = membranes.charge_column[table.lane].astype(np.int32)
-    return ChargeRows(rows // kinds, rows % kinds - 1, of_synapse.astype(np.int32), column, block_of_column)
+    rows, row = np.unique(kind, return_inverse=True)
+    column = membranes.charge_column[table.lane]
+    cell = (column // LANES * rows.size + row) * LANES + column % LANES
+    order = np.argsort(2 * cell + table.inhibitory, kind="stable")
+    return ChargeRows(
+        source=rows // kinds,
+        driver=rows % kinds - 1,
+        block_of_column=np.repeat(np.arange(membranes.layers.size), membranes.layers),
+        cell=cell[order].astype(np.int32),
+        synapse=table.synapse[order],
+        line=2 * table.lane[order] + table.inhibitory[order],
+        gain=table.gain[order],
+    )
 
 
 def charges(
-    table: SynapseTable,
     rows: ChargeRows,
     weights: NDArray[np.uint8],
     sources: int,
@@ -153,19 +164,22 @@ def charges(
     one row of signed numbers; where a circuit gets both from one source, the inhibitory ones have a row more.
     """
     shape = rows.block_of_column.size, rows.source.size, LANES
-    charge, inh = aligned(shape), np.zeros(shape, dtype=np.float32)
-    _add_charges(
-        rows.of_synapse, rows.column, table.lane, table.synapse, table.inhibitory, table.gain,
-        weights.reshape(-1), scale_exc, scale_inh, charge, inh,
-    )  # fmt: skip
-    both = np.zeros(rows.source.size, dtype=np.bool_)
-    _join_signs(charge, inh, both)
+    scale = np.stack([scale_exc, -scale_inh], axis=1).reshape(-1)
     source, driver = rows.source, rows.driver
+    charge = aligned(shape)
+    both = np.zeros(source.size, dtype=np.bool_)
+    _add_charges(
+        rows.cell, rows.synapse, rows.line, rows.gain, weights.reshape(-1), scale, charge.reshape(-1), both
+    )
     if np.any(both):
-        signed = charge
-        charge = aligned((shape[0], shape[1] + int(np.count_nonzero(both)), LANES))
-        charge[:, : shape[1]], charge[:, shape[1] :] = signed, -inh[:, both]
+        extra = np.cumsum(both) - 1 + source.size  # where the inhibitory part of a row goes
         source, driver = np.concatenate([source, source[both]]), np.concatenate([driver, driver[both]])
+        charge = aligned((shape[0], source.size, LANES))
+        block, row, lane = np.unravel_index(rows.cell, shape)
+        row = np.where(both[row] & (rows.line % 2 == 1), extra[row], row)
+        cell = ((block * source.size + row) * LANES + lane).astype(np.int32)
+        both = np.zeros(source.size, dtype=np.bool_)
+        _add_charges(cell, rows.synapse, rows.line, rows.gain, weights.reshape(-1), scale, charge.reshape(-1), both)
     begin, end, signs = (np.zeros(source.size, dtype=np.int64) for _ in range(3))
     _find_extent(charge, rows.block_of_column, begin, end, signs)
     order = np.lexsort((driver, source))
@@ -198,32 +212,11 @@ def _find_extent(charge, block_of_column, begin, end, signs):  # type: ignore[no
 
 
 @kernel()
-def _join_signs(charge, inh, both):  # type: ignore[no-untyped-def]
-    """Subtract inhibitory charges from the excitatory ones of rows in which no column has both."""
-    columns, rows, lanes = charge.shape
-    for column in range(columns):
-        for row in range(rows):
-            clash = np.int32(0)
-            for k in range(lanes):
-                clash |= np.int32((charge[column, row, k] != 0) & (inh[column, row, k] != 0))
-            both[row] |= clash != 0
-    for column in range(columns):
-        for row in range(rows):
-            if not both[row]:
-                for k in range(lanes):
-                    charge[column, row, k] -= inh[column, row, k]
-
-
-@kernel()
-def _add_charges(  # type: ignore[no-untyped-def]
-    row, column, lane, synapse, inhibitory, gain, weights, scale_exc, scale_inh, exc, inh
-):
-    for m in range(row.size):
-        weight = np.float32(weights[synapse[m]])
-        if weight == 0:
-            continue
-        block, k = column[m] // LANES, column[m] % LANES
-        if inhibitory[m]:
-            inh[block, row[m], k] += gain[m] * weight * scale_inh[lane[m]]
-        else:
-            exc[block, row[m], k] += gain[m] * weight * scale_exc[lane[m]]
+def _add_charges(cell, synapse, line, gain, weights, scale, charge, both):  # type: ignore[no-untyped-def]
+    """Sum up the charges of all synapses; `both` tells the rows of which a cell has some of both signs."""
+    rows = both.size
+    for m in range(cell.size):
+        before, more = charge[cell[m]], gain[m] * np.float32(weights[synapse[m]]) * scale[line[m]]
+        if (before > 0) & (more < 0):  # a cell's excitatory synapses come first
+            both[cell[m] // LANES % rows] = True
+        charge[cell[m]] = before + more
