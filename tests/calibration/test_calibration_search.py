@@ -81,7 +81,7 @@ def test_fit_decay_of_noisy_samples(tau: float, guess: float, sign: float, seed:
     time = rng.uniform(0, 5 * tau, 600)
     clean = 128 + sign * 80 * np.exp(-time / tau)
     value = np.clip(np.rint(clean[:, None] + 0.8 * rng.standard_normal((600, 40))), 0, 255).astype(np.uint8)
-    fitted = fit_decay(time, value, np.full(40, tau * guess))
+    fitted = fit_decay(time, value.astype(np.float32), np.ones(value.shape, np.float32), np.full(40, tau * guess))
     assert fitted.std() / tau < 0.01
     assert fitted.mean() == pytest.approx(tau, rel=0.01)
 
@@ -93,7 +93,8 @@ def test_fit_decay_ignores_rails_and_refuses_noise() -> None:
     flat = 100 + rng.standard_normal(800)
     stuck = np.zeros(800)
     value = np.clip(np.rint(np.stack([decay, flat, stuck], axis=1)), 0, 255).astype(np.uint8)
-    fitted = fit_decay(time, value, np.full(3, 8.0))
+    on_scale = ((value > 0) & (value < 255)).astype(np.float32)
+    fitted = fit_decay(time, value.astype(np.float32), on_scale, np.full(3, 8.0))
     assert fitted[0] == pytest.approx(8, rel=0.02)
     assert np.isnan(fitted[1:]).all()
 

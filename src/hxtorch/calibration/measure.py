@@ -35,6 +35,8 @@ ByteArray = NDArray[np.uint8]
 ALL = np.arange(CIRCUITS, dtype=np.int64)
 SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value  # µs
 ENTRIES = 10  # of a run of SRAM_RUNTIME
+FEW_ENTRIES = 4  # where the errors of CapMem cells, which every change of codes draws anew, outweigh the noise
+PHASES = 200  # of a period, into which the samples of decays are gathered
 EDGE = 0.3  # µs around a known event in which samples are not trusted
 
 
@@ -165,7 +167,12 @@ def peak_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Arr
 
 
 def mean_response(
-    bench: Bench, neurons: NeuronConfig, common: CommonConfig, stimulus: Stimulus, settling: float
+    bench: Bench,
+    neurons: NeuronConfig,
+    common: CommonConfig,
+    stimulus: Stimulus,
+    settling: float,
+    entries: int = 16,
 ) -> Array:
     """Mean deflection (LSB) under a regular train of events, over whole periods once it has settled.
 
@@ -175,7 +182,7 @@ def mean_response(
     first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
     begin = first + settling
     end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
-    recording = bench.run(neurons, common, entries=16, runtime=float(end), stimulus=stimulus)
+    recording = bench.run(neurons, common, entries=entries, runtime=float(end), stimulus=stimulus)
     return _mean(recording, begin, float(end)) - _mean(recording, 0.0, first)
 
 
@@ -214,12 +221,14 @@ def response_by_entry(
 # --- Decays -------------------------------------------------------------------------------------------------
 
 
-def decay_times(run: Callable[[float, float, int], tuple[Recording, float]], expected: Array) -> Array:
+def decay_times(
+    run: Callable[[float, float, int], tuple[Recording, float]], expected: Array, most: int = ENTRIES
+) -> Array:
     """Time constants (µs) of the decays after periodic events; nan where no decay is seen.
 
     ``run(period, runtime, entries)`` records a run with an event every `period` µs and says when (µs) the
-    first decay begins. Circuits whose `expected` time constants differ by more than a factor of four are
-    measured in different runs.
+    first decay begins; `entries` is `most` at most. Circuits whose `expected` time constants differ by more than
+    a factor of four are measured in different runs.
     """
     result = np.full(CIRCUITS, np.nan)
     scale = np.rint(np.log(expected / expected.max()) / np.log(4.0))
@@ -227,7 +236,7 @@ def decay_times(run: Callable[[float, float, int], tuple[Recording, float]], exp
         members = scale == group
         period = float(np.ceil(5 * expected[members].max() + 3))
         runtime = period * max(3, int(SRAM_RUNTIME // period))
-        entries = int(np.clip(ENTRIES * SRAM_RUNTIME / runtime, 2, ENTRIES))
+        entries = int(np.clip(most * SRAM_RUNTIME / runtime, min(2, most), most))
         recording, begin = run(period, runtime, entries)
         for side, (time, value) in enumerate(_halves(recording)):
             half = slice(side * COLUMNS, (side + 1) * COLUMNS)
@@ -235,34 +244,56 @@ def decay_times(run: Callable[[float, float, int], tuple[Recording, float]], exp
             phase = (time - begin) % period
             # the first period starts from rest, unlike the others
             kept = (time > begin + period) & (phase > EDGE) & (phase < period - EDGE - 2.0)
-            result[half][chosen] = fit_decay(phase[kept], value[kept][:, chosen], expected[half][chosen])
+            gathered = _by_phase(phase[kept], value[kept][:, chosen], period / PHASES)
+            result[half][chosen] = fit_decay(*gathered, expected[half][chosen])
     return result
 
 
-def fit_decay(time: Array, value: ByteArray, guess: Array) -> Array:
+def _by_phase(
+    time: Array, value: ByteArray, width: float
+) -> tuple[Array, NDArray[np.float32], NDArray[np.float32]]:
+    """Mean time (P,), mean code (P, N) and number of samples (P, N) of all pieces of time `width` with samples.
+
+    Samples at the rails of the CADC do not count.
+    """
+    piece = np.floor(time / width)
+    order = np.argsort(piece, kind="stable")
+    begins = np.flatnonzero(np.diff(piece[order], prepend=-1.0))
+    if not begins.size:
+        nothing = np.zeros((0, value.shape[1]), dtype=np.float32)
+        return time, nothing, nothing
+    value = value[order]
+    seen = ((value > 1) & (value < 254)).astype(np.float32)
+    number = np.add.reduceat(seen, begins)
+    total: NDArray[np.float32] = np.add.reduceat(seen * value, begins)
+    moment = np.add.reduceat(time[order], begins) / np.diff(begins, append=time.size)
+    return moment, (total / np.maximum(number, 1)).astype(np.float32), number
+
+
+def fit_decay(time: Array, value: NDArray[np.float32], weight: NDArray[np.float32], guess: Array) -> Array:
     """Least-squares time constants of ``base + amplitude * exp(-time / tau)``, all circuits at once.
 
-    `time` (M,), `value` (M, N), `guess` (N,); Gauss-Newton steps in base, amplitude and log(tau). Circuits
-    whose amplitude drowns in noise give nan. Samples at the rails of the CADC do not count.
+    `time` (M,), `value` and `weight` (M, N), `guess` (N,); Gauss-Newton steps in base, amplitude and log(tau).
+    Circuits whose amplitude drowns in noise give nan.
     """
-    single = np.float32  # ample for 8-bit samples, and exponentials are much faster
-    weight = ((value > 1) & (value < 254)).astype(single)
+    single = np.float32  # ample for means of 8-bit samples, and exponentials are much faster
     moment, shown = time.astype(single)[:, None], value.astype(single)
     log_tau = np.log(guess)
     base, amplitude = np.zeros(guess.size), np.zeros(guess.size)
     for step in range(7):
         u = moment * np.exp(-log_tau).astype(single)
         e = np.exp(-u)
-        columns: list[NDArray[np.float32]] = [weight, weight * e]
+        columns: list[NDArray[np.float32]] = [np.ones_like(e), e]
         residual = shown - base.astype(single) - amplitude.astype(single) * e
         if step > 0:  # the first step finds base and amplitude for the guessed time constants
-            columns += [columns[1] * u * amplitude.astype(single)]
+            columns += [e * u * amplitude.astype(single)]
         count = len(columns)
         normal, force = np.empty((guess.size, count, count)), np.empty((guess.size, count, 1))
         for i, column in enumerate(columns):
-            force[:, i, 0] = np.einsum("mn,mn->n", column, residual)
+            weighted = weight * column
+            force[:, i, 0] = np.einsum("mn,mn->n", weighted, residual)
             for j in range(i + 1):
-                normal[:, i, j] = normal[:, j, i] = np.einsum("mn,mn->n", column, columns[j])
+                normal[:, i, j] = normal[:, j, i] = np.einsum("mn,mn->n", weighted, columns[j])
         moved = np.linalg.solve(normal + 1e-6 * np.eye(count), force)[:, :, 0]
         base, amplitude = base + moved[:, 0], amplitude + moved[:, 1]
         if step > 0:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, decay_times, reset_level, rest_level, spiking
+from hxtorch.calibration.measure import ENTRIES, FEW_ENTRIES, Bench, decay_times, reset_level, rest_level, spiking
 from hxtorch.calibration.search import Response, bisect, predict
 from hxtorch.calibration.state import State, leak_bias, refractory_registers
 from hxtorch.twin import NeuronConfig, Recording, circuits
@@ -18,6 +18,7 @@ from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 Array = NDArray[np.float64]
 
 TIME_TOLERANCE = 0.15  # relative; CapMem cells alone move a time constant by 3 % from run to run
+TIME_RUNS = 32  # each sees another error of the cell, 2 to 3 %
 POTENTIAL_TOLERANCE = 5.0  # LSB; a single run knows a potential to about 1.3 LSB
 THRESHOLD_TOLERANCE = 8.0  # LSB, CALIX-T; the peak of a quick rise is a little above the threshold
 TAU_THRESHOLD = 10.0  # µs, membrane time constant while the threshold is searched
@@ -44,8 +45,8 @@ def _moved(v_reset: Array, by: Array) -> Array:
     return np.clip(np.rint(v_reset + by / facts.RESET_SLOPE.value), 0, MAX_CAPMEM_CODE)
 
 
-def tau_mem_meter(bench: Bench, state: State) -> Callable[[Array], Array]:
-    """Return a function that measures membrane time constants (µs) for i_bias_leak codes.
+def tau_mem_meter(bench: Bench, state: State, entries: int = ENTRIES) -> Callable[[Array], Array]:
+    """Return a function that measures membrane time constants (µs) for i_bias_leak codes, in so many batch entries.
 
     The membrane decays back to a high leak after commanded resets to a low one.
     """
@@ -69,7 +70,7 @@ def tau_mem_meter(bench: Bench, state: State) -> Callable[[Array], Array]:
             recording = bench.run(configured, common, entries=entries, runtime=runtime, resets=resets)
             return recording, 1.0 + held
 
-        return decay_times(run, target)
+        return decay_times(run, target, entries)
 
     return measure
 
@@ -77,9 +78,9 @@ def tau_mem_meter(bench: Bench, state: State) -> Callable[[Array], Array]:
 def calibrate_tau_mem(bench: Bench, state: State) -> State:
     """Search i_bias_leak for the time constant of the membrane."""
     result = predict(
-        tau_mem_meter(bench, state), state.neurons.i_bias_leak, state.target.per_circuit("tau_mem"),
+        tau_mem_meter(bench, state, FEW_ENTRIES), state.neurons.i_bias_leak, state.target.per_circuit("tau_mem"),
         Response(-1.0, logarithmic=True, significant=0.15),
-        runs=5, average=3, tolerance=TIME_TOLERANCE, low=1,
+        runs=TIME_RUNS, average=TIME_RUNS - 2, tolerance=TIME_TOLERANCE, low=1,
     )  # fmt: skip
     return state.found("tau_mem", "i_bias_leak", result)
 

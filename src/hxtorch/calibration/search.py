@@ -57,9 +57,9 @@ def predict(
 ) -> Found:
     """Follow the slope to `target`: each run predicts the code at which the value would be right.
 
-    The last `average` of `runs` predictions are averaged, because every run has noise of its own. Success
-    means a residual within `tolerance` and a code inside ``low..high``. Circuits whose value is not finite
-    keep their code and fail.
+    The last `average` of `runs` predictions are averaged, because every run has noise of its own. The residual
+    is what the mean prediction expects of the code that it is rounded to. Success means a residual within
+    `tolerance` and a code inside ``low..high``. Circuits whose value is not finite keep their code and fail.
     """
     log = response.logarithmic
     goal = np.log(target) if log else target
@@ -76,8 +76,8 @@ def predict(
         predictions = [*predictions, root] if run > runs - average else [root]
         best = np.mean(predictions, axis=0)
         codes = _whole(np.exp(np.minimum(best, 20.0)) if log else best, low, high)
-    residual = y + slope * (_axis(codes, log) - x) - goal
-    measured = np.isfinite(residual)
+    measured = np.isfinite(y)
+    residual = slope * (_axis(codes, log) - best)
     residual = np.where(measured, np.expm1(residual) if log else residual, np.inf)
     success = measured & (np.abs(residual) <= tolerance) & (codes > low) & (codes < high)
     return Found(codes, residual, success)

@@ -12,7 +12,7 @@ from hxtorch.calibration.measure import Bench, peak_level, rest_level
 from hxtorch.calibration.membrane_steps import quiet, reset_meter, tau_mem_meter
 from hxtorch.calibration.readout_steps import middle_level
 from hxtorch.calibration.state import State, leak_bias
-from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_meter, tau_syn_meter
+from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_meter, middle_gain, tau_syn_meter
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
 from hxtorch.twin import process as facts
 from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
@@ -30,7 +30,7 @@ def survey(
     """Deviation of every circuit (512,) from the target of `state` with the registers of `state`.
 
     CADC LSB for `leak`, `reset`, `threshold` and `cadc`, relative for the others; nan or inf where nothing
-    could be measured. Gains are relative to that of the median excitatory input; `rate` is the firing rate
+    could be measured. Gains are relative to the middle of the excitatory ones; `rate` is the firing rate
     with the leak above the threshold, relative to the rate of the target. `cadc` are the registers with which
     the CADC itself is judged (default: those of `state`). The leak is measured with the synaptic inputs on,
     unless `inputs` is False.
@@ -53,7 +53,7 @@ def survey(
     for sign in SIGNS:
         deviations[f"tau_syn_{sign}"] = _tau_syn(bench, state, sign)
     gains = {sign: _gain(bench, state, sign) for sign in SIGNS}
-    per_code = np.median(gains["exc"] / goal("i_synin_gm"))
+    per_code = middle_gain(gains["exc"] / goal("i_synin_gm"))
     for sign in SIGNS:
         deviations[f"gain_{sign}"] = gains[sign] / (per_code * goal("i_synin_gm")) - 1
     deviations["rate"] = firing_rates(bench, state) - 1

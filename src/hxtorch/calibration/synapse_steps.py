@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.calibration.measure import (
+    ENTRIES,
+    FEW_ENTRIES,
     SRAM_RUNTIME,
     Bench,
     Stimulus,
@@ -18,7 +20,7 @@ from hxtorch.calibration.measure import (
     rest_level,
     stimulus,
 )
-from hxtorch.calibration.membrane_steps import TIME_TOLERANCE, quiet, v_leak_for
+from hxtorch.calibration.membrane_steps import TIME_RUNS, TIME_TOLERANCE, quiet, v_leak_for
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias
 from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
@@ -30,6 +32,8 @@ Sign = Literal["exc", "inh"]
 
 SIGNS: tuple[Sign, Sign] = ("exc", "inh")
 ROWS_USED = 32
+REQUEST_RUNS = 16
+GAIN_RUNS = 80  # each sees other errors of three cells, 3.5 % together
 WEIGHT = 3  # of each row, in gain measurements: together well below saturation
 GAIN_TOLERANCE = 0.20  # relative; a run sees the cells of both time constants, too
 SHIFT_TOLERANCE = 10.0  # codes
@@ -67,8 +71,8 @@ def _register(name: str, codes: Array) -> dict[str, Any]:
 # --- Time constants -----------------------------------------------------------------------------------------
 
 
-def tau_syn_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], Array]:
-    """Return a function that measures synaptic time constants (µs) for i_bias_tau codes.
+def tau_syn_meter(bench: Bench, state: State, sign: Sign, entries: int = ENTRIES) -> Callable[[Array], Array]:
+    """Return a function that measures synaptic time constants (µs) for i_bias_tau codes, in so many batch entries.
 
     The synaptic line itself is read while it decays after events. Gain, DAC bias and capacitance are set to
     their defaults meanwhile, which gives a good signal.
@@ -96,7 +100,7 @@ def tau_syn_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], A
             recording = bench.run(configured, common, entries=entries, runtime=runtime, stimulus=events)
             return recording, 1.0 + facts.INPUT_LATENCY.value
 
-        return decay_times(run, target)
+        return decay_times(run, target, entries)
 
     return measure
 
@@ -105,9 +109,9 @@ def calibrate_tau_syn(bench: Bench, state: State, sign: Sign) -> State:
     """Search i_bias_tau for the time constant of one of the synaptic inputs."""
     register = f"i_bias_tau_{sign}"
     result = predict(
-        tau_syn_meter(bench, state, sign), getattr(state.neurons, register),
+        tau_syn_meter(bench, state, sign, FEW_ENTRIES), getattr(state.neurons, register),
         state.target.per_circuit(f"tau_syn_{sign}"), Response(-1.0, logarithmic=True, significant=0.15),
-        runs=5, average=3, tolerance=TIME_TOLERANCE, low=1,
+        runs=TIME_RUNS, average=TIME_RUNS - 2, tolerance=TIME_TOLERANCE, low=1,
     )  # fmt: skip
     return state.found(f"tau_syn_{sign}", register, result)
 
@@ -149,38 +153,55 @@ def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> St
 # --- Gains --------------------------------------------------------------------------------------------------
 
 
-def gain_meter(bench: Bench, state: State, sign: Sign) -> Callable[[Array], Array]:
-    """Return a function that measures the response of an input for i_bias_gm codes.
+def gain_meter(bench: Bench, state: State, sign: Sign, entries: int = 16) -> Callable[[Array], Array]:
+    """Return a function that measures the response of an input for i_bias_gm codes, in so many batch entries.
 
     The response is the area of a PSP, in terms of the drive (LSB/µs) of weight 1; weights of several synapses
-    share in it, so that their own deviations average out.
+    share in it, so that their own deviations average out. What the searches of the time constants left over by
+    whole codes is taken into account.
     """
     neurons, events, scale, settling = gain_train(state, sign)
+    for name in ("tau_mem", f"tau_syn_{sign}"):
+        left = state.residuals.get(name, np.zeros(CIRCUITS))
+        scale = scale / np.where(np.abs(left) < TIME_TOLERANCE, 1 + left, 1.0)
 
     def response(codes: Array) -> Array:
         configured = replace(neurons, **_register(f"i_bias_gm_{sign}", codes))
-        deflection = mean_response(bench, configured, state.common, events, settling)
+        deflection = mean_response(bench, configured, state.common, events, settling, entries)
         return np.asarray(deflection * scale * (1 if sign == "exc" else -1))
 
     return response
 
 
 def calibrate_gain(bench: Bench, state: State) -> State:
-    """Search i_bias_gm of both inputs for the response of the median excitatory input at the target's code."""
+    """Search i_bias_gm of both inputs for the response of a middle excitatory input at the target's code.
+
+    The middle is the mean over the quadrants of their medians: these lie up to a factor of two apart, and the
+    median of all would often fall into a gap between them, where it hangs by a few circuits.
+    """
     requested = state.target.per_circuit("i_synin_gm")
-    meters = {sign: gain_meter(bench, state, sign) for sign in SIGNS}
+    meters = {sign: gain_meter(bench, state, sign, FEW_ENTRIES) for sign in SIGNS}
     codes = np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)
-    at_request = {sign: meter(codes) for sign, meter in meters.items()}
+    # the noise of the charge is the same for all circuits: it would move the gains of the whole chip
+    at_request = {
+        sign: np.mean([meter(codes) for _ in range(REQUEST_RUNS)], axis=0) for sign, meter in meters.items()
+    }
     # a small capacitance of the line makes up for a lower code, it does not make synapses stronger
-    goal = np.median(at_request["exc"] / charge_factor(state.neurons, "exc") / requested) * requested
+    goal = middle_gain(at_request["exc"] / charge_factor(state.neurons, "exc") / requested) * requested
     for sign, meter in meters.items():
         result = predict(
             meter, requested * goal / np.maximum(at_request[sign], 1e-3), goal,
             Response(1.0, logarithmic=True, significant=0.15),
-            runs=6, average=5, tolerance=GAIN_TOLERANCE, low=1,
+            runs=GAIN_RUNS, average=GAIN_RUNS - 2, tolerance=GAIN_TOLERANCE, low=1,
         )  # fmt: skip
         state = state.found(f"gain_{sign}", f"i_bias_gm_{sign}", result)
     return state
+
+
+def middle_gain(gains: Array) -> float:
+    """Geometric mean of the medians of the quadrants of `gains` (512,)."""
+    medians = np.median(gains.reshape(QUADRANTS, -1), axis=1)
+    return float(np.exp(np.mean(np.log(np.maximum(medians, 1e-9)))))
 
 
 def gain_train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, float]:
