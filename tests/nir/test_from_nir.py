@@ -136,9 +136,8 @@ def test_what_cannot_be_mapped_is_named():
     source, out = ends()
     linear = nir.Linear(weight=W1)
     li = nir.LI(tau=np.ones(6), r=np.ones(6), v_leak=np.zeros(6))
-    conv = nir.SumPool2d(kernel_size=np.array([2, 2]), stride=np.array([2, 2]), padding=np.array([0, 0]))
     for nodes, message in (
-        ({"in": source, "pool": conv, "n": cuba(), "out": out}, r"'pool' \(SumPool2d\)"),
+        ({"in": source, "later": nir.Delay(delay=np.ones(4)), "n": cuba(), "out": out}, r"'later' \(Delay\)"),
         ({"in": source, "w": linear, "out": out}, r"reads 'w' \(Linear\)"),
         (
             {"in": source, "w": linear, "li": li, "u": nir.Linear(weight=W2), "n": cuba(2), "out": out},

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handle import Handle, NeuronHandle
-from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, Synapse
+from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, SparseSynapse, Synapse
 from hxtorch.snn.parameter import MixedHXModelParameter
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.nir_config import ConversionConfig
@@ -41,9 +41,13 @@ def from_nir(graph: nir.NIRGraph, cfg: ConversionConfig | None = None) -> NIRNet
     """Build the network of a NIR graph.
 
     Supported are Input, Output, Linear, Affine (its bias is a source that fires in every step), Scale, Flatten,
-    CubaLIF, CubaLI, LIF, LI, IF, I, Threshold, parameters that differ from neuron to neuron, nested graphs and
-    recurrent connections, with edges in any order. What the chip cannot do raises NotImplementedError that
-    names it. `cfg` says how numbers are read; see `ConversionConfig`, above all its `time_unit`.
+    Conv1d, Conv2d, SumPool2d, AvgPool2d, CubaLIF, CubaLI, LIF, LI, IF, I, Threshold, parameters that differ from
+    neuron to neuron, nested graphs and recurrent connections, with edges in any order. What the chip cannot do
+    raises NotImplementedError that names it. `cfg` says how numbers are read; see `ConversionConfig`, above all
+    its `time_unit`.
+
+    Convolutions and pooling become sparse synapses, one for each place of the kernel; none is shared, so that a
+    training afterwards changes each for itself. Shapes come from the Input and from the nodes themselves.
 
     The network is called with spikes (T, B, N), see `NIRNetwork`. Its membranes are relative to `v_leak`.
     """
@@ -117,7 +121,7 @@ class NIRNetwork(nn.Module):
 
     def _checked(self, name: str, tensor: Tensor) -> Tensor:
         shape, size = self._graph.inputs[name], self._graph.sizes[name]
-        if tensor.ndim < 3 or tuple(tensor.shape[2:]) not in (shape, (size,)):
+        if tensor.ndim < 3 or tuple(tensor.shape[2:]) not in (shape, (1, *shape), (size,)):
             raise ValueError(
                 f"The input {name!r} has shape {tuple(tensor.shape)}, expected (time, batch, "
                 f"{', '.join(map(str, shape))})."
@@ -157,16 +161,17 @@ class NIRNetwork(nn.Module):
 
     def _synapse(self, connection: Connection, target: NeuronSettings) -> str:
         out, size = connection.weight.shape
+        if connection.sparse and not connection.weight.any():
+            raise ValueError(f"All weights of {connection.names} are zero. Leave the nodes out.")
         chip_scale = _value(weight_scale(self.cfg) * target.chip_scale)
         if isinstance(chip_scale, Tensor):
             chip_scale = chip_scale[:, None].to(self.cfg.device)
-        synapse = Synapse(
-            size,
-            out,
-            self.exp,
-            device=self.cfg.device,
-            transform=partial(linear_saturating, scale=chip_scale),
-        )
+        transform = partial(linear_saturating, scale=chip_scale)
+        if connection.sparse:
+            exists = torch.as_tensor(connection.weight.T != 0)
+            synapse: Synapse = SparseSynapse(exists, self.exp, device=self.cfg.device, transform=transform)
+        else:
+            synapse = Synapse(size, out, self.exp, device=self.cfg.device, transform=transform)
         weight = target.gain[:, None] * connection.weight
         synapse.weight.data = torch.as_tensor(weight, dtype=torch.float32, device=self.cfg.device)
         name = "+".join(connection.names) or f"{connection.source}->{connection.target}"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.snn.utils.nir_convolution import SPATIAL, unrolled
+
 if TYPE_CHECKING:
     import nir
 
@@ -16,17 +18,26 @@ Matrix = NDArray[np.float64]
 
 SPIKING = ("CubaLIF", "LIF", "IF", "Threshold")
 SILENT = ("CubaLI", "LI", "I")
-LINEAR = ("Linear", "Affine", "Scale", "Flatten")
+LINEAR = ("Linear", "Affine", "Scale", "Flatten", *SPATIAL)
+
+INSTEAD = {
+    "Delay": "Spikes cross the chip at once. Shift the input spikes by the delay, and leave the node out.",
+}
+"""What to do about nodes that the chip has nothing for."""
 
 
 @dataclass(frozen=True, eq=False)
 class Connection:
-    """Weights from one population to another: ``weight`` (target, source), made of the nodes `names`."""
+    """Weights from one population to another: ``weight`` (target, source), made of the nodes `names`.
+
+    `sparse`: whether there are synapses only where the weight is not zero, as behind a convolution.
+    """
 
     source: str
     target: str
     weight: Matrix
     names: tuple[str, ...]
+    sparse: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +75,9 @@ def flatten(graph: nir.NIRGraph) -> FlatGraph:
     unknown = {name: kind(node) for name, node in nodes.items() if kind(node) not in _KNOWN}
     if unknown:
         named = ", ".join(f"{name!r} ({text})" for name, text in unknown.items())
+        advice = [INSTEAD[text] for text in dict.fromkeys(unknown.values()) if text in INSTEAD]
         raise NotImplementedError(
-            f"The chip has nothing for the nodes {named}. Known: {', '.join(sorted(_KNOWN))}. "
-            "Convolutions and pooling can be written as Linear."
+            " ".join([f"The chip has nothing for the nodes {named}. Known: {', '.join(sorted(_KNOWN))}.", *advice])
         )
     reader = _Reader(nodes, edges)
     inputs = {name: _shape(node) for name, node in nodes.items() if kind(node) == "Input"}
@@ -86,7 +97,7 @@ def flatten(graph: nir.NIRGraph) -> FlatGraph:
                     f"{name!r} ({kind(node)}) has {sizes[name]} neurons and {term.source!r} {sizes[term.source]}, "
                     f"but the weights between them have shape {weight.shape}."
                 )
-            connections.append(Connection(term.source, name, weight, term.names))
+            connections.append(Connection(term.source, name, weight, term.names, term.sparse))
         if constant is not None and np.any(constant):
             bias[name] = np.broadcast_to(constant, (sizes[name],)).copy()
     for name in nodes:
@@ -146,6 +157,7 @@ class _Term:
     source: str
     weight: Matrix | None
     names: tuple[str, ...]
+    sparse: bool = False
 
 
 def _merged(terms: list[_Term]) -> list[_Term]:
@@ -157,7 +169,7 @@ def _merged(terms: list[_Term]) -> list[_Term]:
             size = next((w.shape[0] for w in (term.weight, other.weight) if w is not None), None)
             a, b = (np.eye(size or 1) if w is None else w for w in (other.weight, term.weight))
             names = tuple(dict.fromkeys(other.names + term.names))
-            term = _Term(term.source, a + b if size else 2.0 * a, names)
+            term = _Term(term.source, a + b if size else 2.0 * a, names, other.sparse and term.sparse)
         merged[term.source] = term
     return list(merged.values())
 
@@ -165,6 +177,8 @@ def _merged(terms: list[_Term]) -> list[_Term]:
 class _Reader:
     def __init__(self, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> None:
         self._nodes = nodes
+        self._asked: set[str] = set()  # nodes whose shape is being looked for
+        self._unrolled: dict[str, tuple[Matrix, Matrix | None, tuple[int, ...]]] = {}
         self._before: dict[str, list[str]] = {name: [] for name in nodes}
         for a, b in edges:
             self._before[b].append(a)
@@ -186,13 +200,55 @@ class _Reader:
             if before in inside:
                 raise NotImplementedError(f"The linear nodes {inside} feed themselves without neurons in between.")
             through, offset = self.incoming(before, (*inside, before))
-            matrix, bias = _linear(node)
+            matrix, bias = self._linear(before)
+            sparse = kind(node) in SPATIAL
             for term in through:
-                terms.append(_Term(term.source, _product(matrix, term.weight, before), (*term.names, before)))
+                weight = _product(matrix, term.weight, before)
+                kept = term.sparse and kind(node) in ("Scale", "Flatten")
+                terms.append(_Term(term.source, weight, (*term.names, before), sparse or kept))
             for part in (bias, None if offset is None else _product(matrix, offset, before)):
                 if part is not None:
                     constant = part if constant is None else constant + part
         return terms, constant
+
+    def _linear(self, name: str) -> tuple[Matrix | None, Matrix | None]:
+        """Matrix (None: identity) and bias of a linear node."""
+        node = self._nodes[name]
+        if kind(node) not in SPATIAL:
+            return _linear(node)
+        if name not in self._unrolled:
+            self._unrolled[name] = unrolled(node, name, self._arriving(name))
+        return self._unrolled[name][:2]
+
+    def _arriving(self, name: str) -> tuple[int, ...] | None:
+        """Shape of what flows into a node, None if the graph does not say; ways of different shapes: ValueError."""
+        if name in self._asked:  # around a loop; the other ways into the loop have to say it
+            return None
+        self._asked.add(name)
+        shapes = {self._leaving(before) for before in self._before[name]} - {None}
+        self._asked.remove(name)
+        sizes = {math.prod(shape) for shape in shapes if shape is not None}
+        if len(sizes) > 1:
+            raise ValueError(f"Values of different shapes flow into {name!r}: {sorted(map(str, shapes))}.")
+        return max(shapes, key=lambda shape: len(shape or ()), default=None)
+
+    def _leaving(self, name: str) -> tuple[int, ...] | None:
+        """Shape of what a node gives, None if the graph does not say."""
+        node = self._nodes[name]
+        if kind(node) == "Input":
+            return _shape(node)
+        if kind(node) in SPATIAL:
+            if name in self._asked:
+                return None
+            self._linear(name)
+            return self._unrolled[name][2]
+        if kind(node) in ("Linear", "Affine"):
+            return np.asarray(node.weight).shape[:1]
+        arriving = self._arriving(name)
+        if kind(node) == "Flatten":
+            return None if arriving is None else (math.prod(arriving),)
+        own: tuple[int, ...] = max((np.shape(value) for value in _parameters(node).values()), key=len, default=())
+        return own if len(own) > 1 or (arriving is None and own) else arriving
 
     def sizes_of(self, neurons: dict[str, Any], inputs: dict[str, int]) -> dict[str, int]:
         """Number of neurons of every population: from its parameters, else from what flows into it."""
