@@ -67,6 +67,54 @@ def test_state_dicts_through_a_file(network, tmp_path):
     assert torch.equal(other(spikes()), network(spikes()))
 
 
+class Wrapped(Network):
+    """The same network with its first two modules behind a function of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.together = hxsnn.HXModuleWrapper(self.experiment, synapse=self.synapse, neurons=self.neurons)
+
+    def forward(self, x):
+        z = self.neurons(self.synapse(hxsnn.NeuronHandle(x)))
+        self.together()
+        y = self.readout(self.output(z))
+        hxsnn.run(self.experiment, len(x))
+        return y.membrane_cadc
+
+
+def test_wrapped_networks_exchange_their_state_with_plain_ones(network):
+    wrapped, plain = Wrapped(), Network()
+    assert set(wrapped.state_dict()) == set(network.state_dict())
+    wrapped.load_state_dict(network.state_dict())
+    assert torch.equal(wrapped(spikes()), network(spikes()))
+    plain.load_state_dict(wrapped.state_dict())
+    assert torch.equal(plain(spikes()), network(spikes()))
+    assert len(list(wrapped.parameters())) == 2
+    state = network.state_dict()
+    del state["synapse.weight"]
+    with pytest.raises(RuntimeError, match=r"Missing.*synapse\.weight"):
+        wrapped.load_state_dict(state)
+    copied = copy.deepcopy(wrapped)
+    with torch.no_grad():
+        copied.synapse.weight.zero_()  # one tensor under both names, also in a copy
+    assert not copied(spikes()).any() and wrapped(spikes()).any()
+
+
+def test_a_wrapper_alone_has_the_keys_of_its_modules(network):
+    own = hxsnn.HXModuleWrapper(network.experiment, synapse=hxsnn.Synapse(5, 3, network.experiment))
+    assert set(own.state_dict()) == {"synapse.weight"}
+    own.load_state_dict({"synapse.weight": network.synapse.weight})
+    assert torch.equal(own.synapse.weight, network.synapse.weight)
+    with pytest.raises(RuntimeError, match="Missing"):
+        own.load_state_dict({})
+    inside = torch.nn.ModuleDict({"wrapper": own})
+    assert set(inside.state_dict()) == {"wrapper.synapse.weight"}
+    with pytest.raises(RuntimeError, match="Missing"):
+        inside.load_state_dict({})
+    with pytest.raises(ValueError, match="another name"):
+        own.update(experiment=network.synapse)
+
+
 def test_copies_are_independent(network):
     twin = copy.deepcopy(network)
     before = network(spikes())

@@ -28,7 +28,7 @@ class HXBaseExperimentModule(nn.Module):
     """A module that belongs to an experiment.
 
     Calling it does no arithmetic: it returns an empty handle of `output_type`, which `run` fills with what
-    `forward_func` returns; by default that is the input.
+    `forward_func` returns; by default that is the input. `loaded_by` tells calls of `load_state_dict` apart.
     """
 
     output_type: ClassVar[type[Handle]] = TensorHandle
@@ -41,6 +41,7 @@ class HXBaseExperimentModule(nn.Module):
     def __init__(self, experiment: Experiment | None) -> None:
         super().__init__()
         self.experiment = experiment
+        self.loaded_by: list[str] | None = None
 
     @property
     def input_size(self) -> int | None:
@@ -86,6 +87,22 @@ class HXBaseExperimentModule(nn.Module):
             return forward_func(*inputs, hw_data=hw_data) if takes_hw_data else forward_func(*inputs)
 
         return uniform
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        # one list goes through all modules of a call of load_state_dict, so that it tells calls apart
+        self.loaded_by = missing_keys
 
     def prepare(self, node: Node) -> None:
         """Called before each run with the module's node in the graph."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXFunctionalModule
@@ -24,30 +24,58 @@ class HXModuleWrapper(HXFunctionalModule):
     module in the order of the wrapper; `hw_data` is a tuple with the chip's data of each module (None in mock
     mode). It returns a tuple with one handle per module. Without a `forward_func` of its own, the wrapper
     computes its modules as if they were not wrapped.
+
+    A wrapped module has the same keys in a `state_dict` as if it were an attribute of that name; if the wrapper's
+    owner holds it as well, it is there once. So weights of a network go into its wrapped form and back.
     """
 
     def __init__(self, experiment: Experiment | None, **modules: HXBaseExperimentModule) -> None:
         super().__init__(experiment)
-        self._wrapped = nn.ModuleDict()
+        self._wrapped: list[str] = []
         self.update(**modules)
 
     @property
     def modules(self) -> dict[str, HXBaseExperimentModule]:  # type: ignore[override]  # name of the interface
         """The wrapped modules by name (torch's own method of this name is not available here)."""
-        return {name: cast(HXBaseExperimentModule, item) for name, item in self._wrapped._modules.items()}
-
-    def __getattr__(self, name: str) -> Any:
-        wrapped = self.__dict__.get("_modules", {}).get("_wrapped")
-        if wrapped is not None and name in wrapped._modules:
-            return wrapped._modules[name]
-        return super().__getattr__(name)
+        return {name: cast(HXBaseExperimentModule, self._modules[name]) for name in self._wrapped}
 
     def update(self, **modules: HXBaseExperimentModule) -> None:
-        """Add or replace modules."""
+        """Add or replace modules. A name that the wrapper has for something else: ValueError."""
         for name, module in modules.items():
             if not isinstance(module, HXBaseExperimentModule):
                 raise TypeError(f"{type(self).__name__} wraps modules, got {type(module).__name__} as {name!r}.")
-            self._wrapped._modules[name] = module
+            if name not in self._modules and hasattr(self, name):
+                raise ValueError(f"{type(self).__name__} has a {name!r} of its own. Give the module another name.")
+            self._modules[name] = module
+            if name not in self._wrapped:
+                self._wrapped.append(name)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As of every module; what the owner of this wrapper holds as well, and saves before it, is left out."""
+        result = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
+        saved = {_place(value) for key, value in result.items() if not key.startswith(prefix)}
+        for key in [key for key, value in result.items() if key.startswith(prefix) and _place(value) in saved]:
+            del result[key]
+        return result
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        for name, module in self.modules.items():
+            own = f"{prefix}{name}."
+            if module.loaded_by is missing_keys and not any(key.startswith(own) for key in state_dict):
+                state_dict |= module.state_dict(prefix=own)  # the same call has loaded it from its other name
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def contains(self, modules: HXBaseExperimentModule | Iterable[HXBaseExperimentModule]) -> bool:
         """Whether a module, or all modules of a list, are wrapped here."""
@@ -87,3 +115,10 @@ class HXModuleWrapper(HXFunctionalModule):
             )
         for node, result in zip(step.nodes, results, strict=True):
             node.output.clone(result)
+
+
+def _place(value: Any) -> Any:
+    """Equal for two entries of a `state_dict` that are one tensor; of its own for all else."""
+    if isinstance(value, Tensor) and value.numel():
+        return value.data_ptr(), value.shape, value.dtype
+    return object()
