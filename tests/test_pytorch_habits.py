@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import json
 import subprocess
 import sys
 import warnings
@@ -238,7 +239,7 @@ def example(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     torch.manual_seed(0)
     yield importlib.import_module
-    for name in ("tiny_training", "lightning_training"):
+    for name in ("tiny_training", "lightning_training", "partitioned_mnist"):
         sys.modules.pop(name, None)
 
 
@@ -255,3 +256,33 @@ def test_the_lightning_example_learns(example):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert example("lightning_training").main(epochs=10) < 0.3
+
+
+class Bars:
+    """Stands in for MNIST: a bright bar whose place is the class, over noise of 28 x 28 pixels."""
+
+    def __init__(self, train):
+        generator = torch.Generator().manual_seed(int(train))
+        self.labels = torch.randint(0, 10, (600,), generator=generator)
+        self.images = 0.5 * torch.rand(600, 28, 28, generator=generator) ** 2
+        for place in range(10):
+            self.images[self.labels == place, 2 * place + 2 : 2 * place + 8, 4:24] += 0.5
+
+
+def test_the_partitioned_example_learns_in_the_model_and_keeps_it_on_the_chip(
+    example, monkeypatch, capsys, tmp_path
+):
+    module = example("partitioned_mnist")
+    monkeypatch.setattr(module, "MNIST", Bars)
+    out = tmp_path / "result.json"
+    arguments = "--epochs 3 --images 600 --chip-images 100 --test-images 100"
+    monkeypatch.setattr(sys, "argv", ["partitioned_mnist.py", *arguments.split(), "--out", str(out)])
+    module.main()
+    printed = capsys.readouterr().out
+    runs, _, *_ = printed.split()
+    assert int(runs) >= 4  # 256 neurons of seven circuits
+    result = json.loads(out.read_text())
+    assert result["in the model"] > 0.7
+    assert result["on the chip, same weights"] > 0.5
+    assert result["on the chip, after an epoch in the loop"] > 0.5
+    assert all(f"{name}: {result[name]:.3f}" in printed for name in list(result)[:3])
