@@ -108,14 +108,18 @@ def zipped(**members: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "foreign"),
-        (b"hello", "foreign"),
+        (b"", "it is empty"),
+        (b"hello", "it is a text that begins with 'hello'"),
+        ("grüße".encode() * 400, "it is a text that begins with 'grüße"),
+        (b"\xfe\xedthis", "unknown kind, beginning with the bytes fe ed 74 68"),
+        (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file"),
+        (pickle.dumps({}, protocol=1), "pickle of protocol 0 to 2"),
         (pickle.dumps(Bomb()), "pickle"),
         (pickle.dumps(Bomb(), protocol=0), "pickle"),
         (b"PK\x03\x04", "damaged"),
-        (zipped(), "damaged|foreign|without a calibration"),
+        (zipped(), "without a calibration: header.json is missing"),
         (zipped(**{"data.pkl": pickle.dumps(Bomb())}), "without a calibration"),
-        (zipped(**{"header.json": b"[]"}), "another format"),
+        (zipped(**{"header.json": b"[]"}), "does not say that it is of the format"),
         (zipped(**{"header.json": b"{"}), "header cannot be read"),
         (zipped(**{"header.json": b"[" * 60_000}), "header cannot be read"),
         (zipped(**{"header.json": b" " * 3_000_000}), "limit"),
@@ -128,12 +132,13 @@ def test_foreign_files(tmp_path: Path, data: bytes, reason: str) -> None:
     with pytest.raises(CalibrationError, match=reason) as error:
         load(path)
     assert str(path) in str(error.value)
+    assert str(error.value).endswith("Calibrate again (hxtorch calibrate -o FILE), or load another file.")
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match=r"no calibration file .*missing\.pbin"):
         load(tmp_path / "missing.pbin")
-    with pytest.raises(CalibrationError, match="cannot be read"):
+    with pytest.raises(CalibrationError, match=r"cannot be read: it is a folder\. Name a file\.$"):
         load(tmp_path)
     with pytest.raises(CalibrationError, match="cannot be read"):
         load("\0")
@@ -199,7 +204,7 @@ BAD_MEMBERS = [
 ]
 BAD_HEADERS = [
     ({"format_version": 99}, "version 99"),
-    ({"format": "other"}, "another format"),
+    ({"format": "other"}, "does not say that it is of the format"),
     ({"calibration_version": "1"}, "calibration_version"),
     ({"calibration_version": True}, "calibration_version"),
     ({"chip_identifier": 7}, "chip_identifier"),

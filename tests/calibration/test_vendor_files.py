@@ -120,7 +120,7 @@ ATTACKS = [
     (pickle.dumps(Attack(np.load, ("x", "r", True)), protocol=4), "which no calibration result needs"),
     (pickle.dumps(Attack(bytearray, (10**12,)), protocol=4), "SpikingCalibResult of calix"),
     (calls_through_vendor_class(), "SpikingCalibResult of calix"),
-    (pickle.dumps(Attack(os.system, ("touch attacked",)), protocol=0), "old kind of pickle"),
+    (pickle.dumps(Attack(os.system, ("touch attacked",)), protocol=0), "pickle of protocol 0 to 2"),
     (pickle.dumps(Attack(os.system, ("touch attacked",)), protocol=2), "protocol 2"),
     (b"\x80\x04P1\n.", "instruction"),
     (b"\x80\x04\x82\x01.", "instruction"),  # a class from the extension registry

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.calibration.errors import CalibrationError
+from hxtorch.calibration.kinds import kind_of
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.pickled import UnreadablePickleError
 from hxtorch.calibration.result import CalibrationResult, Drivers
@@ -66,8 +67,11 @@ _MALFORMED = (
 )  # fmt: skip
 
 
+_ADVICE = "Calibrate again (hxtorch calibrate -o FILE), or load another file."
+
+
 class _UnfitError(ValueError):
-    """Why a file is no calibration; `load` adds the name of the file."""
+    """Why a file is no calibration; `load` adds the name of the file, and what to do."""
 
 
 # --- Writing ------------------------------------------------------------------------------------------------
@@ -153,12 +157,18 @@ def load(path: str | Path) -> CalibrationResult:
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer
-            raise CalibrationError(f"The calibration file {path} cannot be read: it is no regular file.")
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer
+            kind = "is a folder" if stat.S_ISDIR(mode) else "is no regular file"
+            raise CalibrationError(f"The calibration file {path} cannot be read: it {kind}. Name a file.")
         with path.open("rb") as file:
             content = file.read(_FILE_LIMIT + 1)
     except FileNotFoundError:
-        raise CalibrationError(f"There is no calibration file {path}.") from None
+        raise CalibrationError(
+            f"There is no calibration file {path}. Make one with hxtorch calibrate -o FILE, or name another one."
+        ) from None
+    except CalibrationError:  # a ValueError itself
+        raise
     except (OSError, ValueError) as error:
         raise CalibrationError(f"The calibration file {path} cannot be read: {error}.") from error
     return load_bytes(content, path.stem, str(path))
@@ -172,7 +182,8 @@ def load_bytes(content: bytes, name: str = "unknown", path: str = "The content")
     try:
         return _unpack(content, name)
     except (_UnfitError, UnreadablePickleError, ConfigError, CalibrationError) as error:
-        raise CalibrationError(f"{path} is no usable calibration file: {error}") from error
+        told = str(error) if str(error).endswith(".") else f"{error}."
+        raise CalibrationError(f"{path} is no usable calibration file: {told} {_ADVICE}") from error
 
 
 def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
@@ -184,8 +195,7 @@ def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
         except UnreadablePickleError as error:
             raise _UnfitError(f"as a pickle, {error}. Nothing in it was run.") from error
     if not content.startswith(b"PK"):
-        kind = "an old kind of pickle, which is not opened" if content[-1:] == b"." else "foreign"
-        raise _UnfitError(f"it is {kind}. Calibrate again, and save with hxtorch.calibration.save().")
+        raise _UnfitError(f"it is {kind_of(content)}; calibrations are zip archives or pickles of calix.")
     members = _unzip(content)
     if set(members) == VENDOR_MEMBERS:
         vendor = read_vendor_members({n.removesuffix(".npy"): data for n, data in members.items()})
@@ -203,7 +213,7 @@ def _unzip(content: bytes) -> dict[str, bytes]:
             if set(names) == VENDOR_MEMBERS:
                 return {info.filename: _read(archive, info, _FILE_LIMIT) for info in archive.infolist()}
             if _HEADER not in names:
-                raise _UnfitError("it is a zip archive without a calibration in it.")
+                raise _UnfitError(f"it is a zip archive without a calibration: {_HEADER} is missing.")
             limits = {_HEADER: _HEADER_LIMIT}
             return {
                 info.filename: _read(archive, info, limits.get(info.filename, _ARRAY_LIMIT))
@@ -212,7 +222,9 @@ def _unzip(content: bytes) -> dict[str, bytes]:
     except _UnfitError:
         raise
     except _DAMAGE as error:
-        raise _UnfitError(f"the archive is damaged ({error}).") from error
+        # a missing directory at the end of the archive is what half a download looks like
+        cut = " It may have been cut short." if "not a zip file" in str(error) else ""
+        raise _UnfitError(f"the archive is damaged ({error}).{cut}") from error
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
@@ -234,12 +246,12 @@ def _header(members: dict[str, bytes]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _UnfitError(f"its header cannot be read ({error}).") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise _UnfitError("its header names another format.")
+        raise _UnfitError(f"its {_HEADER} does not say that it is of the format {FORMAT!r}.")
     version = header.get("format_version")
     if type(version) is not int or not OLDEST_VERSION <= version <= FORMAT_VERSION:
         raise _UnfitError(
-            f"it has format version {version!r}, but this release reads version "
-            f"{FORMAT_VERSION}. Calibrate again or use a matching release of hxtorch."
+            f"it has format version {version!r}, but this release reads versions "
+            f"{OLDEST_VERSION} to {FORMAT_VERSION}. Another release of hxtorch wrote it."
         )
     return header
 
