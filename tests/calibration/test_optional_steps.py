@@ -92,6 +92,19 @@ def test_fast_membranes_pass_their_check(chip: VirtualChip) -> None:
         assert np.std(measured) == pytest.approx(np.std(true), rel=0.3)
 
 
+def test_fast_synapses_are_judged_by_what_their_offset_does(chip: VirtualChip) -> None:
+    """With the small capacitance gains are a quarter, and so is what a code of the offset moves the rest by."""
+    target = CalibrationTarget(tau_syn_exc=0.4, tau_syn_inh=0.4)
+    result = calibrate(chip, target, options=CalibrationOptions(drivers=False))
+    assert result.failed.size < 0.05 * 512
+    found = truth(chip, result.neurons, result.common)
+    for sign, tau in (("exc", found.tau_exc), ("inh", found.tau_inh)):
+        assert np.std(tau / 0.4) < 0.03 and np.mean(tau) == pytest.approx(0.4, rel=0.005)
+        assert np.median(getattr(result.neurons, f"i_bias_gm_{sign}")) < 200
+    good = result.success["i_shift_exc"] & result.success["i_shift_inh"]
+    assert np.abs((found.static * found.tau_mem)[good]).max() < 1.5  # LSB, as for any other target
+
+
 def test_modules_refuse_a_holdoff_beyond_the_refractory_time() -> None:
     """When the module is made, and when a run meets values that were changed since."""
     import torch
