@@ -105,11 +105,13 @@ def test_result_file_figure_and_page(tmp_path):
     result = reproduce(task, seeds=2, mock=True, epochs=1, out=out, state=tmp_path / "state")
     assert result.command == "hxtorch reproduce small --seeds 2 --epochs 1 --mock"
     assert result.mean == pytest.approx(sum(result.values) / 2)
+    assert result.seconds > 0 and result.cpu_seconds > 0
     assert load_results(out) == [replace(result, settings=json.loads(json.dumps(result.settings)))]
     assert (out / "small.png").read_bytes()[1:4] == b"PNG"
     page = results_page(out)
     assert f"{result.mean:.4f} ± {result.std:.4f}" in page
     assert result.command in page
+    assert f"{result.seconds:.0f} s, CPU {result.cpu_seconds:.0f} s" in page
     assert "(mock)" in page
     assert main(["results", str(out)]) == 0
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == page

@@ -20,7 +20,9 @@ class Result:
     * `goal`: what is to be reached; 0 if there is none. With the name of a `control` it is the difference to the
       mean of that training.
     * `chip`: seed of the virtual chip, None for mock mode; `settings`: of the training.
-    * `seconds`: wall time of one seed on the machine that ran it; `command`: what made this file.
+    * `seconds`: wall time of one seed on the machine that ran it, `cpu_seconds`: what its process spent on all
+      cores (0: not measured). The second one tells more where others used the machine too.
+    * `command`: what made this file.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Result:
     seconds: float
     command: str
     control: str = ""
+    cpu_seconds: float = 0.0
 
 
 def save_result(result: Result, folder: Path, figure: Figure | None = None) -> None:
@@ -87,7 +90,7 @@ def results_page(folder: Path) -> str:
         lines.append(
             f"| [{item.title}]({folder.name}/{item.name}.json){where} | {item.published} ({item.source}) | "
             f"{goal} | {reached} | {len(item.seeds)} | "
-            f"{item.epochs} | {item.seconds:.0f} s | `{item.command}` |"
+            f"{item.epochs} | {_time(item)} | `{item.command}` |"
         )
     for item in results:
         lines += ["", f"## {item.title}", "", f"![{item.title}]({folder.name}/{item.name}.png)"]
@@ -124,6 +127,10 @@ def _goal_and_reached(item: Result, means: dict[str, float]) -> tuple[str, str]:
     if item.control in means:
         reached += f" ({item.mean - means[item.control]:+.4f})"
     return f"`{item.control}` {item.goal:+.3f}", reached
+
+
+def _time(item: Result) -> str:
+    return f"{item.seconds:.0f} s" + (f", CPU {item.cpu_seconds:.0f} s" if item.cpu_seconds else "")
 
 
 def _spread(item: Result) -> str:

@@ -27,15 +27,20 @@ from hxtorch.snn.utils import code_version, load_checkpoint, save_checkpoint
 from hxtorch.twin import DEFAULT_CHIP_SEED
 
 History = dict[str, list[float]]
+Seconds = tuple[float, float]  # by the clock, and of the process on all cores
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A finished training of one seed; `seconds` is its wall time without the interruptions."""
+    """A finished training of one seed.
+
+    `seconds` is its wall time without the interruptions, `cpu_seconds` what its process spent on all cores then.
+    """
 
     training: Training
     history: History
     seconds: float
+    cpu_seconds: float
 
 
 def reproduce(
@@ -83,6 +88,7 @@ def reproduce(
         epochs=settings.epochs,
         settings=asdict(settings),
         seconds=float(np.mean([item.seconds for item in finished])),
+        cpu_seconds=float(np.mean([item.cpu_seconds for item in finished])),
         command=_command(task, count, chip, mock, epochs),
         control=task.control,
     )
@@ -141,7 +147,7 @@ def train_seed(
     torch.manual_seed(seed)
     training = build(settings, data, mock=mock)
     history: History = {"train_loss": [], "train_accuracy": [], "test_accuracy": []}
-    seconds = 0.0
+    spent = (0.0, 0.0)
     path = None
     if state is not None:
         state.mkdir(parents=True, exist_ok=True)
@@ -155,19 +161,21 @@ def train_seed(
             held = load_checkpoint(
                 path, training.model, training.optimizer, training.scheduler, restore_random=True
             )
-            history, seconds = held.extra["history"], held.extra["seconds"]
-    _follow(training, history, settings.epochs, seconds, path, f"{name}, seed {seed}")
-    if path is not None:
-        seconds = load_checkpoint(path, training.model).extra["seconds"]
-    return Trained(training, history, seconds)
+            history, spent = held.extra["history"], (held.extra["seconds"], held.extra["cpu_seconds"])
+    spent = _follow(training, history, settings.epochs, spent, path, f"{name}, seed {seed}")
+    return Trained(training, history, *spent)
 
 
 def _follow(
-    training: Training, history: History, epochs: int, seconds: float, path: Path | None, label: str
-) -> None:
-    """Train the epochs that are missing, with a bar for a person who watches and lines for a log file."""
+    training: Training, history: History, epochs: int, before: Seconds, path: Path | None, label: str
+) -> Seconds:
+    """Train the epochs that are missing, with a bar for a person who watches and lines for a log file.
+
+    Returns the time that the training took in all, with what it had taken `before`.
+    """
     watched = sys.stderr.isatty()
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    taken = before
     first = len(history["train_loss"])
     batches = len(training.data.train[1]) // training.settings.batch_size
     with tqdm(total=epochs * batches, initial=first * batches, desc=label, disable=not watched) as bar:
@@ -182,6 +190,7 @@ def _follow(
             history["train_accuracy"].append(train_accuracy)
             history["test_accuracy"].append(accuracy(training))
             spent = time.perf_counter() - begin
+            taken = (before[0] + spent, before[1] + time.process_time() - begin_cpu)
             if not watched:
                 left = spent / (epoch + 1 - first) * (epochs - epoch - 1)
                 text = f"{label}: epoch {epoch + 1}/{epochs}, loss {loss:.3f}, {_last(history)}, {left:.0f} s left"
@@ -189,8 +198,9 @@ def _follow(
             if path is not None:
                 save_checkpoint(
                     path, training.model, training.optimizer, training.scheduler, history=history,
-                    seconds=seconds + spent,
+                    seconds=taken[0], cpu_seconds=taken[1],
                 )  # fmt: skip
+    return taken
 
 
 def _last(history: History) -> str:

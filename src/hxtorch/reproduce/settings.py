@@ -17,7 +17,7 @@ class Settings:
     * `hidden`: neurons of the hidden layer; `recurrence`: None, "trained" or "frozen"; `dropout` in it.
     * `circuits`: circuits per neuron, for 128 inputs each; `input_repetitions`: rows per input on the chip.
     * `init_hidden`, `init_output`, `init_recurrent`: mean and standard deviation of the first weights.
-    * `estimator`: "surrogate_gradient" or "eventprop".
+    * `estimator`: "surrogate_gradient" or "eventprop"; `alpha`: steepness of the surrogate gradient.
     * `decoder`: "max" or "sum" of the readout over time, or "first" for spiking outputs of which the first one
       decides; `readout_scale`: factor on the scores in the loss (1 in mock mode, as in the published program).
       `wake`: what weights into neurons that stay silent grow by per batch, with "first".
@@ -65,6 +65,7 @@ class Settings:
     rotation: float = 0.0
     test_size: int | None = None
     largest_gradient: float = 0.0
+    alpha: float = 50.0
 
 
 @dataclass(frozen=True)

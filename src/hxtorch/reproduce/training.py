@@ -94,6 +94,7 @@ def _readout_network(
         settings.dt,
         settings.tau_mem,
         settings.tau_syn,
+        settings.alpha,
         trace_shift_hidden=settings.time_shift,
         trace_shift_out=settings.time_shift,
         weight_init_hidden=init_hidden,
