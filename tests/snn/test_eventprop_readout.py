@@ -71,3 +71,30 @@ def test_a_hidden_layer_learns_to_move_the_peak_of_the_readout():
     losses, gradients = zip(*(peak_late(weight) for weight in weights), strict=True)
     slope = (losses[-1] - losses[0]) / (weights[-1] - weights[0])
     assert sum(gradients) / len(gradients) == pytest.approx(slope, rel=0.15)
+
+
+def test_a_grazing_spike_has_a_gradient_with_a_limit():
+    """The same network, its spike once far from none and once close to it: the bound tells only there."""
+
+    def gradient(weight, smallest_slope):
+        exp = hxsnn.Experiment(mock=True, dt=0.05e-6)
+        synapse = hxsnn.EventPropSynapse(1, 1, exp)
+        synapse.weight.data.fill_(weight)
+        hidden = hxsnn.EventPropLIF(
+            1, exp, leak=0, reset=0, threshold=1, tau_mem=TAU, tau_syn=TAU, membrane_capacitance=TAU
+        )
+        hidden.smallest_slope = smallest_slope
+        spikes = torch.zeros(600, 1, 1)
+        spikes[40] = 1
+        z = hidden(synapse(hxsnn.NeuronHandle(spikes)))
+        hxsnn.run(exp, None)
+        assert z.spikes.sum() == 1
+        z.spikes.sum().backward()
+        return synapse.weight.grad.item()
+
+    # the threshold is reached at the peak of the membrane, at a weight of e, but for the steps of time
+    assert gradient(2.72, None) > 5 * gradient(3.5, None)
+    assert gradient(3.5, 0.8) == gradient(3.5, None)
+    # at its peak the current of the model is 1, of slope 0: without limit but for the grid
+    assert gradient(2.72, 0.4) < 0.4 * gradient(2.72, None)
+    assert gradient(2.72, 0.4) == pytest.approx(gradient(2.72, 0.8) * 2, rel=1e-4)

@@ -116,16 +116,30 @@ def test_eventprop_golden():
     assert weight.grad.item() == pytest.approx(0.067428, abs=5e-7)
 
 
-def test_eventprop_kernel_equals_reference():
+@pytest.mark.parametrize("smallest_slope", [None, 0.5])
+def test_eventprop_kernel_equals_reference(smallest_slope):
     g = torch.Generator().manual_seed(0)
     spikes = (torch.rand(40, 3, 7, generator=g) < 0.2).float()
     current, grad = torch.rand(40, 3, 7, generator=g), torch.randn(40, 3, 7, generator=g)
     arguments = (spikes, current, grad, 0.0, torch.rand(7, generator=g) - 1, 1.0, 1e-5, 2e-5, 1e-6)
+    arguments += (smallest_slope,)
     fused = adjoint(*arguments)
     with F.reference_numerics():
         expected = adjoint(*arguments)
     for a, b in zip(fused, expected, strict=True):
         assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item())
+
+
+@pytest.mark.parametrize(("current", "slope"), [(2.0, 1.0), (1.01, 0.25), (0.4, 0.25)])
+def test_eventprop_bounds_the_slope_at_a_spike(current, slope):
+    """One spike of the chip where the current of the model is well above, just above, and below the threshold."""
+    spikes, grad = torch.zeros(4, 1, 1), torch.zeros(4, 1, 1)
+    spikes[2] = 1
+    grad[2] = 3.0
+    lambda_v, _ = adjoint(spikes, torch.full_like(grad, current), grad, 0.0, 0.0, 1.0, 1e-5, 1e-5, 1e-6, 0.25)
+    assert lambda_v[1].item() == pytest.approx(3.0 / slope)  # before the spike
+    unbounded, _ = adjoint(spikes, torch.full_like(grad, current), grad, 0.0, 0.0, 1.0, 1e-5, 1e-5, 1e-6)
+    assert unbounded[1].item() == pytest.approx(3.0 / (current - 1), rel=1e-5)
 
 
 def test_eventprop_passes_chip_data_through():

@@ -27,6 +27,7 @@ class Settings:
     * `epochs`, `batch_size`, `lr`; `lr` is multiplied by `gamma` every `step_size` epochs.
     * `reg_readout`, `reg_bursts`, `reg_hidden`: strengths of the regularisers; `rotation`: of images, degrees.
     * `largest_gradient`: each gradient of a weight is limited to so many times the median of its layer; 0: is not.
+    * `smallest_slope`: of `hxtorch.snn.EventPropLIF`.
     """
 
     data: str
@@ -66,6 +67,7 @@ class Settings:
     test_size: int | None = None
     largest_gradient: float = 0.0
     alpha: float = 50.0
+    smallest_slope: float | None = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,9 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
     init_hidden = (settings.init_hidden[0] * copies, settings.init_hidden[1] * copies)
     make = _first_spike_network if settings.decoder == "first" else _readout_network
     network = make(settings, data, mock, repetitions, init_hidden)
+    for layer in (network.lif_h, network.li_readout):
+        if isinstance(layer, modules.EventPropLIF):
+            layer.smallest_slope = settings.smallest_slope
     model = Model(data.encoder, network, _decoder(settings), 1.0 if mock else settings.readout_scale)  # type: ignore[arg-type]
     if settings.align and not mock:
         align(model, data.train[0][:ALIGNMENT_BATCH])

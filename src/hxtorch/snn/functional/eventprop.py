@@ -7,6 +7,7 @@ seconds, and so are the gradients: they carry a factor tau_syn.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -49,10 +50,15 @@ class EventPropSynapseFunction(torch.autograd.Function):
 class EventPropLIFFunction(torch.autograd.Function):
     """Leaky integrate-and-fire neurons with the gradient of EventProp.
 
-    ``apply(input, leak, reset, threshold, tau_syn, tau_mem, hw_data, dt)`` with `input` (2, T, B, N) of
-    `EventPropSynapseFunction` gives spikes, membrane and current, each (T, B, N). The membrane of a step is
-    moved by the current of the same row. `hw_data` (spikes, membrane) of the chip takes the place of both; the
-    current is None then. Only the spikes pass gradients on, and only to `input`.
+    ``apply(input, leak, reset, threshold, tau_syn, tau_mem, hw_data, dt, smallest_slope)`` with `input`
+    (2, T, B, N) of `EventPropSynapseFunction` gives spikes, membrane and current, each (T, B, N). The membrane
+    of a step is moved by the current of the same row. `hw_data` (spikes, membrane) of the chip takes the place
+    of both; the current is None then. Only the spikes pass gradients on, and only to `input`.
+
+    The gradient of the time of a spike is inverse to the slope of the membrane at the threshold, tau_mem dv/dt =
+    leak - threshold + current: a spike that hardly came decides the gradient of a batch. And where noise made a
+    neuron of the chip spike, the slope of the model may be below 0, and the sign wrong. With `smallest_slope`,
+    in units of threshold - leak, the slope counts as no less than that; None leaves it as it is.
     """
 
     @staticmethod
@@ -66,6 +72,7 @@ class EventPropLIFFunction(torch.autograd.Function):
         tau_mem: Value,
         hw_data: Any = None,
         dt: float = 1e-6,
+        smallest_slope: float | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Spikes, membrane, current."""
         needs_all_steps("EventPropLIFFunction")
@@ -80,7 +87,7 @@ class EventPropLIFFunction(torch.autograd.Function):
         states = integrate(x, Membrane(leak, tau_syn, tau_mem), firing, dt=dt)
         # One row later than in `integrate`, where a row holds the current after the step's input.
         current: Tensor | None = torch.cat([torch.zeros_like(x[:1]), states.current[:-1]])
-        ctx.parameters = (leak, reset, threshold, tau_syn, tau_mem, dt)
+        ctx.parameters = (leak, reset, threshold, tau_syn, tau_mem, dt, smallest_slope)
         if spikes is not None:
             spikes = fit_steps(spikes, x, repeat_last=False)
             membrane = None if membrane is None else fit_steps(membrane, x)
@@ -99,11 +106,11 @@ class EventPropLIFFunction(torch.autograd.Function):
         spikes, current = ctx.saved_tensors
         grad = grads[0]
         if grad is None:
-            return (None,) * 8
+            return (None,) * 9
         with torch.no_grad():
             lambda_v, lambda_i = adjoint(spikes, current, grad, *ctx.parameters)
             of_input = torch.stack([ctx.parameters[3] * lambda_i, lambda_v - lambda_i])
-        return of_input, *(None,) * 7
+        return of_input, *(None,) * 8
 
 
 def adjoint(
@@ -116,9 +123,11 @@ def adjoint(
     tau_syn: Value,
     tau_mem: Value,
     dt: float,
+    smallest_slope: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Adjoint states of membrane and current (T, B, N) for the gradient `grad` of the spikes."""
-    values = [leak, reset, threshold, dt / tau_syn, dt / tau_mem]
+    floor = -math.inf if smallest_slope is None else smallest_slope * (threshold - leak)
+    values = [leak, reset, threshold, dt / tau_syn, dt / tau_mem, floor]
     parameters = [torch.as_tensor(value).to(grad).expand(grad.shape[1:]) for value in values]
     if not fused_applies(spikes, current, grad):
         return _adjoint_reference(spikes, current, grad, parameters)
@@ -139,11 +148,11 @@ def adjoint(
 def _adjoint_reference(
     spikes: Tensor, current: Tensor, grad: Tensor, parameters: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    leak, reset, threshold, rate_syn, rate_mem = parameters
+    leak, reset, threshold, rate_syn, rate_mem, floor = parameters
     v = i = torch.zeros_like(grad[0])
     rows_v, rows_i = [v], [i]
     for k in range(grad.shape[0] - 1, 0, -1):
-        before = leak - threshold + current[k - 1]
+        before = torch.maximum(leak - threshold + current[k - 1], floor)
         out = torch.nan_to_num(spikes[k] / before * grad[k], 0.0, 0.0, 0.0)
         jump = torch.nan_to_num(spikes[k] * (leak - reset + current[k - 1]) / before, 0.0, 0.0, 0.0)
         i = i + rate_syn * (v - i)

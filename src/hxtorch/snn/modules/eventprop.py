@@ -25,7 +25,13 @@ class EventPropLIF(LIF):
     """`LIF` with the gradient of EventProp; reads exactly one `EventPropSynapse`.
 
     The model has c = tau_mem and no refractory period. Its gradient reaches the input alone, no parameters.
+
+    `smallest_slope`: None, or what the slope of the membrane at a spike counts as at least in the gradient, in
+    units of threshold - leak per tau_mem. Spikes that hardly reached the threshold have gradients without limit
+    otherwise (see `hxtorch.snn.functional.EventPropLIFFunction`).
     """
+
+    smallest_slope: float | None = None
 
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
         """Integrate the input (2, T, B, size); spikes and membrane of the chip are passed through."""
@@ -41,6 +47,6 @@ class EventPropLIF(LIF):
         names = ("leak", "reset", "threshold", "tau_syn", "tau_mem")
         values = [self.model(name, x) for name in names]
         spikes, membrane, current = F.EventPropLIFFunction.apply(  # type: ignore[no-untyped-call]
-            x, *values, data, self.dt
+            x, *values, data, self.dt, self.smallest_slope
         )
         return NeuronHandle(spikes, membrane, current, measured.madc)

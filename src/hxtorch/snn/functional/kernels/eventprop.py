@@ -21,6 +21,7 @@ def adjoint_lanes(
     threshold: F32,
     rate_syn: F32,
     rate_mem: F32,
+    floor: F32,
     out_v: F32,
     out_i: F32,
     begin: int,
@@ -28,7 +29,8 @@ def adjoint_lanes(
 ) -> None:
     """Adjoint states `out_v`, `out_i` (T, lanes) for `grad` (T, lanes) of the spikes; parameters are (lanes,).
 
-    `current` is the synaptic current that moved the membrane in the step of the spike.
+    `current` is the synaptic current that moved the membrane in the step of the spike; the slope of the membrane
+    there, times its time constant, is taken as `floor` at least.
     """
     steps = spikes.shape[0]
     for m in range(begin, end):
@@ -41,7 +43,7 @@ def adjoint_lanes(
             value = lv * (ONE - rate_mem[m])
             if spikes[k, m] != ZERO:
                 i = current[k - 1, m]
-                before = leak[m] - threshold[m] + i
+                before = max(leak[m] - threshold[m] + i, floor[m])
                 jump = (leak[m] - reset[m] + i) / before
                 out = grad[k, m] / before
                 value = (jump if np.isfinite(jump) else ZERO) * value + (out if np.isfinite(out) else ZERO)
