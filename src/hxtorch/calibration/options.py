@@ -14,7 +14,7 @@ GAINS = ("matched", "raw")
 class CalibrationOptions:
     """Choices of a calibration.
 
-    * `gain`: "matched" tunes every synaptic input to the response that a middle excitatory input of the chip
+    * `gain`: "matched" tunes every synaptic input to the response that the median excitatory input of the chip
       gives at the target's `i_synin_gm`; with an array as the target, every circuit to its own share of that.
       "raw" writes the target's codes as they are.
     * `equalize_dac`: tune the synapse DAC's bias of the quadrants to equal charges.

@@ -30,7 +30,7 @@ def survey(
     """Deviation of every circuit (512,) from the target of `state` with the registers of `state`.
 
     CADC LSB for `leak`, `reset`, `threshold` and `cadc`, relative for the others; nan or inf where nothing
-    could be measured. Gains are relative to the middle of the excitatory ones; `rate` is the firing rate
+    could be measured. Gains are relative to that of the median excitatory input; `rate` is the firing rate
     with the leak above the threshold, relative to the rate of the target. `cadc` are the registers with which
     the CADC itself is judged (default: those of `state`). The leak is measured with the synaptic inputs on,
     unless `inputs` is False.

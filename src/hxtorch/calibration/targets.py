@@ -55,7 +55,7 @@ class CalibrationTarget:
     * `leak`, `reset`, `threshold`: potentials in CADC LSB.
     * `tau_mem`, `tau_syn_exc`, `tau_syn_inh`: time constants in µs.
     * `i_synin_gm`: bias code of the synaptic inputs. It is matched: every input is tuned to the response
-      that a middle excitatory input of the chip gives at this code (mean of the quadrants' medians).
+      that the median excitatory input of the chip gives at this code (as in CUBE66, chip.md 4.2).
     * `membrane_capacitance`: 6-bit code. `refractory_time`: µs.
     * `synapse_dac_bias`: CapMem code, one number for the chip.
     * `holdoff_time`: µs at the end of the refractory time in which the membrane is free but cannot fire.
