@@ -231,6 +231,40 @@ def test_editors_complete_the_fields_of_handles(module, field):
     assert field in {item.name for item in jedi.Script(code).complete()}
 
 
+TYPED = """
+import torch
+import hxtorch
+import hxtorch.snn as hxsnn
+
+hxtorch.init_hardware()
+experiment = hxsnn.Experiment(dt=1e-6)
+synapse = hxsnn.Synapse(4, 3, experiment)
+neuron = hxsnn.Neuron(3, experiment, tau_mem=hxsnn.HXParameter(1e-5))
+g = synapse(hxsnn.NeuronHandle(torch.zeros(10, 1, 4)))
+z = neuron(g)
+y = hxsnn.LI(2, experiment)(hxsnn.Synapse(3, 2, experiment)(z))
+info = hxsnn.run(experiment, 10)
+print(y.membrane_cadc.amax(0).sum() + z.spikes.mean())
+reveal_type((g.graded_spikes, z.spikes, z.membrane_cadc, z.current, y.membrane_cadc, synapse.weight))
+reveal_type(z.membrane_madc)
+z.spiks
+"""
+
+
+def test_type_checkers_see_tensors(tmp_path):
+    """A user's script under mypy --strict: observables are tensors, and a typo is found."""
+    pytest.importorskip("mypy", reason="comes with the extra [dev]")
+    script = tmp_path / "script.py"
+    script.write_text(TYPED)
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(script)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=EXAMPLES.parent)
+    lines = [line.split("script.py:")[-1] for line in done.stdout.splitlines() if "script.py:" in line]
+    assert len(lines) == 3, done.stdout + done.stderr
+    assert lines[0].count("Tensor") == 5 and "Parameter" in lines[0] and "None" not in lines[0]
+    assert "Tensor | None" in lines[1]
+    assert '"NeuronHandle" has no attribute "spiks"; maybe "spikes"?' in lines[2]
+
+
 # --- Examples ------------------------------------------------------------------------------------------------
 
 

@@ -146,14 +146,14 @@ def _same(a: Any, b: Any) -> bool:
 class TensorHandle(Handle):
     """Any single tensor."""
 
-    tensor: Tensor | None = field(default_factory=_nothing)
+    tensor: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
 
 
 @dataclass(eq=False)
 class SynapseHandle(Handle):
     """Output of a synapse: `graded_spikes` (T, B, out), the weighted sum of the spikes of each step."""
 
-    graded_spikes: Tensor | None = field(default_factory=_nothing)
+    graded_spikes: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
 
 
 @dataclass(eq=False)
@@ -166,9 +166,9 @@ class NeuronHandle(Handle):
     * `membrane_madc`: (2, samples, B), times in cycles of 8 ns and 10-bit codes; None in mock mode.
     """
 
-    spikes: Tensor | None = field(default_factory=_nothing)
-    membrane_cadc: Tensor | None = field(default_factory=_nothing)
-    current: Tensor | None = field(default_factory=_nothing)
+    spikes: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
+    membrane_cadc: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
+    current: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
     membrane_madc: Tensor | None = field(default_factory=_nothing)
 
 
@@ -176,8 +176,8 @@ class NeuronHandle(Handle):
 class ReadoutNeuronHandle(Handle):
     """Output of non-spiking neurons: like `NeuronHandle` without spikes."""
 
-    membrane_cadc: Tensor | None = field(default_factory=_nothing)
-    current: Tensor | None = field(default_factory=_nothing)
+    membrane_cadc: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
+    current: Tensor = field(default_factory=_nothing)  # type: ignore[assignment]
     membrane_madc: Tensor | None = field(default_factory=_nothing)
 
 
