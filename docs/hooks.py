@@ -2,7 +2,8 @@
 
 Formulas become MathML when the site is built: browsers show it without loading anything. Figures know their size,
 so that nothing jumps while a page loads, and open at full size when touched; where `name-narrow.png` lies beside
-`name.png`, a phone gets that one. Cells with much text keep a width at which they can be read.
+`name.png`, a phone gets that one. Cells with much text keep a width at which they can be read; names in code may
+be broken at their dots and underscores; what was printed as a table keeps its columns.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 _IMAGE = re.compile(r'<img alt="([^"]*)" src="([^"]*)"\s*/?>')
 _CELL = re.compile(r"<td([^>]*)>(.*?)</td>", re.DOTALL)
 WIDE_TABLES = ("fidelity.md", "results.md", "performance.md")  # get the room of the table of contents
-WIDE_FIGURE = 1.4  # width over height beyond which a phone scrolls a figure rather than shrink it
+_NAME = re.compile(r"(?<!<span></span>)<code>([^<]*)</code>")  # not that of a whole block
+_BREAKABLE = re.compile(r"([._/(])(?=[a-zA-Z])")
+_OUTPUT = re.compile(r'<div class="language-text highlight">(.*?)</div>', re.DOTALL)
+_COLUMNS = re.compile(r"^\S.*\S {3,}\S.*\S {3,}\S", re.MULTILINE)
+WIDE_FIGURE, LARGE_FIGURE = 1.4, 1100  # width over height, or pixels, beyond which a phone scrolls a figure
 LONG_CELL, SOME_TEXT, NUMBER = 90, 24, 14  # letters
 
 
@@ -35,7 +40,16 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     """Dress figures and long cells of tables."""
     folder = Path(page.file.abs_src_path).parent
     html = _IMAGE.sub(lambda match: _figure(folder, match[1], match[2]), html)
-    return _CELL.sub(lambda match: f"<td{match[1]}{_width(match[2])}>{match[2]}</td>", html)
+    html = _CELL.sub(lambda match: f"<td{match[1]}{_width(match[2])}>{match[2]}</td>", html)
+    html = _OUTPUT.sub(_printed, html)
+    html = _NAME.sub(lambda match: "<code>" + _BREAKABLE.sub(r"\1<wbr>", match[1]) + "</code>", html)
+    return f'<div class="wide-tables">{html}</div>' if page.file.src_uri in WIDE_TABLES else html
+
+
+def _printed(match: re.Match[str]) -> str:
+    """A block of what an example prints, marked if it has columns."""
+    kind = "columns " if _COLUMNS.search(re.sub(r"<[^>]*>", "", match[1])) else ""
+    return f'<div class="language-text {kind}highlight">{match[1]}</div>'
 
 
 def _formulas(text: str) -> str:
@@ -62,7 +76,7 @@ def _figure(folder: Path, alt: str, source: str) -> str:
         w, h = _size(narrow)
         phone = f'<source media="(max-width: 600px)" srcset="{other}" width="{w}" height="{h}">'
         image = f"<picture>{phone}{image}</picture>"
-    elif width > WIDE_FIGURE * height:
+    elif width > WIDE_FIGURE * height or width > LARGE_FIGURE:
         kind += " wide"
     return f'<a class="{kind}" href="{source}">{image}</a>'
 

@@ -1,6 +1,6 @@
 """Make the pictures of the tutorials from the code that stands on their pages.
 
-python docs/make_page_images.py [PAGE...]     (pages: yinyang, mnist, study)
+python docs/make_page_images.py [PAGE...]     (pages: yinyang, mnist, study, pytorch, nir, figures)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from matplotlib.patches import Patch
 import hxtorch
 from hxtorch import plots, study
 from hxtorch.plots import style
+from hxtorch.snn import NeuronHandle, run
 
 DOCS = Path(__file__).parent
 DPI = 160
@@ -206,7 +207,123 @@ def study_over_chips() -> None:
     print(f"within a chip ± {whole[:, 1].mean():.1f} LSB")
 
 
-PAGES = {"yinyang": yinyang, "mnist": mnist, "study": study_over_chips}
+# --- From PyTorch -----------------------------------------------------------------------------------------------
+
+
+def from_pytorch() -> None:
+    """Decisions of the network of the page on the chip, and one point in the model and on the chip."""
+    names = run_page("pytorch.md")
+    network, points, classes = names["on_chip"], names["points"], names["classes"]
+    shares = {name: 100 * names[name] for name in ("trained", "before", "after")}
+    print("PyTorch, right in the model, on the chip, after training in the loop: {trained:.1f} %, {before:.1f} %, "
+          "{after:.1f} %".format(**shares))  # fmt: skip
+    model = names["Network"](mock=True)
+    model.load_state_dict(network.state_dict())
+    hxtorch.init_hardware()
+    with torch.no_grad():
+        chosen = network(names["encode"](points)).argmax(1)
+        one = int(((chosen == classes) & (points.sum(1) - 1).abs().lt(0.3)).nonzero()[0])
+        inputs = names["encode"](points[one : one + 1])
+        traces = [(n, *passage(n, inputs)) for n in (model, network)]
+    hxtorch.release_hardware()
+
+    def draw(narrow: bool) -> Figure:
+        with plots.house_style():
+            figure = plots.new_figure(*((4.2, 7.2) if narrow else (8.4, 3.4)))
+            if narrow:
+                grid = GridSpec(3, 1, figure, height_ratios=(3.0, 1.2, 1.6))
+                decisions, *panels = (figure.add_subplot(grid[row]) for row in range(3))
+            else:
+                grid = GridSpec(2, 2, figure, height_ratios=(1.2, 1.6))
+                decisions = figure.add_subplot(grid[:, 0])
+                panels = [figure.add_subplot(grid[row, 1]) for row in range(2)]
+            for label, name in enumerate(("x + y < 1", "x + y > 1")):
+                of = chosen == label
+                decisions.plot(*points[of].T, "o", markersize=3, color=style.SERIES[label], label=name)
+            wrong = chosen != classes
+            decisions.plot(*points[wrong].T, "x", markersize=6, color=style.ink(), label="wrong")
+            decisions.plot(*points[one], "o", markersize=10, markerfacecolor="none", markeredgecolor=style.ink())
+            decisions.set(xlabel="x", ylabel="y", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+            decisions.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handletextpad=0.1)
+            for (module, hidden, readout), dash in zip(traces, ("--", "-"), strict=True):
+                if module is network:
+                    step, neuron = hidden.nonzero(as_tuple=True)
+                    panels[0].plot(step, neuron, "|", color=style.CHIP, markersize=4)
+                for label in range(2):
+                    panels[1].plot(readout[:, label], dash, color=style.SERIES[label], linewidth=1.2)
+            panels[0].set(ylabel="hidden neuron", ylim=(-1, 30))
+            panels[1].set_ylabel("readout membrane")
+            for axes in panels:
+                style.time_axis(axes, len(inputs), label=axes is panels[-1])
+            figure.align_ylabels(panels)
+        return figure
+
+    save(draw, "pytorch")
+
+
+def passage(network: Any, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden spikes (time, neuron) and readout membranes (time, class) of one point."""
+    z = network.neurons(network.hidden(NeuronHandle(inputs)))
+    y = network.readout(network.output(z))
+    run(network.experiment, len(inputs))
+    return z.spikes[:, 0].detach(), y.membrane_cadc[:, 0].detach()
+
+
+# --- From NIR ---------------------------------------------------------------------------------------------------
+
+
+def from_nir() -> None:
+    """Membranes and numbers of spikes of the network of the page, in the model and on the chip."""
+    names = run_page("nir.md")
+    both = names["network"], names["on_chip"]
+    membranes = [n.handles["neurons"].membrane_cadc[:, 0].detach().numpy() for n in both]
+    expected, got = names["expected"].numpy(), names["got"].numpy()
+    correlation = np.corrcoef(expected, got)[0, 1]
+    print(
+        f"NIR: {expected.sum():.0f} spikes in the model, {got.sum():.0f} on the chip, correlation {correlation:.2f}"
+    )
+    shown = np.argsort(expected.reshape(3, -1)[0])[[-1, -3]]
+
+    def draw(narrow: bool) -> Figure:
+        with plots.house_style():
+            figure = plots.new_figure(*((4.2, 5.6) if narrow else (8.4, 2.9)))
+            left, right = figure.subplots(*((2, 1) if narrow else (1, 2)), width_ratios=None if narrow else (2, 1))
+            for colour, neuron in zip(style.SERIES, shown, strict=False):
+                left.plot(membranes[0][:, neuron], "--", color=colour, linewidth=1.0)
+                left.plot(membranes[1][:, neuron], color=colour, label=f"neuron {neuron}")
+            left.set_ylabel("membrane / (threshold − leak)")
+            left.legend()
+            style.time_axis(left, len(membranes[0]))
+            most = max(expected.max(), got.max()) + 1
+            right.plot([0, most], [0, most], color=style.INPUT, linewidth=0.8)
+            right.plot(expected, got, "o", color=style.CHIP, markersize=4, alpha=0.6)
+            right.set(
+                xlabel="spikes in the model", ylabel="spikes on the chip", xlim=(-0.5, most), ylim=(-0.5, most)
+            )
+        return figure
+
+    save(draw, "nir")
+
+
+# --- Figures ----------------------------------------------------------------------------------------------------
+
+
+def of_figures() -> None:
+    """What `plot_traces` shows of the run of the page."""
+    names = run_page("figures.md")
+    with plots.house_style():
+        figure = plots.plot_traces(names["z"], inputs=names["inputs"])
+    figure.savefig(DOCS / "images" / "figures.png", dpi=DPI)
+
+
+PAGES = {
+    "yinyang": yinyang,
+    "mnist": mnist,
+    "study": study_over_chips,
+    "pytorch": from_pytorch,
+    "nir": from_nir,
+    "figures": of_figures,
+}
 
 
 def main() -> None:

@@ -118,6 +118,13 @@ def test_no_code_escapes_the_tests(page):
     assert not re.findall(r"^\n    \S.*", prose, re.MULTILINE)
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_code_fits_on_a_small_laptop(page):
+    """91 letters stand beside both columns of the site at a width of 1280 (docs/assets/site.css)."""
+    long = [line for example in examples(page) for line in example.code.splitlines() if len(line) > 91]
+    assert not long
+
+
 def test_every_page_is_in_the_navigation():
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert pages == set(NAMES)

@@ -80,10 +80,14 @@ def raster(
     y_label: str,
     x_label: str = "time / µs",
     width: int = 480,
-    height: int = 130,
+    height: int | None = None,
     colour: str = "",
 ) -> str:
-    """Times of events, one row for each neuron, the first at the bottom; time from 0 to `end`."""
+    """Times of events, one row for each neuron, the first at the bottom; time from 0 to `end`.
+
+    Without a `height` it is as high as the marks need to be seen.
+    """
+    height = max(130, min(260, 4 * len(rows) + _TOP + _BOTTOM)) if height is None else height
     frame = _Frame(0.0, max(end, 1e-9), -0.5, max(len(rows), 1) - 0.5, width, height)
     half = 0.4 * (height - _TOP - _BOTTOM) / max(len(rows), 1)
     path = "".join(

@@ -76,11 +76,11 @@ def results_page(folder: Path) -> str:
         "",
         "Trained with the virtual chip in the loop, calibrated, with its default noise, unless marked otherwise.",
         "Accuracies are those of the test set after the last epoch, as mean ± standard deviation over seeds.",
-        "Every number on this page comes from a file that the command beside it wrote; `hxtorch results` writes",
-        "the page.",
+        "Every number on this page comes from a file that a command wrote; the command stands above the figure.",
+        "`hxtorch results` writes the page.",
         "",
-        "| Training | Published | Goal | Reached | Seeds | Epochs | Time per seed | Command |",
-        "|---|---|---|---|---|---|---|---|",
+        "| Training | Published | Goal | Reached | Seeds | Epochs | Time per seed |",
+        "|---|---|---|---|---|---|---|",
     ]
     results = load_results(folder)
     means = {item.name: item.mean for item in results}
@@ -90,10 +90,11 @@ def results_page(folder: Path) -> str:
         lines.append(
             f"| [{item.title}]({folder.name}/{item.name}.json){where} | {item.published} ({item.source}) | "
             f"{goal} | {reached} | {len(item.seeds)} | "
-            f"{item.epochs} | {_time(item)} | `{item.command}` |"
+            f"{item.epochs} | {_time(item)} |"
         )
     for item in results:
-        lines += ["", f"## {item.title}", "", f"![{item.title}]({folder.name}/{item.name}.png)"]
+        figure = f"![{item.title}]({folder.name}/{item.name}.png)"
+        lines += ["", f"## {item.title}", "", f"`{item.command}`", "", figure]
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("kind") == "study":

@@ -53,7 +53,8 @@ def tensor_html(name: str, value: Tensor, dt: float | None = None) -> str:
     if name in _SPIKES:
         events = array[:, 0, : 10 * MOST_NEURONS]
         rows = [np.flatnonzero(column) * scale for column in events.T]
-        return raster(rows, events.shape[0] * scale, "neuron", x_label=label)
+        more = note(f"The first {len(rows)} of {array.shape[2]} neurons.") if len(rows) < array.shape[2] else ""
+        return raster(rows, events.shape[0] * scale, "neuron", x_label=label) + more
     steps = np.arange(array.shape[0]) * scale
     shown = array[:, 0, :MOST_NEURONS].T
     y_label = _LABELS.get(name, name.replace("_", " "))

@@ -39,12 +39,16 @@ class Study:
         }
 
     def table(self, values: Sequence[str], by: Sequence[str]) -> str:
-        """Markdown table of mean ± standard deviation of some values, one line per combination of `by`."""
+        """Markdown table of mean ± standard deviation of some values, one line per combination of `by`.
+
+        Of a single row the value stands alone.
+        """
         columns = [self.mean(value, by) for value in values]
         lines = [f"| {' | '.join([*by, *values, 'n'])} |", "|" + "---|" * (len(by) + len(values) + 1)]
         for key in columns[0]:
             cells = [f"{item:g}" for item in key]
-            cells += [f"{column[key][0]:.3f} ± {column[key][1]:.3f}" for column in columns]
+            for mean, deviation, number in (column[key] for column in columns):
+                cells.append(f"{mean:.3f} ± {deviation:.3f}" if number > 1 else f"{mean:.3f}")
             lines.append(f"| {' | '.join(cells)} | {columns[0][key][2]} |")
         return "\n".join(lines)
 
