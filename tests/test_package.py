@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -20,7 +21,7 @@ def sources(tmp_path_factory):
     # a copy, because setuptools builds inside of the source folder
     sources = folder / "sources"
     sources.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, sources)
     shutil.copytree(ROOT / "src", sources / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     return sources
@@ -54,6 +55,10 @@ def test_the_archive_of_the_sources_makes_the_same_wheel(sources, wheel, tmp_pat
     code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=sources, capture_output=True)
     (archive,) = tmp_path.glob("hxtorch-*.tar.gz")
+    with tarfile.open(archive) as file:
+        assert {name.split("/")[1] for name in file.getnames() if "/" in name} == {
+            "src", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "PKG-INFO", "setup.cfg",
+        }  # fmt: skip
     again = build_wheel(archive, tmp_path / "again")
     with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
         assert sorted(one.namelist()) == sorted(other.namelist())
