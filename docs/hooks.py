@@ -24,7 +24,7 @@ _BREAKABLE = re.compile(r"([._/(])(?=[a-zA-Z])")
 _OUTPUT = re.compile(r'<div class="language-text highlight">(.*?)</div>', re.DOTALL)
 _COLUMNS = re.compile(r"^\S.*\S {3,}\S.*\S {3,}\S", re.MULTILINE)
 WIDE_FIGURE, LARGE_FIGURE = 1.4, 1100  # width over height, or pixels, beyond which a phone scrolls a figure
-LONG_CELL, SOME_TEXT, NUMBER = 90, 24, 14  # letters
+LONG_CELL, SOME_TEXT, NUMBER, LONG_NAME = 90, 24, 14, 30  # letters
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -42,8 +42,14 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     html = _IMAGE.sub(lambda match: _figure(folder, match[1], match[2]), html)
     html = _CELL.sub(lambda match: f"<td{match[1]}{_width(match[2])}>{match[2]}</td>", html)
     html = _OUTPUT.sub(_printed, html)
-    html = _NAME.sub(lambda match: "<code>" + _BREAKABLE.sub(r"\1<wbr>", match[1]) + "</code>", html)
+    html = _NAME.sub(_name, html)
     return f'<div class="wide-tables">{html}</div>' if page.file.src_uri in WIDE_TABLES else html
+
+
+def _name(match: re.Match[str]) -> str:
+    """Code within a sentence, with places to break it if it is too long for a phone."""
+    text = match[1] if len(match[1]) <= LONG_NAME else _BREAKABLE.sub(r"\1<wbr>", match[1])
+    return f"<code>{text}</code>"
 
 
 def _printed(match: re.Match[str]) -> str:
