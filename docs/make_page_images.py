@@ -292,7 +292,7 @@ def from_nir() -> None:
                 left.plot(membranes[0][:, neuron], "--", color=colour, linewidth=1.0)
                 left.plot(membranes[1][:, neuron], color=colour, label=f"neuron {neuron}")
             left.set_ylabel("membrane / (threshold − leak)")
-            left.legend()
+            left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
             style.time_axis(left, len(membranes[0]))
             most = max(expected.max(), got.max()) + 1
             right.plot([0, most], [0, most], color=style.INPUT, linewidth=0.8)
