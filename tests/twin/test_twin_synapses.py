@@ -43,11 +43,11 @@ def test_matching_equals_a_literal_decoder(seed: int, labels: int, straight: boo
     membranes = membranes_in_use(everyone, np.zeros(512, dtype=np.bool_), np.isin(everyone, circuits))
     assert np.array_equal(membranes.circuits, circuits)
     rows = charge_rows(table, np.zeros((2, 128), dtype=np.bool_), membranes)
-    packed = charges(table, rows, weights, 3, scale[0], scale[1])
+    packed = charges(rows, weights, 3, scale[0], scale[1])
     found = np.zeros((2, 3, 60))
     for a in range(3):
-        for row in packed.charge[packed.first[a] : packed.first[a + 1]]:
-            signed = row.reshape(-1)[membranes.charge_column]
+        for row in packed.row[packed.first[a] : packed.first[a + 1]]:
+            signed = packed.charge[:, row].reshape(-1)[membranes.charge_column]
             found[:, a] += np.maximum(signed, 0), np.maximum(-signed, 0)
     expected = np.zeros((2, 3, 60))
     lane = {int(c): j for j, c in enumerate(circuits)}
