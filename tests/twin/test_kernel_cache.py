@@ -8,14 +8,23 @@ import sys
 import time
 from pathlib import Path
 
-RUN = "from hxtorch.twin import random; print(random.mix.__name__)"
+IMPORT = "import hxtorch; from hxtorch.twin import random;"
 
 
-def start(cache: Path) -> None:
-    """Import the package in a process of its own, with a cache folder of its own."""
+def start(cache: Path, use: str = "print(random.mix(5).bit_length() > 50)") -> None:
+    """Use a kernel in a process of its own, with a cache folder of its own."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
-    done = subprocess.run([sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "mix"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{IMPORT} {use}"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True"
+
+
+def test_an_import_writes_nothing(tmp_path: Path) -> None:
+    start(tmp_path / "cache", "print(True)")
+    assert list(tmp_path.iterdir()) == []
+    start(tmp_path / "cache")
+    assert list((tmp_path / "cache").glob("twin-*/**/random.mix-*.nbc"))
 
 
 def test_machine_code_that_nobody_uses_is_removed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from platformdirs import user_cache_dir
 Function = Callable[..., Any]
 
 KEEP_UNUSED = 30 * 24 * 3600.0  # s, of machine code that nobody has loaded
+
+_caching = threading.Lock()  # the folder is a global setting of numba
 
 # Liberties of arithmetic that vector code needs; infinities and the order of magnitude of errors stay.
 VECTOR_MATH = {"contract", "nsz", "arcp", "nnan", "reassoc"}
@@ -74,24 +77,33 @@ def kernel(
     """
 
     def compile_lazily(function: Function) -> Function:
-        options: dict[str, Any] = {
-            "nogil": True,
-            "error_model": "numpy",
-            "fastmath": fastmath,
-            "_nrt": allocates,
-            "forceinline": inline,
-        }
-        folder = _cache_folder(Path(function.__code__.co_filename).parent)
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = folder
-        try:
-            return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # no folder can be written
-            return numba.njit(**options)(function)  # type: ignore[no-any-return]
-        finally:
-            numba.config.CACHE_DIR = before
+        dispatcher = numba.njit(
+            nogil=True, error_model="numpy", fastmath=fastmath, _nrt=allocates, forceinline=inline
+        )(function)
+        compile_now = dispatcher.compile
+
+        def compile_first(signature: Any) -> Any:
+            with _caching:
+                if dispatcher.compile is compile_first:
+                    _keep_machine_code(dispatcher, Path(function.__code__.co_filename).parent)
+                    dispatcher.compile = compile_now
+            return compile_now(signature)
+
+        dispatcher.compile = compile_first  # an import neither looks for folders nor makes any
+        return dispatcher  # type: ignore[no-any-return]
 
     return compile_lazily
+
+
+def _keep_machine_code(dispatcher: Any, package: Path) -> None:
+    """Let a kernel load its machine code from the folder of its package, and keep it there."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _cache_folder(package)
+    try:
+        with contextlib.suppress(RuntimeError):  # no folder can be written
+            dispatcher.enable_caching()
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 @intrinsic  # type: ignore[untyped-decorator]
