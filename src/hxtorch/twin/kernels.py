@@ -75,11 +75,13 @@ def kernel(
     Division by zero follows IEEE 754, which vector code needs. Where no folder is writable, the kernel is
     compiled in every process.
     """
+    # In its caller's source, a function need not be compiled on its own, but gets the caller's kind of arithmetic.
+    placing = {"inline": "always"} if inline and not fastmath else {"forceinline": inline}
 
     def compile_lazily(function: Function) -> Function:
-        dispatcher = numba.njit(
-            nogil=True, error_model="numpy", fastmath=fastmath, _nrt=allocates, forceinline=inline
-        )(function)
+        dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, _nrt=allocates, **placing)(
+            function
+        )
         compile_now = dispatcher.compile
 
         def compile_first(signature: Any) -> Any:
