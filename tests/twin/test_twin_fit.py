@@ -213,7 +213,7 @@ def test_recordings_that_tell_nothing(case: Case) -> None:
 
 
 def test_swapped_time_constants_are_told() -> None:
-    """Excitation alone, time constants as the die has them: both orders explain nearly the same spikes."""
+    """Excitation alone, time constants as the die has them: from a nominal start, orders are right or told."""
     wrong, told, pulls = [], [], []
     for seed in (30, 31):
         chip = VirtualChip(Die.from_seed(seed))
@@ -233,8 +233,8 @@ def test_swapped_time_constants_are_told() -> None:
         assert np.all((fit.swapped >= 0) & (fit.swapped <= 0.5))
         assert f"{fit.ambiguous.size} ambiguous" in repr(fit)
     wrong, told, pulls = np.concatenate(wrong), np.concatenate(told), np.concatenate(pulls)
-    assert 0 < told.sum() < 12
-    assert wrong[told].mean() > wrong[~told].mean(), (wrong[told], wrong[~told])
+    assert wrong.any()  # otherwise there is nothing to tell
+    assert not np.any(wrong & ~told), (wrong, told)
     assert np.median(np.abs(pulls)) < 0.8 and np.mean(np.abs(pulls) > 3) < 0.1, pulls
 
 

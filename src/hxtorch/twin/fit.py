@@ -15,6 +15,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from math import erfc
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from hxtorch.twin.circuits import circuit_parameters
 from hxtorch.twin.die import Die, nominal_die
 from hxtorch.twin.fit_data import Observations, Recorded, Source, observe, recorded_circuits, sources_of, subset
 from hxtorch.twin.fit_score import judge
-from hxtorch.twin.fit_search import Choice, CircuitSearch, Seen, choose
+from hxtorch.twin.fit_search import Choice, CircuitSearch, Seen, better, choose
 from hxtorch.twin.sampling import cadc_conversion
 
 Array = NDArray[np.float64]
@@ -35,7 +37,9 @@ STEP = 0.02  # of the logarithmic parameters, for derivatives
 DELAY_SPREAD = 0.4  # relative, of the comparator's delay (E: no public number)
 START_THRESHOLDS = np.arange(-2.5, 2.6, 0.5)  # standard deviations of the prior
 NOMINAL_DOUBT = 8.0  # excess of the variance from a nominal start, whose rest potentials and offsets are off
-AMBIGUOUS = 0.05  # probability of the other explanation
+EVEN = 0.1  # ratio (log) of time constants up to which their order does not matter
+MIRRORED = 2  # searches that start from the best explanation so far with its time constants swapped
+AMBIGUOUS = 0.02  # probability of the other explanation
 NEVER = 1e6  # µs, how late a spike is that does not come
 MEMBRANE_NOISE = 0.4  # LSB, of membrane and comparator (see `Noise`)
 TIME_NOISE = 0.01  # µs, grid of the time stamps
@@ -124,7 +128,7 @@ def fit_die(
     *,
     start: Die | None = None,
     samples: int = 1000,
-    iterations: int = 12,
+    iterations: int = 20,
     held_out: float = 0.2,
     seed: int = 0,
 ) -> Fit:
@@ -205,18 +209,28 @@ def _search(
     found = [CircuitSearch(sigma) for _ in circuits]
     _choose_thresholds(die, data, circuits, columns, found)
     _iterate(die, data, circuits, columns, sources, found, iterations)
-    theta = np.stack([circuit.best for circuit in found])
-    starts = _swapped(_moved(die, circuits, columns, theta, sources), data[0], circuits, columns, theta)
-    swapped = [CircuitSearch(sigma, start) for start in starts]
-    _iterate(die, data, circuits, columns, sources, swapped, iterations)
-    chosen: list[Choice] = [choose(first, second, doubt) for first, second in zip(found, swapped, strict=True)]
+    results = [found]
+    for _ in range(MIRRORED):  # a search may end halfway, and so may the one for the other order
+        theta = np.stack([reduce(better, circuit).best for circuit in zip(*results, strict=True)])
+        starts = _swapped(_moved(die, circuits, columns, theta, sources), data[0], circuits, columns, theta)
+        results.append([CircuitSearch(sigma, own) for own in starts])
+        _iterate(die, data, circuits, columns, sources, results[-1], iterations)
+    chosen: list[Choice] = [choose(circuit, doubt) for circuit in zip(*results, strict=True)]
     theta = np.stack([choice.best for choice in chosen])
     spread = np.stack([choice.spread for choice in chosen])
     uncertainty = {name: spread[:, i] for i, name in enumerate(names)}
     if sources:
         uncertainty["synapse"] = spread[:, len(names) :]
+    fitted = _moved(die, circuits, columns, theta, sources)
     other = np.array([choice.other for choice in chosen])
-    return _moved(die, circuits, columns, theta, sources), uncertainty, other
+    own = circuit_parameters(data[0].config, fitted)
+    pair = [names.index("leak_conductance"), names.index("tau_exc")]
+    doubtful = np.sqrt([choice.covariance[np.ix_(pair, pair)].sum() for choice in chosen])
+    if doubt > 1:  # one broad explanation may hold both orders, too
+        order = np.abs(np.log(own.tau_mem / own.tau_exc))[circuits]
+        within = [erfc(far / np.sqrt(2)) / 2 for far in (order + EVEN) / doubtful]
+        other = np.maximum(other, within)
+    return fitted, uncertainty, other
 
 
 def _iterate(

@@ -1,7 +1,8 @@
-"""The search of `hxtorch.twin.fit` for the parameters of one circuit, and the choice between two of its results."""
+"""The search of `hxtorch.twin.fit` for the parameters of one circuit, and the choice between its results."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ Array = NDArray[np.float64]
 
 LARGEST_MOVE = 1.0  # of a parameter in one iteration, in standard deviations of its prior
 OUTLIER = 4.0  # standard deviations beyond which an observation counts less
+MOST = OUTLIER**2 / 2 + 2.0  # cost of an observation when results are compared: noise makes single spikes early
 LACKING = 2.0  # cost of a spike that the model lacks
 ANNEALING = 0.6  # factor on the assumed excess of the residuals, per iteration
 APART = 2.0  # standard deviations between parameters of two results that are not the same
@@ -32,13 +34,16 @@ class Seen:
         weighted = j * np.minimum(1.0, OUTLIER / np.maximum(np.abs(r), 1e-9))[:, None]
         return weighted.T @ j, weighted.T @ r
 
-    def cost(self, excess: Array) -> float:
-        """Negative logarithm of the likelihood; spikes that the model lacks may be what noise has brought about."""
+    def cost(self, excess: Array, most: float = np.inf) -> float:
+        """Negative logarithm of the likelihood; spikes that the model lacks may be what noise has brought about.
+
+        An observation costs `most` at most.
+        """
         size = np.abs(self.residual) / excess[self.kind]
         known = np.isfinite(size)
         size = size[known]
-        cost = np.where(size < OUTLIER, size**2 / 2, OUTLIER * (size - OUTLIER / 2)).sum()
-        return float(cost) + LACKING * float(np.count_nonzero(~known))
+        cost = np.where(size < OUTLIER, size**2 / 2, OUTLIER * (size - OUTLIER / 2))
+        return float(np.minimum(cost, most).sum()) + LACKING * float(np.count_nonzero(~known))
 
 
 class CircuitSearch:
@@ -79,12 +84,16 @@ class CircuitSearch:
         """Negative logarithm of the probability of parameters before any recording."""
         return float(np.sum(theta**2 * self.precision)) / 2
 
-    def spread(self) -> Array:
-        """Standard deviations of the parameters, with residuals as wide as they are."""
+    def covariance(self) -> Array:
+        """Covariance of the parameters, with residuals as wide as they are."""
         if self.seen is None:
-            return np.sqrt(1 / self.precision)
+            return np.diag(1 / self.precision)
         normal, _ = self.seen.equations(_excess(self.seen))
-        return np.sqrt(np.diagonal(np.linalg.inv(normal + np.diag(self.precision))))
+        return np.asarray(np.linalg.inv(normal + np.diag(self.precision)))
+
+    def spread(self) -> Array:
+        """Standard deviations of the parameters."""
+        return np.sqrt(np.diagonal(self.covariance()))
 
 
 def _excess(seen: Seen) -> Array:
@@ -99,35 +108,54 @@ def _excess(seen: Seen) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The better of two explanations of a circuit.
+    """The best explanation of a circuit.
 
     `best`: its parameters. `spread`: their standard deviations about `best`, in which the other explanation counts
-    with the probability `other` (0 if both are the same within their spread).
+    with the probability `other` (0 if both are the same within their spread). `covariance`: that of `best` alone.
     """
 
     best: Array
     spread: Array
     other: float
+    covariance: Array
 
 
-def choose(first: CircuitSearch, second: CircuitSearch, doubt: float = 1.0) -> Choice:
-    """Take the more probable of two results that two searches for the same circuit ended with.
+def better(first: CircuitSearch, second: CircuitSearch) -> CircuitSearch:
+    """Return the more probable of two results, by residuals as wide as those of the better one."""
+    return first if np.argmin(_costs([first, second])) == 0 else second
 
-    `doubt` says by how much the variance of what a model cannot explain exceeds that of the noise: differences of
-    the cost count less by it, and variances more, up to those of the distributions of a die.
+
+def choose(searches: Sequence[CircuitSearch], doubt: float = 1.0) -> Choice:
+    """Take the most probable of the results that searches for the same circuit ended with.
+
+    The other explanation is the most probable one that is not the same. `doubt` says by how much the variance of
+    what a model cannot explain exceeds that of the noise: differences of the cost count less by it, and variances
+    more, up to those of the distributions of a die.
     """
 
     def spread_of(search: CircuitSearch) -> Array:
         return np.asarray(np.minimum(np.sqrt(doubt) * search.spread(), np.sqrt(1 / search.precision)))
 
-    if first.seen is None or second.seen is None:
-        return Choice(first.best, spread_of(first), 0.0)
-    excess = np.minimum(_excess(first.seen), _excess(second.seen))
-    costs = [s.seen.cost(excess) / doubt + s.prior_cost(s.best) for s in (first, second) if s.seen is not None]
-    better, worse = (first, second) if costs[0] <= costs[1] else (second, first)
-    own, far = spread_of(better), worse.best - better.best
-    if not np.any(np.abs(far) > APART * better.spread()):
-        return Choice(better.best, own, 0.0)
-    other = float(1 / (1 + np.exp(min(abs(costs[0] - costs[1]), 500.0))))
-    spread = np.sqrt((1 - other) * own**2 + other * (spread_of(worse) ** 2 + far**2))
-    return Choice(better.best, spread, other)
+    costs = _costs(searches, doubt)
+    order = np.argsort(costs, kind="stable")
+    best = searches[order[0]]
+    own, limit, covariance = spread_of(best), APART * best.spread(), doubt * best.covariance()
+    for n in order[1:]:
+        far = searches[n].best - best.best
+        if searches[n].seen is not None and np.any(np.abs(far) > limit):
+            other = float(1 / (1 + np.exp(min(costs[n] - costs[order[0]], 500.0))))
+            spread = np.sqrt((1 - other) * own**2 + other * (spread_of(searches[n]) ** 2 + far**2))
+            return Choice(best.best, spread, other, covariance)
+    return Choice(best.best, own, 0.0, covariance)
+
+
+def _costs(searches: Sequence[CircuitSearch], doubt: float = 1.0) -> Array:
+    """Negative logarithms of the probabilities of results, with residuals as wide as those of the best one."""
+    seen = [search.seen for search in searches]
+    excess = np.min([np.full(2, np.inf) if s is None else _excess(s) for s in seen], axis=0)
+    return np.array(
+        [
+            np.inf if one is None else one.cost(excess, MOST) / doubt + search.prior_cost(search.best)
+            for one, search in zip(seen, searches, strict=True)
+        ]
+    )
