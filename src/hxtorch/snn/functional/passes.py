@@ -14,7 +14,7 @@ from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.backward import propagate_lanes
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
 from hxtorch.snn.functional.packing import Options
-from hxtorch.snn.functional.products import SHARES, add_parts, weight_gradient
+from hxtorch.snn.functional.products import SHARES, add_parts, empty_parts, weight_gradient
 from hxtorch.snn.functional.spikes import SpikeIndex, SpikeList, keep_index
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
@@ -25,13 +25,13 @@ NOTHING = np.empty((0, 0), np.float32)
 NO_MARKS = np.empty((0, 0), np.uint8)
 NO_MARK = np.empty(0, np.uint8)
 NO_PLACES, NO_COLUMNS = np.empty(0, np.int64), np.empty(0, np.int32)
-NO_WEIGHTS = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """What the neurons receive, of `shape` (T, B, N): `x`, or the sum of `columns` (in, N) over spikes in `index`.
+    """What the neurons receive, of `shape` (T, B, N): `x`, or the sum of `columns` over spikes in `index`.
 
+    `columns` are transposed weights (in, padded(N)), see `products.transposed`.
     `recurrent` are transposed weights (N, N), `chip` measured membrane, spikes and adaptation. Nothing here is
     written to by others, but for `x`.
     """
@@ -211,15 +211,15 @@ def run_backward(
     of_columns = None
     if index is None:
         share(
-            lambda begin, end: propagate(begin, end, (NO_PLACES, NO_PLACES, NO_COLUMNS), NO_WEIGHTS),
+            lambda begin, end: propagate(begin, end, (NO_PLACES, NO_PLACES, NO_COLUMNS), NOTHING),
             lanes,
             parallel,
             multiple=size if connected else 16,
         )
     else:
         # A share of the batch entries has its own sum, whatever the number of threads: for the order of summation.
-        parts = empty((SHARES, index.size, size))
-        sums = parts.numpy().reshape(SHARES, -1)
+        parts = empty_parts(index.size, size)
+        sums = parts.numpy()
 
         def work(begin: int, end: int) -> None:
             for part in range(begin, end):
@@ -228,7 +228,7 @@ def run_backward(
                 propagate(first, after, (index.start, index.stop, index.columns), sums[part])
 
         share(work, SHARES, parallel)
-        of_columns = add_parts(parts)
+        of_columns = add_parts(parts, size)
     values = None
     if of_parameters:
         if options[at.REST_IS_LEAK]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
+from hxtorch.snn.functional.kernels.tiles import padded
 from hxtorch.snn.functional.later import Later, Postponed
 from hxtorch.snn.functional.spikes import SpikeIndex, has_index, index_of
 from hxtorch.snn.functional.threads import share
@@ -117,8 +118,8 @@ class _Columns:
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
-        """The weights (in, out)."""
-        return self._weight.detach().T.clone(memory_format=torch.contiguous_format).numpy()
+        """The weights (in, padded(out))."""
+        return transposed(self._weight)
 
 
 class Product(Later):
@@ -136,7 +137,7 @@ class Product(Later):
             return (_SpikeLinear.apply(spikes, weight, index),)  # type: ignore[no-untyped-call]
 
         def values() -> tuple[Tensor]:
-            return (sum_columns(index, columns.values).view(shape),)
+            return (sum_columns(index, columns.values, shape[-1]).view(shape),)
 
         super().__init__(Postponed((spikes, weight), compute, values))
 
@@ -147,7 +148,7 @@ class Product(Later):
 
     @property
     def columns(self) -> NDArray[np.float32]:
-        """The weights (in, out) as they were when neurons first read them."""
+        """The weights (in, padded(out)) as they were when neurons first read them."""
         return self._columns.values
 
     @property
@@ -211,12 +212,23 @@ class _SpikeLinear(torch.autograd.Function):
 
 def sum_weights(index: SpikeIndex, weight: Tensor) -> Tensor:
     """Sum of the weights (out, in) of the spikes of each row: (rows, out)."""
-    return sum_columns(index, weight.detach().T.contiguous().numpy())
+    return sum_columns(index, transposed(weight), weight.shape[0])
 
 
-def sum_columns(index: SpikeIndex, columns: NDArray[np.float32]) -> Tensor:
-    """`sum_weights` for transposed weights (in, out)."""
-    outputs = columns.shape[1]
+def transposed(weight: Tensor) -> NDArray[np.float32]:
+    """Weights (out, in) as the kernels read them: (in, padded(out)), the rest 0, beginning at a cache line."""
+    outputs, inputs = weight.shape
+    width = padded(outputs)
+    memory = np.empty(inputs * width + 15, np.float32)
+    first = -memory.ctypes.data % 64 // 4
+    columns = memory[first : first + inputs * width].reshape(inputs, width)
+    columns[:, outputs:] = 0
+    torch.from_numpy(columns)[:, :outputs].copy_(weight.detach().T)
+    return columns
+
+
+def sum_columns(index: SpikeIndex, columns: NDArray[np.float32], outputs: int) -> Tensor:
+    """`sum_weights` for transposed weights (in, padded(out))."""
     out = empty((index.rows, outputs))
     array = out.numpy()
     share(
@@ -231,19 +243,24 @@ def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
     """``grad.T @ spikes`` for `grad` (rows, out): (out, in)."""
     outputs = grad.shape[1]
     array = grad.contiguous().numpy()
-    parts = empty((SHARES, index.size, outputs))
+    parts = empty_parts(index.size, outputs)
     room = parts.numpy()
     share(
         lambda begin, end: scatter_rows(index.start, index.stop, index.columns, array, room, begin, end),
         SHARES,
         parallel=index.count * outputs >= PARALLEL_FROM,
     )
-    return add_parts(parts).T
+    return add_parts(parts, outputs).T
 
 
-def add_parts(parts: Tensor) -> Tensor:
-    """The sum over the shares of a gradient (shares, in, out)."""
-    return parts.sum(0)
+def empty_parts(inputs: int, outputs: int) -> Tensor:
+    """Room for the shares of a gradient, (shares, in, padded(out))."""
+    return empty((SHARES, inputs, padded(outputs)))
+
+
+def add_parts(parts: Tensor, outputs: int) -> Tensor:
+    """The sum (in, out) over the shares of a gradient (shares, in, padded(out))."""
+    return parts[..., :outputs].sum(0)
 
 
 def weight_gradient(spikes: Tensor, grad: Tensor) -> Tensor:

@@ -165,7 +165,7 @@ def propagate_lanes(
     exponential term as well; `marks` where they cannot be told from `pre`.
 
     Where the input was summed from spikes (`start`, `stop`, `columns` as in the forward pass), their gradient is
-    added to `of_weights`, (inputs, neurons) as a flat array; `grad_x` may then have no rows. `blocks` (blocks,
+    added to `of_weights` (inputs, padded(neurons)); `grad_x` may then have no rows. `blocks` (blocks,
     BACKWARD_ROWS * STRIDE), `total` (group,) and `behind` (group,) are room to work; `no_marks` is empty.
     """
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0

@@ -201,9 +201,9 @@ def integrate_lanes(
 ) -> None:
     """Integrate the lanes begin..end-1 over `steps` steps, `group` of them at a time.
 
-    The input is `x` (T, lanes), or the sum of the rows of `weights` (inputs, neurons) of the input spikes: those of
-    row r = t*B + b are ``columns[start[r]:stop[r]]``. With neither, the current only decays; so it is where
-    membrane and spikes come from the chip and nobody asks for the current.
+    The input is `x` (T, lanes), or the sum of the rows of `weights` (inputs, padded(neurons)) of the input spikes:
+    those of row r = t*B + b are ``columns[start[r]:stop[r]]``. With neither, the current only decays; so it is
+    where membrane and spikes come from the chip and nobody asks for the current.
 
     `state` and `last` (STATES, lanes) are the states before the first and after the last step. `recurrent`
     holds the transposed recurrent weights (N, N), or nothing. `out_pre` takes the membrane as it was compared with
