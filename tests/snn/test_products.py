@@ -72,3 +72,24 @@ def test_few_spikes_take_the_sparse_way():
     assert "SpikeLinear" in type(F.linear(spikes, weight).grad_fn).__name__
     with F.reference_numerics():
         assert "SpikeLinear" not in type(F.linear(spikes, weight).grad_fn).__name__
+
+
+@pytest.mark.parametrize("outputs", [1, 15, 16, 17, 33, 48, 49, 63, 64, 65, 80, 246])
+@pytest.mark.parametrize("inputs", [1, 7, 8, 9, 31])
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.5, 1.0])
+def test_sums_at_the_edges_of_vectors_and_tiles(inputs, outputs, density):
+    generator = torch.Generator().manual_seed(inputs * outputs)
+    x = (torch.rand(37, inputs, generator=generator) < density).float()
+    weight = torch.randn(outputs, inputs, generator=generator)
+    grad = torch.randn(37, outputs, generator=generator)
+    index = index_of(x)
+    assert index is not None and index.count == int(x.sum())
+    assert_close(products.sum_weights(index, weight), x @ weight.T, rtol=1e-5, atol=2e-5)
+    assert_close(products.sum_gradients(index, grad), grad.T @ x, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("value", [0.5, 2.0, -1.0, float("nan"), float("inf"), 1e-40, 1 + 2**-23])
+def test_other_numbers_than_0_and_1_are_never_taken_for_spikes(value):
+    x = torch.zeros(4, 40)
+    x[2, 33] = value
+    assert index_of(x) is None
