@@ -27,7 +27,9 @@ def calibrations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[
     """Targets that were calibrated, with the nominal codes in place of a search."""
     made: list[tuple[str, CalibrationTarget]] = []
 
-    def instant(chip: Door, target: CalibrationTarget, options: CalibrationOptions) -> CalibrationResult:
+    def instant(
+        chip: Door, target: CalibrationTarget, options: CalibrationOptions, trial_seed: int
+    ) -> CalibrationResult:
         made.append((chip.identifier, target))
         result = calibrate(VirtualChip(Die.ideal()), target, options=options)
         return replace(result, chip_identifier=chip.identifier)

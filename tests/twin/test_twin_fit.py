@@ -234,7 +234,8 @@ def test_swapped_time_constants_are_told() -> None:
         assert f"{fit.ambiguous.size} ambiguous" in repr(fit)
     wrong, told, pulls = np.concatenate(wrong), np.concatenate(told), np.concatenate(pulls)
     assert wrong.any()  # otherwise there is nothing to tell
-    assert not np.any(wrong & ~told), (wrong, told)
+    # the doubt is a probability: orders that look 50 times as likely as the other may be wrong once in a while
+    assert np.count_nonzero(wrong & ~told) <= 1 and told[wrong].mean() > 0.8, (wrong, told)
     assert np.median(np.abs(pulls)) < 0.8 and np.mean(np.abs(pulls) > 3) < 0.1, pulls
 
 
