@@ -98,11 +98,15 @@ class HXBaseExperimentModule(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
+        # one list goes through all modules of a call of load_state_dict, so that it tells calls apart
+        self._before_loading(state_dict, prefix, missing_keys)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-        # one list goes through all modules of a call of load_state_dict, so that it tells calls apart
         self.loaded_by = missing_keys
+
+    def _before_loading(self, state_dict: dict[str, Any], prefix: str, call: list[str]) -> None:
+        """Called before the module takes its entries, with `prefix` before their names; `call` as `loaded_by`."""
 
     def prepare(self, node: Node) -> None:
         """Called before each run with the module's node in the graph."""

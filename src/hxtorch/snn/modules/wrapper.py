@@ -59,23 +59,11 @@ class HXModuleWrapper(HXFunctionalModule):
             del result[key]
         return result
 
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
+    def _before_loading(self, state_dict: dict[str, Any], prefix: str, call: list[str]) -> None:
         for name, module in self.modules.items():
             own = f"{prefix}{name}."
-            if module.loaded_by is missing_keys and not any(key.startswith(own) for key in state_dict):
+            if module.loaded_by is call and not any(key.startswith(own) for key in state_dict):
                 state_dict |= module.state_dict(prefix=own)  # the same call has loaded it from its other name
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
 
     def contains(self, modules: HXBaseExperimentModule | Iterable[HXBaseExperimentModule]) -> bool:
         """Whether a module, or all modules of a list, are wrapped here."""
