@@ -25,8 +25,8 @@ _FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
     weight_scale=66.0, largest_gradient=5.0,
 )  # fmt: skip
 _WORDS = Settings(  # readout_scale and reg_readout keep the traces of the readout off the limit of the CADC
-    data="syllables", epochs=10, train_size=3000, steps=88, hidden=186, circuits=2, recurrence="trained",
-    align=True, lr=1.5e-3, gamma=0.9, step_size=1, readout_scale=10.0, init_hidden=(0.1, 0.3),
+    data="syllables", epochs=25, train_size=3000, steps=90, hidden=186, circuits=2, recurrence="trained",
+    align=True, lr=2e-3, gamma=0.92, step_size=1, readout_scale=10.0, init_hidden=(0.1, 0.3),
     init_recurrent=(0.0, 0.15), init_output=(0.03, 0.1), reg_readout=1e-3, reg_bursts=5e-4,
 )  # fmt: skip
 
@@ -77,12 +77,12 @@ TASKS = {
             replace(_MNIST, data="fashion16"), seeds=3,
         ),
         Task(
-            "syllables", "Words of syllables, 70-186-6, trained recurrence",
+            "syllables", "Words of syllables, 70-186-24, trained recurrence",
             "on the chip 0.762 of spoken digits, 0.119 above frozen recurrence", f"{_CRAMER}; another data set",
             0.05, _WORDS, seeds=3, control="syllables-frozen",
         ),
         Task(
-            "syllables-frozen", "Words of syllables, 70-186-6, frozen random recurrence",
+            "syllables-frozen", "Words of syllables, 70-186-24, frozen random recurrence",
             "on the chip 0.643 of spoken digits", f"{_CRAMER}; another data set", 0.0,
             replace(_WORDS, recurrence="frozen", lr=4e-3), seeds=3,  # learns worse at the rate of the trained one
         ),

@@ -132,7 +132,8 @@ def loss_of(training: Training, inputs: Tensor, labels: Tensor) -> tuple[Tensor,
     """Loss with regularisation, and scores, of a batch."""
     settings, model = training.settings, training.model
     scores = model(inputs)
-    loss = nn.functional.cross_entropy(scores, labels) + settings.reg_readout * readout_penalty(scores)
+    loss = nn.functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
+    loss = loss + settings.reg_readout * readout_penalty(scores)
     hidden = model.network.s_h
     if settings.reg_bursts and hidden is not None and hidden.spikes is not None:
         loss = loss + settings.reg_bursts * burst_penalty(hidden.spikes)

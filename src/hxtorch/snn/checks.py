@@ -82,12 +82,16 @@ def check_chip_input(graph: Graph, runtime: int) -> None:
                 f"Requested runtime invalid. It is {runtime} steps, but the input of {node.module} has "
                 f"{tensor.shape[0]}. Run for at least {tensor.shape[0]} steps."
             )
-        graded = graded or (field == "spikes" and not torch.equal(tensor, (tensor != 0).to(tensor.dtype)))
+        graded = graded or (field == "spikes" and not _zeros_and_ones(tensor))
     if graded:
         warn_user(
             "Input spikes are neither 0 nor 1. The chip receives one event for every entry that is not 0, "
             "its value is ignored."
         )
+
+
+def _zeros_and_ones(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.bool or torch.equal(tensor.square(), tensor)
 
 
 def _check_weights(module: HXBaseExperimentModule) -> None:

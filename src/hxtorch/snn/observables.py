@@ -225,10 +225,12 @@ def postprocess_cadc(
     `offset`; `offset` and `scale` are numbers or (N,).
     """
     rows = trace.shape[0]
-    if time_shift:
-        source = torch.arange(rows, device=trace.device).add_(time_shift).clamp_(0, rows - 1)
-        trace = trace[source]
-    return (trace - (trace[0] if shift_to_first else offset)) * scale
+    shift = max(-rows, min(time_shift, rows))
+    if shift > 0:
+        trace = torch.cat([trace[shift:], trace[-1:].expand(shift, *trace.shape[1:])])
+    elif shift < 0:
+        trace = torch.cat([trace[:1].expand(-shift, *trace.shape[1:]), trace[:shift]])
+    return (trace - (trace[0] if shift_to_first else offset)).mul_(scale)
 
 
 def by_neuron(value: Tensor | Mapping[Hashable, float], neurons: Iterable[Any] | None, name: str) -> Tensor:
@@ -303,8 +305,15 @@ def _interpolate(
                     fraction[h] = (now - start) / width
                     if nearest:
                         fraction[h] = 1.0 if 2 * (now - start) >= width else 0.0
-            for i in range(neurons):
-                h = hemisphere[i]
-                v1 = np.float32(value[b, after[h], i])
-                v0 = np.float32(value[b, max(before[h], 0), i])
-                dense[r, b, i] = v0 + fraction[h] * (v1 - v0) - np.float32(128.0)
+            begin = 0
+            while begin < neurons:  # runs of neurons of one hemisphere fill vectors
+                h = hemisphere[begin]
+                end = begin + 1
+                while end < neurons and hemisphere[end] == h:
+                    end += 1
+                share, out = fraction[h], dense[r, b, begin:end]
+                first, second = value[b, max(before[h], 0), begin:end], value[b, after[h], begin:end]
+                for i in range(out.size):
+                    v0, v1 = np.float32(first[i]), np.float32(second[i])
+                    out[i] = v0 + share * (v1 - v0) - np.float32(128.0)
+                begin = end
