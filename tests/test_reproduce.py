@@ -16,9 +16,9 @@ from hxtorch.reproduce import TASKS, Settings, load_results, reproduce, results_
 from hxtorch.reproduce.data import ImagesToSpikes, load_data, rotate
 from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 from hxtorch.reproduce.results import missing, save_result
-from hxtorch.reproduce.training import limit_gradient
+from hxtorch.reproduce.training import build, limit_gradient, predict, train_batch
 
-SMALL = replace(TASKS["yinyang"].settings, train_size=200, epochs=3, hidden=20)
+SMALL = replace(TASKS["yinyang"].settings, train_size=200, epochs=3, hidden=20, averaging=0.9)
 
 
 def test_a_stopped_training_ends_with_the_same_numbers(tmp_path, monkeypatch):
@@ -43,6 +43,28 @@ def test_a_stopped_training_ends_with_the_same_numbers(tmp_path, monkeypatch):
     for name, value in whole.training.model.state_dict().items():
         assert torch.equal(resumed.training.model.state_dict()[name], value)
     assert train_seed(SMALL, 2, mock=True).history != whole.history
+
+
+def test_the_average_of_the_weights_is_tested_and_kept():
+    torch.manual_seed(0)
+    training = build(SMALL, load_data(SMALL), mock=True)
+    weight = training.model.network.linear_h.weight
+    expected = weight.detach().clone()
+    for number, chosen in enumerate(torch.arange(200).split(50)):
+        train_batch(training, chosen)
+        forgotten = min(0.9, (number + 1) / (number + 11))
+        expected = forgotten * expected + (1 - forgotten) * weight.detach()
+    last = weight.detach().clone()
+    assert not torch.allclose(last, expected, rtol=1e-3)
+    points = training.data.test[0][:100]
+    tested, _ = predict(training, points)
+    assert torch.equal(weight, last)
+    training.average.adopt()
+    torch.testing.assert_close(weight.detach(), expected)
+    training.model.eval()
+    torch.testing.assert_close(training.model(points).detach(), tested)
+    with pytest.raises(ValueError, match="decay of the average is 1.0"):
+        build(replace(SMALL, averaging=1.0), training.data, mock=True)
 
 
 def train_in_the_loop(state):

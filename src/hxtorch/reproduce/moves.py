@@ -95,6 +95,7 @@ def population_weights(settings: Settings, seed: int, data: Data, chips: Sequenc
                 hxtorch.init_hardware(dies[number % len(dies)])
                 train_batch(members[number % len(dies)], chosen)
             first.scheduler.step()
+        first.average.adopt()
         hxtorch.init_hardware(dies[0])  # whose name the checkpoint bears
         save_checkpoint(path, first.model, epoch=settings.epochs)
         return weights_of(first)
@@ -110,5 +111,5 @@ def _member(settings: Settings, data: Data, first: Training) -> Training:
         layer = getattr(own, name)
         if layer is not None:
             layer.weight = getattr(shared, name).weight
-    training.optimizer = first.optimizer
+    training.optimizer, training.average = first.optimizer, first.average
     return training

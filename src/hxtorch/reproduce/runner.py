@@ -162,7 +162,9 @@ def train_seed(
                 path, training.model, training.optimizer, training.scheduler, restore_random=True
             )
             history, spent = held.extra["history"], (held.extra["seconds"], held.extra["cpu_seconds"])
+            training.average.load(held.extra["average"])
     spent = _follow(training, history, settings.epochs, spent, path, f"{name}, seed {seed}")
+    training.average.adopt()
     return Trained(training, history, *spent)
 
 
@@ -198,7 +200,7 @@ def _follow(
             if path is not None:
                 save_checkpoint(
                     path, training.model, training.optimizer, training.scheduler, history=history,
-                    seconds=taken[0], cpu_seconds=taken[1],
+                    average=training.average.state(), seconds=taken[0], cpu_seconds=taken[1],
                 )  # fmt: skip
     return taken
 

@@ -26,6 +26,8 @@ class Settings:
     * `largest_output_scale`: limit of the readout's weight scale, at which its largest weight is 63.
     * `epochs`, `batch_size`, `lr`; `lr` is multiplied by `gamma` every `step_size` epochs.
     * `reg_readout`, `reg_bursts`, `reg_hidden`: strengths of the regularisers; `rotation`: of images, degrees.
+    * `averaging`: tested and kept is an average of the weights, which loses 1 - `averaging` of the older ones per
+      batch (`hxtorch.reproduce.averaging`); 0: the weights after the last batch.
     * `label_smoothing`: share of the target that goes to all classes alike (Szegedy et al. 2016).
     * `largest_gradient`: each gradient of a weight is limited to so many times the median of its layer; 0: is not.
     * `smallest_slope`: of `hxtorch.snn.EventPropLIF`.
@@ -66,6 +68,7 @@ class Settings:
     reg_hidden: float = 0.0
     rotation: float = 0.0
     test_size: int | None = None
+    averaging: float = 0.0
     label_smoothing: float = 0.0
     largest_gradient: float = 0.0
     alpha: float = 50.0

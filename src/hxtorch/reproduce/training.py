@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hxtorch.examples.spiking.yinyang_model import SNN, Model
+from hxtorch.reproduce.averaging import WeightAverage
 from hxtorch.reproduce.data import Data, rotate
 from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 from hxtorch.reproduce.settings import Settings
@@ -34,6 +35,7 @@ class Training:
     model: Model
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler
+    average: WeightAverage
 
 
 def build(settings: Settings, data: Data, *, mock: bool) -> Training:
@@ -53,7 +55,7 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
         network.lif_h.cadc_time_shift = network.li_readout.cadc_time_shift = settings.time_shift
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.lr)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, settings.step_size, settings.gamma)
-    return Training(settings, data, model, optimizer, scheduler)
+    return Training(settings, data, model, optimizer, scheduler, WeightAverage(model, settings.averaging))
 
 
 def _decoder(settings: Settings) -> nn.Module:
@@ -177,6 +179,7 @@ def train_batch(training: Training, chosen: Tensor) -> tuple[float, int]:
         # falls with the learning rate: otherwise late in a training it is stronger than what the loss says
         left = training.optimizer.param_groups[0]["lr"] / training.settings.lr
         network.wake(training.settings.wake * left, _SILENT_HIDDEN)
+    training.average.update()
     return float(loss.detach()), int((scores.argmax(1) == labels[chosen]).sum())
 
 
@@ -200,13 +203,14 @@ def train_epoch(training: Training, on_batch: OnBatch | None = None) -> tuple[fl
 def predict(training: Training, samples: Tensor) -> tuple[Tensor, float]:
     """Scores (n, classes) in evaluation mode, and the mean number of spikes per hidden neuron and sample."""
     training.model.eval()
-    prepare_weights(training)
     scores, spikes = [], 0.0
-    for chunk in torch.split(samples, _TEST_BATCH):
-        scores.append(training.model(chunk))
-        hidden = training.model.network.s_h
-        if hidden is not None and hidden.spikes is not None:
-            spikes += float(hidden.spikes.sum()) / hidden.spikes.shape[2]
+    with training.average.in_place():
+        prepare_weights(training)
+        for chunk in torch.split(samples, _TEST_BATCH):
+            scores.append(training.model(chunk))
+            hidden = training.model.network.s_h
+            if hidden is not None and hidden.spikes is not None:
+                spikes += float(hidden.spikes.sum()) / hidden.spikes.shape[2]
     return torch.cat(scores), spikes / len(samples)
 
 

@@ -39,7 +39,7 @@ from hxtorch.twin.layout import (
 _PART, _RATE, _BEAT = np.uint64(PART_EXC - X_EXC), np.uint64(RATE_EXC - X_EXC), np.uint64(BEAT_EXC - X_EXC)
 NEGATIVE, BOTH = 2, 3  # signs of a row
 AHEAD = 6  # deliveries: how long it takes to load the charges of one
-_ON_TIME = np.float32(1e-5)  # steps
+ON_TIME = np.float32(1e-5)  # steps: an event so soon counts as one at the start of the step
 
 
 class Charges(NamedTuple):
@@ -100,7 +100,7 @@ def add_delivery(deliveries, n, charges, step, row, f, strength):  # type: ignor
     place, factor = deliveries.place[4 * n :], deliveries.factor[8 * n :]
     place[0], place[1] = charges.signs[row], row * LANES
     place[2], place[3] = charges.begin[row], charges.end[row]
-    if abs(f) < _ON_TIME:
+    if abs(f) < ON_TIME:
         f = np.float32(0)
     if charges.signs[row] == NEGATIVE:
         strength = -strength

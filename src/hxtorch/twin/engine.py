@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hxtorch.twin.coupling import Coupling, couple
 from hxtorch.twin.delivery import (
     AHEAD,
+    ON_TIME,
     Charges,
     Deliveries,
     add_delivery,
@@ -166,7 +167,7 @@ def _announce(scratch, n, board, charges, plasticity, readout, source, step, f, 
             q = strength * efficacy(plasticity, scratch.drivers, driver, step + f)
         add_delivery(scratch.deliveries, n, charges, step, row, f, q if driver >= 0 else strength)
         n += 1
-        if readout.madc_place.size > 0 and f > np.float32(1e-5):
+        if readout.madc_place.size > 0 and f > ON_TIME:
             note_arrival(scratch.arrivals, scratch.rows, board, charges, row, q, f, readout)
     return n
 

@@ -38,9 +38,8 @@ def find_spikes(
         place = list_row(flat, r * size, size, columns, place)
         stop[r] = place
         row = spikes[r]
-        other = (
-            ZERO  # stays 0 as long as every entry is 0 or 1; a sum of floats fills vectors, one of integers half
-        )
+        # stays 0 as long as every entry is 0 or 1; a sum of floats fills vectors, one of integers half
+        other = ZERO
         for k in range(size):
             other += abs(row[k] * (row[k] - ONE))
         graded += other != ZERO
