@@ -53,9 +53,10 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
     if settings.align and not mock:
         align(model, data.train[0][:ALIGNMENT_BATCH])
         network.lif_h.cadc_time_shift = network.li_readout.cadc_time_shift = settings.time_shift
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=settings.lr)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=settings.lr)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, settings.step_size, settings.gamma)
-    return Training(settings, data, model, optimizer, scheduler, WeightAverage(model, settings.averaging))
+    return Training(settings, data, model, optimizer, scheduler, WeightAverage(trained, settings.averaging))
 
 
 def _decoder(settings: Settings) -> nn.Module:

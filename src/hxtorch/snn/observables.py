@@ -230,7 +230,7 @@ def postprocess_cadc(
         trace = torch.cat([trace[shift:], trace[-1:].expand(shift, *trace.shape[1:])])
     elif shift < 0:
         trace = torch.cat([trace[:1].expand(-shift, *trace.shape[1:]), trace[:shift]])
-    return (trace - (trace[0] if shift_to_first else offset)).mul_(scale)
+    return (trace - (trace[0] if shift_to_first else offset)) * scale
 
 
 def by_neuron(value: Tensor | Mapping[Hashable, float], neurons: Iterable[Any] | None, name: str) -> Tensor:
