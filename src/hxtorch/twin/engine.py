@@ -34,15 +34,21 @@ from hxtorch.twin.layout import (
     LAYER_ROWS,
     MEMBRANE_ROWS,
     NOISE,
+    PART_EXC,
+    PART_INH,
     RANDOM,
     RATE_MEM,
     REST,
     START_SPREAD,
+    STATE_ROWS,
     THRESHOLD,
     THRESHOLD_MEAN,
     V_BEFORE,
     WITH_ADAPTATION,
     WITH_EXPONENTIAL,
+    WORD,
+    X_EXC,
+    X_INH,
     V,
     aligned,
 )
@@ -120,32 +126,47 @@ class SpikeBuffer(NamedTuple):
     used: NDArray[np.int64]
 
 
-@kernel()
+@kernel(inline=True)
 def _start(a, board, stimulus, seed, entry):  # type: ignore[no-untyped-def]
     """Put every lane to rest; neurons that fire without input start somewhere on their rise."""
-    common = entry_key(seed, entry)
+    common, zero = entry_key(seed, entry), np.float32(0)
     for b in range(board.layers.size):
-        for k in range(a.shape[1]):
+        for k in range(STATE_ROWS * LANES):  # parameters stay
             a[b, k] = board.rows[b, k]
-        for k in range(LANES):
-            stream = circuit_key(common, board.circuits[b * LANES + k])
-            bits = np.uint32(stream >> np.uint64(32))
-            bits = bits if bits != 0 else np.uint32(1)
-            phase = np.float32(bits & np.uint32(65535)) / np.float32(65536)
-            first, second = next_bits(bits), next_bits(next_bits(bits))
-            a[b, RANDOM + k] = np.uint32(second).view(np.float32)
-            rest = a[b, REST + k] + phase * a[b, START_SPREAD + k]
-            noise = stimulus.noise_sigma * bytes_normal(first)
-            # The membrane has followed the noise for a long time: variance and covariance are sigma^2 times this.
-            share = a[b, RATE_MEM + k] / (a[b, RATE_MEM + k] + stimulus.noise_rate)
-            other = np.float32(math.sqrt(share - share * share)) * bytes_normal(np.uint32(stream))
-            rest += share * noise + stimulus.noise_sigma * other
-            a[b, V + k] = rest
-            a[b, V_BEFORE + k] = rest
-            a[b, NOISE + k] = noise
-            a[b, ADAPTATION + k] = a[b, ADAPT_START + k]
-            a[b, THRESHOLD + k] = a[b, THRESHOLD_MEAN + k] + stimulus.threshold_sigma * bytes_normal(second)
-            a[b, ARMED + k] = a[b, THRESHOLD + k]
+        for layer in range(board.layers[b]):
+            lines = a[b, MEMBRANE_ROWS + layer * LAYER_ROWS :]
+            for k in range(LANES):
+                lines[X_EXC + k] = lines[X_INH + k] = zero
+                lines[PART_EXC + k] = lines[PART_INH + k] = zero
+        _draw_start(a, b, board.circuits[b * LANES :], stimulus, common)
+
+
+@kernel(inline=True)
+def _draw_start(a, b, circuits, stimulus, common):  # type: ignore[no-untyped-def]
+    """Draw where the membranes of a block are, and the first numbers of their random streams."""
+    sigma, jitter, noise_rate = stimulus.noise_sigma, stimulus.threshold_sigma, stimulus.noise_rate
+    for lane in range(LANES):
+        k = np.uint64(lane)  # none counts from the end
+        stream = circuit_key(common, circuits[k])
+        bits = np.uint32(stream >> np.uint64(32))
+        bits = max(bits, np.uint32(1))
+        phase = np.float32(np.int32(bits & np.uint32(65535))) / np.float32(65536)
+        first = next_bits(bits)
+        second = next_bits(first)
+        rest = a[b, REST + k] + phase * a[b, START_SPREAD + k]
+        noise = sigma * bytes_normal(first)
+        # The membrane has followed the noise for a long time: variance and covariance are sigma^2 times this.
+        share = a[b, RATE_MEM + k] / (a[b, RATE_MEM + k] + noise_rate)
+        other = np.float32(math.sqrt(share - share * share)) * bytes_normal(np.uint32(stream))
+        rest += share * noise + sigma * other
+        threshold = a[b, THRESHOLD_MEAN + k] + jitter * bytes_normal(second)
+        a[b, RANDOM + k] = np.uint32(second).view(np.float32)
+        a[b, V + k] = rest
+        a[b, V_BEFORE + k] = rest
+        a[b, NOISE + k] = noise
+        a[b, ADAPTATION + k] = a[b, ADAPT_START + k]
+        a[b, THRESHOLD + k] = threshold
+        a[b, ARMED + k] = threshold
 
 
 @kernel(inline=True)
@@ -217,8 +238,10 @@ def scratch(
     """Memory for one worker; `run_entries` allocates none."""
     events = 4 * board.layers.size * LANES
     per_event = int(np.max(np.diff(charges.first), initial=0))
+    rows = aligned(board.rows.shape)
+    rows[:] = board.rows
     return Scratch(
-        rows=aligned(board.rows.shape),
+        rows=rows,
         deliveries=deliveries(events * per_event + most_deliveries(stimulus.first, stimulus.source, charges.first)),
         pending_time=np.zeros(events),
         pending_source=np.zeros(events, dtype=np.int64),
@@ -243,10 +266,14 @@ def blocks_are_independent(board: Board, coupling: Coupling, readout: Readout) -
 @kernel(inline=True)
 def _resolve_block(a, b, board, stimulus, entry, step, spikes, pending_time, pending_source, pending):  # type: ignore[no-untyped-def]
     """Place spikes and resets of a block inside the last step; return how many of its events wait on the chip."""
-    lanes = busy_lanes(a, b)
-    while lanes != 0:
-        k = lowest_lane(lanes)
-        lanes = np.uint32(lanes & np.uint32(lanes - np.uint32(1)))
+    low, high = busy_lanes(a, b)
+    while low | high != 0:
+        if low != 0:
+            k = lowest_lane(low)
+            low = np.uint32(low & np.uint32(low - np.uint32(1)))
+        else:
+            k = WORD + lowest_lane(high)
+            high = np.uint32(high & np.uint32(high - np.uint32(1)))
         fraction = resolve(a, b, k, board.rails, stimulus.threshold_sigma)
         if fraction == NO_SPIKE:
             continue
@@ -316,12 +343,15 @@ def run_entries(  # type: ignore[no-untyped-def]
                 delivered += 1
             pending = kept
             r = reset
+            samples = window <= next_sample(readout, entry, start, h) < window_end
             for part in range(parts):
                 if parts > 1:
                     couple(flat, coupling, scratch.cell)
                 for b in range(blocks):
                     i, r = 0, reset
-                    due = first_sample(readout, entry, b, start, sample, h) if part == parts - 1 else -1
+                    due = -1
+                    if samples and part == parts - 1:
+                        due = first_sample(readout, entry, b, start, sample, h)
                     for step in range(window, window_end):
                         if part == 0:
                             while r < stimulus.resets.size and stimulus.resets[r] == step:

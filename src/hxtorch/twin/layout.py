@@ -1,6 +1,7 @@
 """Memory layout of the engine: membranes as lanes of vector blocks.
 
-Thirty-two membranes form a block. Its state and parameters are one row ``a[b]`` of an array, so that a step of the
+Sixty-four membranes form a block: half as many would leave the processor waiting for the results of one step before
+the next one can begin. Its state and parameters are one row ``a[b]`` of an array, so that a step of the
 whole chip streams through about sixty kilobytes of cache. First come the quantities of the membranes, then,
 once per circuit that shares them, those of the synaptic lines (a layer). Blocks whose circuits are not joined
 have one layer, those of joined circuits as many as their largest group.
@@ -17,7 +18,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-LANES = 32
+LANES = 64
+WORD = 32  # lanes, of which one number says by its bits which are meant
 
 
 def _rows(count: int, start: int = 0) -> range:

@@ -33,6 +33,7 @@ from hxtorch.twin.layout import (
     SHUNT,
     THRESHOLD,
     V_BEFORE,
+    WORD,
     X_EXC,
     X_INH,
     V,
@@ -205,20 +206,26 @@ def sample_block(a, b, random, shown, readout, entry, hemisphere, sample, fracti
     )  # fmt: skip
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@kernel(inline=True)
 def _show_lanes(a, b, shown, fraction):  # type: ignore[no-untyped-def]
     """Membranes of a block, into `shown`."""
+    _show_word(a, b, 0, shown, fraction)
+    _show_word(a, b, WORD, shown, fraction)
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def _show_word(a, b, first, shown, fraction):  # type: ignore[no-untyped-def]
     near, here = np.float32(-1), np.float32(1.5)
     corners = np.uint32(0)
-    for k in range(LANES):
-        before, after = a[b, V_BEFORE + k], a[b, V + k]
+    for k in range(WORD):
+        before, after = a[b, V_BEFORE + first + k], a[b, V + first + k]
         rise = after - before
-        shown[k] = before + rise * fraction
+        shown[first + k] = before + rise * fraction
         # Where the reset pulls, the course inside the step has corners that a straight line misses.
-        corner = (a[b, DEAD + k] > near) & (abs(rise) > here)
+        corner = (a[b, DEAD + first + k] > near) & (abs(rise) > here)
         corners |= np.uint32(np.uint32(corner) << np.uint32(k))
     while corners != 0:
-        k = lowest_lane(corners)
+        k = first + lowest_lane(corners)
         corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
         shown[k] = reset_course(a[b], k, fraction)
 

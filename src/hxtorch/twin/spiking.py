@@ -89,7 +89,7 @@ def set_state(a, b, k):  # type: ignore[no-untyped-def]
         a[b, NEXT + k] = np.float32(0) if left > np.float32(0) else -NEVER
 
 
-@kernel(fastmath=VECTOR_MATH)
+@kernel(fastmath=VECTOR_MATH, inline=True)
 def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
     """Redo the last step of a membrane whose reset circuit switched or that crossed the threshold.
 

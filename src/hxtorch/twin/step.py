@@ -48,6 +48,7 @@ from hxtorch.twin.layout import (
     TARGET,
     UP,
     V_BEFORE,
+    WORD,
     X_EXC,
     X_INH,
     V,
@@ -83,25 +84,31 @@ def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
         a[b, o + PART_INH + k] = zero
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@kernel(inline=True)
 def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
     """Do the same for the lines of all further circuits that share the membranes."""
+    _advance_layer(a, b, MEMBRANE_ROWS + LAYER_ROWS)  # a constant: nothing can overlap
+    for further in range(layers - 2):  # counted from 0, or the compiler would expect negative indices
+        _advance_layer(a, b, MEMBRANE_ROWS + 2 * LAYER_ROWS + further * LAYER_ROWS)
+
+
+@kernel(fastmath=VECTOR_MATH, inline=True)
+def _advance_layer(a, b, o):  # type: ignore[no-untyped-def]
+    """Add up the currents of the layer that begins at `o`, and let them decay."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
     nine, c = np.float32(9), np.float32(27)
-    for further in range(layers - 1):  # counted from 0, or the compiler would expect negative indices
-        o = MEMBRANE_ROWS + LAYER_ROWS + further * LAYER_ROWS
-        for k in range(LANES):
-            exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
-            e, i = min(exc + a[b, o + PART_EXC + k], three), min(inh + a[b, o + PART_INH + k], three)
-            e2, i2 = e * e, i * i
-            below_e, below_i = c + nine * e2, c + nine * i2
-            inverse = one / (below_e * below_i)
-            a[b, UP + k] += a[b, o + AMPLITUDE_EXC + k] * (e * (c + e2) * below_i * inverse)
-            a[b, DOWN + k] += a[b, o + AMPLITUDE_INH + k] * (i * (c + i2) * below_e * inverse)
-            a[b, o + X_EXC + k] = max(exc * a[b, o + DECAY_EXC + k] - _NOTHING, zero)
-            a[b, o + X_INH + k] = max(inh * a[b, o + DECAY_INH + k] - _NOTHING, zero)
-            a[b, o + PART_EXC + k] = zero
-            a[b, o + PART_INH + k] = zero
+    for k in range(LANES):
+        exc, inh = a[b, o + X_EXC + k], a[b, o + X_INH + k]
+        e, i = min(exc + a[b, o + PART_EXC + k], three), min(inh + a[b, o + PART_INH + k], three)
+        e2, i2 = e * e, i * i
+        below_e, below_i = c + nine * e2, c + nine * i2
+        inverse = one / (below_e * below_i)
+        a[b, UP + k] += a[b, o + AMPLITUDE_EXC + k] * (e * (c + e2) * below_i * inverse)
+        a[b, DOWN + k] += a[b, o + AMPLITUDE_INH + k] * (i * (c + i2) * below_e * inverse)
+        a[b, o + X_EXC + k] = max(exc * a[b, o + DECAY_EXC + k] - _NOTHING, zero)
+        a[b, o + X_INH + k] = max(inh * a[b, o + DECAY_INH + k] - _NOTHING, zero)
+        a[b, o + PART_EXC + k] = zero
+        a[b, o + PART_INH + k] = zero
 
 
 @kernel(fastmath=VECTOR_MATH, inline=True)
@@ -133,11 +140,14 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
     return events
 
 
-@kernel(fastmath=VECTOR_MATH)
+@kernel(fastmath=VECTOR_MATH, inline=True)
 def busy_lanes(a, b):  # type: ignore[no-untyped-def]
-    """Number whose bit k is set where the membrane in lane k crossed its threshold or switches its reset."""
-    lanes = np.uint32(0)
-    for k in range(LANES):
+    """Two words whose bits are set where the membrane of a lane needs `spiking.resolve`."""
+    low, high = np.uint32(0), np.uint32(0)
+    for k in range(WORD):
         event = (a[b, V + k] > a[b, ARMED + k]) | (a[b, DEAD + k] < a[b, NEXT + k])
-        lanes = np.uint32(lanes | np.uint32(np.uint32(event) << np.uint32(k)))
-    return lanes
+        low = np.uint32(low | np.uint32(np.uint32(event) << np.uint32(k)))
+    for k in range(WORD):
+        event = (a[b, V + WORD + k] > a[b, ARMED + WORD + k]) | (a[b, DEAD + WORD + k] < a[b, NEXT + WORD + k])
+        high = np.uint32(high | np.uint32(np.uint32(event) << np.uint32(k)))
+    return low, high
