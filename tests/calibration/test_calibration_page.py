@@ -38,6 +38,6 @@ def test_a_measurement_fills_the_tables(benchmark: ModuleType) -> None:
     text = benchmark.tables(report)
     assert all(f"| {name} |" in text for name in (*RATIO_LIMITS, *benchmark.REPEATED))
     for row in report["repeated"].values():  # another trial, the same chip: codes differ by the noise alone
-        assert abs(row["code_mean"]) < 0.5 * row["code_spread"]
-        assert row["code_spread"] < 30 and row["code_largest"] < 150
+        assert abs(row["code_mean"]) < 2  # the cells of the four synapse DACs take other errors, too
+        assert row["code_spread"] < 4.5 and row["code_largest"] < 25
         assert abs(row["value_mean"]) < 0.5 * row["value_spread"]

@@ -45,8 +45,9 @@ class _Meter:
     def __init__(self, bench: Bench, state: State, sign: Sign) -> None:
         self.bench, self.state, self.sign = bench, state, sign
         self.slope = 1.0 if sign == "exc" else -1.0
-        neurons, events, _, self.settling = gain_train(state, sign)
-        self.events = weakened(events, DEFLECTION / GAIN_DEFLECTION)
+        train = gain_train(state, sign)
+        neurons, self.settling = train.neurons, train.settling
+        self.events = weakened(train.events, DEFLECTION / GAIN_DEFLECTION)
         reversal = state.target.per_circuit(f"e_coba_reversal_{sign}")
         reversal = np.where(np.isfinite(reversal), reversal, np.nanmedian(reversal))
         lowest, highest = np.full(CIRCUITS, LOWEST[sign]), np.full(CIRCUITS, HIGHEST)

@@ -19,6 +19,7 @@ from hxtorch.twin.coordinates import CIRCUITS, MAX_WEIGHT, QUADRANTS
 Array = NDArray[np.float64]
 
 DAC_TOLERANCE = 0.05  # relative
+DAC_RUNS = 12  # each sees another error of the DAC's cell
 REACH = 1016.0  # code up to which the weakest quadrant is raised
 
 
@@ -65,7 +66,7 @@ def calibrate_synapse_dac(bench: Bench, state: State) -> State:
     goal = np.full(QUADRANTS, min(np.exp(np.mean(np.log(seen))), reach))
     found = predict(
         response, requested, goal, Response(facts.DAC_EXPONENT.value, logarithmic=True, significant=0.15),
-        runs=4, average=3, tolerance=DAC_TOLERANCE, low=1,
+        runs=DAC_RUNS, average=DAC_RUNS - 1, tolerance=DAC_TOLERANCE, low=1,
     )  # fmt: skip
     state = state.with_common(synapse_dac_bias=found.codes)
     per_circuit = CIRCUITS // QUADRANTS

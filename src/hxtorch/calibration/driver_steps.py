@@ -58,8 +58,8 @@ def calibrate_drivers(bench: Bench, state: State) -> tuple[PlasticityConfig, Arr
     of its hemisphere. Returns the registers with these offsets (plasticity itself stays off), and the
     deviations (256,) from the median, relative, before and after.
     """
-    neurons, _, _, settling = gain_train(state, "exc")
-    settling = min(settling, 60.0)
+    train = gain_train(state, "exc")
+    neurons, settling = train.neurons, min(train.settling, 60.0)
     tau = np.clip(state.target.per_circuit("tau_mem"), 5, 12) * np.clip(
         state.target.per_circuit("tau_syn_exc"), 5, 12
     )

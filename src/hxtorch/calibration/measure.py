@@ -12,6 +12,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.calibration.psp import PHASES, PspCourse
 from hxtorch.twin import (
     Chip,
     ChipConfig,
@@ -36,7 +37,6 @@ ALL = np.arange(CIRCUITS, dtype=np.int64)
 SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value  # µs
 ENTRIES = 10  # of a run of SRAM_RUNTIME
 FEW_ENTRIES = 4  # where the errors of CapMem cells, which every change of codes draws anew, outweigh the noise
-PHASES = 200  # of a period, into which the samples of decays are gathered
 EDGE = 0.3  # µs around a known event in which samples are not trusted
 
 
@@ -184,6 +184,32 @@ def mean_response(
     end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
     recording = bench.run(neurons, common, entries=entries, runtime=float(end), stimulus=stimulus)
     return _mean(recording, begin, float(end)) - _mean(recording, 0.0, first)
+
+
+def psp_drive(
+    bench: Bench,
+    neurons: NeuronConfig,
+    common: CommonConfig,
+    stimulus: Stimulus,
+    settling: float,
+    course: PspCourse,
+    entries: int,
+) -> Array:
+    """Drive (LSB/µs) that one event of a regular train brings, from the course of the PSPs once they have settled.
+
+    The samples before the first event belong to it: they tell the baseline, which moves from run to run.
+    """
+    first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
+    runtime = float(stimulus.times[-1] + period)
+    recording = bench.run(neurons, common, entries=entries, runtime=runtime, stimulus=stimulus)
+    arrival = first + facts.INPUT_LATENCY.value
+    parts = []
+    for side, (time, value) in enumerate(_halves(recording)):
+        settled, quiet = time >= arrival + settling, time < arrival - EDGE
+        half = slice(side * COLUMNS, (side + 1) * COLUMNS)
+        gathered = _by_phase((time[settled] - arrival) % period, value[settled], period / PHASES)
+        parts.append(course.drive(half, gathered, value[quiet].mean(axis=0), int(np.count_nonzero(quiet))))
+    return np.concatenate(parts)
 
 
 def response_by_entry(

@@ -14,7 +14,7 @@ from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig, PlasticityConfig
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
 
-VERSION = 5
+VERSION = 6
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +16,12 @@ from hxtorch.calibration.measure import (
     Bench,
     Stimulus,
     decay_times,
-    mean_response,
+    psp_drive,
     rest_level,
     stimulus,
 )
 from hxtorch.calibration.membrane_steps import TIME_RUNS, TIME_TOLERANCE, quiet, v_leak_for
+from hxtorch.calibration.psp import PspCourse
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias
 from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
@@ -32,10 +33,10 @@ Sign = Literal["exc", "inh"]
 
 SIGNS: tuple[Sign, Sign] = ("exc", "inh")
 ROWS_USED = 32
-REQUEST_RUNS = 16
-GAIN_RUNS = 80  # each sees other errors of three cells, 3.5 % together
+REQUEST_RUNS = 40
+GAIN_RUNS = 40  # each sees another error of the cell, 1.5 %
 WEIGHT = 3  # of each row, in gain measurements: together well below saturation
-GAIN_TOLERANCE = 0.20  # relative; a run sees the cells of both time constants, too
+GAIN_TOLERANCE = 0.20  # relative
 SHIFT_TOLERANCE = 10.0  # codes at the reference gain; the offset current that a code stands for goes with the gain
 LINE_AMPLITUDE = 80.0  # LSB, decay on the readout of a synaptic line that leaves room for strong inputs
 DEFLECTION = 35.0  # LSB, likewise on the membrane
@@ -157,34 +158,35 @@ def calibrate_shift(bench: Bench, state: State, sign: Sign, *, fine: bool) -> St
 
 
 def gain_meter(bench: Bench, state: State, sign: Sign, entries: int = 16) -> Callable[[Array], Array]:
-    """Return a function that measures the response of an input for i_bias_gm codes, in so many batch entries.
+    """Return a function that measures the drive (LSB/µs) of weight 1 for i_bias_gm codes, in so many batch entries.
 
-    The response is the area of a PSP, in terms of the drive (LSB/µs) of weight 1; weights of several synapses
-    share in it, so that their own deviations average out. What the searches of the time constants left over by
-    whole codes is taken into account.
+    Weights of several synapses share in it, so that their own deviations average out. The time constants are
+    fitted along (`hxtorch.calibration.psp`), about what their searches expect of the whole codes.
     """
-    neurons, events, scale, settling = gain_train(state, sign)
-    for name in ("tau_mem", f"tau_syn_{sign}"):
-        left = state.residuals.get(name, np.zeros(CIRCUITS))
-        scale = scale / np.where(np.abs(left) < TIME_TOLERANCE, 1 + left, 1.0)
+    train = gain_train(state, sign)
+    tau_mem = _expected(state, "tau_mem", train.tau_mem)
+    tau_syn = _expected(state, f"tau_syn_{sign}", train.tau_syn)
+    course = PspCourse.around(tau_mem, tau_syn, train.period)
 
     def response(codes: Array) -> Array:
-        configured = replace(neurons, **_register(f"i_bias_gm_{sign}", codes))
-        deflection = mean_response(bench, configured, state.common, events, settling, entries)
-        return np.asarray(deflection * scale * (1 if sign == "exc" else -1))
+        configured = replace(train.neurons, **_register(f"i_bias_gm_{sign}", codes))
+        drive = psp_drive(bench, configured, state.common, train.events, train.settling, course, entries)
+        return drive / train.weight * (1 if sign == "exc" else -1)
 
     return response
+
+
+def _expected(state: State, name: str, tau: Array) -> Array:
+    """Time constants (512,) with what their search left over by whole codes, where it succeeded."""
+    left = state.residuals.get(name, np.zeros(CIRCUITS))
+    return tau * np.where(np.abs(left) < TIME_TOLERANCE, 1 + left, 1.0)
 
 
 def calibrate_gain(bench: Bench, state: State) -> State:
     """Search i_bias_gm of both inputs for the response of the median excitatory input at the target's code."""
     requested = state.target.per_circuit("i_synin_gm")
     meters = {sign: gain_meter(bench, state, sign, FEW_ENTRIES) for sign in SIGNS}
-    codes = np.clip(np.rint(requested), 1, MAX_CAPMEM_CODE)
-    # the noise of the charge is the same for all circuits: it would move the gains of the whole chip
-    at_request = {
-        sign: np.mean([meter(codes) for _ in range(REQUEST_RUNS)], axis=0) for sign, meter in meters.items()
-    }
+    at_request = {sign: _at_request(meter, requested) for sign, meter in meters.items()}
     # a small capacitance of the line makes up for a lower code, it does not make synapses stronger
     goal = middle_gain(at_request["exc"] / charge_factor(state.neurons, "exc") / requested) * requested
     for sign, meter in meters.items():
@@ -197,6 +199,19 @@ def calibrate_gain(bench: Bench, state: State) -> State:
     return state
 
 
+def _at_request(meter: Callable[[Array], Array], requested: Array) -> Array:
+    """Response at the `requested` codes, as the mean over codes on both sides of them.
+
+    A configuration keeps its errors of CapMem cells: only other codes have others. That of the synapse DAC and the
+    noise of the charge are common to many circuits, and would move the gains of the whole chip.
+    """
+    total = np.zeros(CIRCUITS)
+    for step in np.arange(REQUEST_RUNS) - REQUEST_RUNS // 2:
+        codes = np.clip(np.rint(requested) + step, 1, MAX_CAPMEM_CODE)
+        total += meter(codes) * requested / codes
+    return total / REQUEST_RUNS
+
+
 def middle_gain(gains: Array) -> float:
     """Mean of the middle fifth of `gains` (512,).
 
@@ -207,12 +222,25 @@ def middle_gain(gains: Array) -> float:
     return float(np.mean(np.sort(gains)[low:high]))
 
 
-def gain_train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array, float]:
-    """Prepare the measurement of a gain.
+@dataclass(frozen=True, eq=False)
+class GainTrain:
+    """A measurement of gains: a regular train of `events`, every `period` µs, to `neurons` that answer clearly.
 
-    Returns the neurons, a regular train of events, the factor (512,) that turns the mean deflection into
-    the drive of weight 1 at the target's time constants, and the time (µs) that the response takes to settle.
+    `weight` (512,) is the total of an event, `tau_mem` and `tau_syn` (512,) are the time constants (µs) asked of
+    the circuits meanwhile, `settling` is how long (µs) the answer takes to settle.
     """
+
+    neurons: NeuronConfig
+    events: Stimulus
+    period: float
+    weight: NDArray[np.int64]
+    tau_mem: Array
+    tau_syn: Array
+    settling: float
+
+
+def gain_train(state: State, sign: Sign) -> GainTrain:
+    """Prepare the measurement of the gains of an input."""
     tau_mem, tau_syn = state.target.per_circuit("tau_mem"), state.target.per_circuit(f"tau_syn_{sign}")
     code = getattr(state.neurons, f"i_bias_tau_{sign}")
     # Very slow circuits would not settle in a run, very fast ones hardly answer: both are set to the middle.
@@ -235,8 +263,5 @@ def gain_train(state: State, sign: Sign) -> tuple[NeuronConfig, Stimulus, Array,
     area = area * charge_factor(state.neurons, sign)
     period = float(np.clip(np.rint(WEIGHT * ROWS_USED * np.median(area) / DEFLECTION), 2, 20))
     weight = _weights(DEFLECTION * period / area)
-    settling = 6.0 * 12.0 + 5.0
-    first = 25.0
-    times = np.arange(first, SRAM_RUNTIME - period, period)
-    events = stimulus(_MODE[sign], weight, ROWS_USED, times)
-    return neurons, events, period / (weight * ROWS_USED * tau_mem * tau_syn), settling
+    events = stimulus(_MODE[sign], weight, ROWS_USED, np.arange(25.0, SRAM_RUNTIME - period, period))
+    return GainTrain(neurons, events, period, weight * ROWS_USED, tau_mem, tau_syn, 6.0 * 12.0 + 5.0)
