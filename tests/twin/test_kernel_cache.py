@@ -11,7 +11,7 @@ from pathlib import Path
 IMPORT = "import hxtorch; from hxtorch.twin import random;"
 
 
-def start(cache: Path, use: str = "print(random.mix(5).bit_length() > 50)") -> None:
+def start(cache: Path, use: str = "print(random.key(5, 0, 0).bit_length() > 50)") -> None:
     """Use a kernel in a process of its own, with a cache folder of its own."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
@@ -24,7 +24,7 @@ def test_an_import_writes_nothing(tmp_path: Path) -> None:
     start(tmp_path / "cache", "print(True)")
     assert list(tmp_path.iterdir()) == []
     start(tmp_path / "cache")
-    assert list((tmp_path / "cache").glob("twin-*/**/random.mix-*.nbc"))
+    assert list((tmp_path / "cache").glob("twin-*/**/random.key-*.nbc"))
 
 
 def test_machine_code_that_nobody_uses_is_removed(tmp_path: Path) -> None:

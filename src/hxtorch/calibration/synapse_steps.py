@@ -206,8 +206,8 @@ def _at_request(meter: Callable[[Array], Array], requested: Array) -> Array:
     noise of the charge are common to many circuits, and would move the gains of the whole chip.
     """
     total = np.zeros(CIRCUITS)
-    for step in np.arange(REQUEST_RUNS) - REQUEST_RUNS // 2:
-        codes = np.clip(np.rint(requested) + step, 1, MAX_CAPMEM_CODE)
+    for run in range(REQUEST_RUNS):
+        codes: Array = np.clip(np.rint(requested) + float(run - REQUEST_RUNS // 2), 1, MAX_CAPMEM_CODE)
         total += meter(codes) * requested / codes
     return total / REQUEST_RUNS
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 
 
 class Demand(NamedTuple):
@@ -69,7 +69,7 @@ def _draw(state, below):  # type: ignore[no-untyped-def]
     return np.int64(state[0] >> np.uint64(33)) % below
 
 
-@kernel()
+@inner_kernel()
 def _cost_of_adding(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
     """Change of the cost if source s joins (+1) or leaves (-1) class k."""
     total = 0.0
@@ -81,7 +81,7 @@ def _cost_of_adding(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel()
+@inner_kernel()
 def _add(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
     for i in range(demand.source_first[s], demand.source_first[s + 1]):
         e = demand.by_source[i]
@@ -128,7 +128,7 @@ def overfull(demand: Demand, load: NDArray[np.int64]) -> int:
     return int(np.maximum(load - demand.capacity[:, None], 0).sum())
 
 
-@kernel()
+@inner_kernel()
 def _overfull(demand, load):  # type: ignore[no-untyped-def]
     """The same within kernels."""
     total = 0
@@ -200,7 +200,7 @@ def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed)
     return _overfull(demand, load)
 
 
-@kernel()
+@inner_kernel()
 def match_listener(demand, r, choices, load, taken, kicks, state):  # type: ignore[no-untyped-def]
     """Give every entry of listener r one of the classes that its source has; returns -1 or the entry left over.
 

@@ -22,7 +22,7 @@ from hxtorch.twin import process as p
 from hxtorch.twin.capmem import cell_values
 from hxtorch.twin.config import NeuronConfig
 from hxtorch.twin.die import Die
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 from hxtorch.twin.layout import V
 from hxtorch.twin.membranes import Membranes, lowest_connected, soma_lines
 
@@ -133,7 +133,7 @@ def no_coupling() -> Coupling:
     return Coupling(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
 
-@kernel()
+@inner_kernel()
 def couple(a, coupling, before):  # type: ignore[no-untyped-def]
     """Let the compartments exchange charge for half a step; `before` is scratch for the largest cell."""
     first, m = 0, 0

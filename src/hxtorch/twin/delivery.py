@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import VECTOR_MATH, kernel, prefetch
+from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel, kernel, prefetch
 from hxtorch.twin.layout import (
     BEAT_EXC,
     BEAT_INH,
@@ -92,7 +92,7 @@ def most_deliveries(first_event, source, first_row):  # type: ignore[no-untyped-
     return most
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def add_delivery(deliveries, n, charges, step, row, f, strength):  # type: ignore[no-untyped-def]
     """Note as number `n` that an event of so much strength excites a row, `f` steps after the start of `step`."""
     one, half = np.float32(1), np.float32(0.5)
@@ -113,7 +113,7 @@ def add_delivery(deliveries, n, charges, step, row, f, strength):  # type: ignor
     factor[7] = (np.float32(0.125) * f * f + curve) * (one - f)
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def deliver(lines, charge, coming, deliveries, first, last, later, b, lanes):  # type: ignore[no-untyped-def]
     """Bring the deliveries ``first..last-1``, those of one step, to the lines of one layer of block `b`.
 

@@ -7,7 +7,6 @@ and sample (`readout`). Blocks that need nothing from each other make all their 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,37 +23,20 @@ from hxtorch.twin.delivery import (
     deliveries,
     most_deliveries,
 )
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 from hxtorch.twin.layout import (
-    ADAPT_START,
-    ADAPTATION,
-    ARMED,
     CONDUCTANCE_MODE,
     LANES,
     LAYER_ROWS,
     MEMBRANE_ROWS,
-    NOISE,
-    PART_EXC,
-    PART_INH,
-    RANDOM,
-    RATE_MEM,
-    REST,
-    START_SPREAD,
-    STATE_ROWS,
-    THRESHOLD,
-    THRESHOLD_MEAN,
-    V_BEFORE,
     WITH_ADAPTATION,
     WITH_EXPONENTIAL,
     WORD,
-    X_EXC,
-    X_INH,
-    V,
     aligned,
 )
 from hxtorch.twin.madc import Arrivals, arrivals, note_arrival, sample_madc
 from hxtorch.twin.plasticity import Plasticity, efficacy
-from hxtorch.twin.random import bytes_normal, circuit_key, entry_key, key, mix, next_bits
+from hxtorch.twin.random import bytes_normal, key, mix
 from hxtorch.twin.readout import (
     Readout,
     cadc_due,
@@ -66,6 +48,7 @@ from hxtorch.twin.readout import (
     store_trace,
 )
 from hxtorch.twin.spiking import NO_SPIKE, command_reset, lowest_lane, resolve
+from hxtorch.twin.start import start_membranes
 from hxtorch.twin.step import advance_lines, advance_membrane, begin_step, busy_lanes
 from hxtorch.twin.terms import (
     add_adaptation,
@@ -126,50 +109,7 @@ class SpikeBuffer(NamedTuple):
     used: NDArray[np.int64]
 
 
-@kernel(inline=True)
-def _start(a, board, stimulus, seed, entry):  # type: ignore[no-untyped-def]
-    """Put every lane to rest; neurons that fire without input start somewhere on their rise."""
-    common, zero = entry_key(seed, entry), np.float32(0)
-    for b in range(board.layers.size):
-        for k in range(STATE_ROWS * LANES):  # parameters stay
-            a[b, k] = board.rows[b, k]
-        for layer in range(board.layers[b]):
-            lines = a[b, MEMBRANE_ROWS + layer * LAYER_ROWS :]
-            for k in range(LANES):
-                lines[X_EXC + k] = lines[X_INH + k] = zero
-                lines[PART_EXC + k] = lines[PART_INH + k] = zero
-        _draw_start(a, b, board.circuits[b * LANES :], stimulus, common)
-
-
-@kernel(inline=True)
-def _draw_start(a, b, circuits, stimulus, common):  # type: ignore[no-untyped-def]
-    """Draw where the membranes of a block are, and the first numbers of their random streams."""
-    sigma, jitter, noise_rate = stimulus.noise_sigma, stimulus.threshold_sigma, stimulus.noise_rate
-    for lane in range(LANES):
-        k = np.uint64(lane)  # none counts from the end
-        stream = circuit_key(common, circuits[k])
-        bits = np.uint32(stream >> np.uint64(32))
-        bits = max(bits, np.uint32(1))
-        phase = np.float32(np.int32(bits & np.uint32(65535))) / np.float32(65536)
-        first = next_bits(bits)
-        second = next_bits(first)
-        rest = a[b, REST + k] + phase * a[b, START_SPREAD + k]
-        noise = sigma * bytes_normal(first)
-        # The membrane has followed the noise for a long time: variance and covariance are sigma^2 times this.
-        share = a[b, RATE_MEM + k] / (a[b, RATE_MEM + k] + noise_rate)
-        other = np.float32(math.sqrt(share - share * share)) * bytes_normal(np.uint32(stream))
-        rest += share * noise + sigma * other
-        threshold = a[b, THRESHOLD_MEAN + k] + jitter * bytes_normal(second)
-        a[b, RANDOM + k] = np.uint32(second).view(np.float32)
-        a[b, V + k] = rest
-        a[b, V_BEFORE + k] = rest
-        a[b, NOISE + k] = noise
-        a[b, ADAPTATION + k] = a[b, ADAPT_START + k]
-        a[b, THRESHOLD + k] = threshold
-        a[b, ARMED + k] = threshold
-
-
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
     """Relative charge of the event `number` of an entry."""
     if sigma == 0:
@@ -177,7 +117,7 @@ def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
     return np.float32(1) + sigma * bytes_normal(np.uint32(mix(charge_key + np.uint64(number))))
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def _announce(scratch, n, board, charges, plasticity, readout, source, step, f, strength):  # type: ignore[no-untyped-def]
     """Note what the lines get from one event, `f` steps after the start of `step`; `n` are noted already."""
     driver, q = -1, strength
@@ -193,7 +133,7 @@ def _announce(scratch, n, board, charges, plasticity, readout, source, step, f, 
     return n
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[no-untyped-def]
     """Advance one block; return whether a membrane needs to be resolved."""
     if features & CONDUCTANCE_MODE:
@@ -263,7 +203,7 @@ def blocks_are_independent(board: Board, coupling: Coupling, readout: Readout) -
     return bool(lanes and others == 0 and np.all(board.route < 0))
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def _resolve_block(a, b, board, stimulus, entry, step, spikes, pending_time, pending_source, pending):  # type: ignore[no-untyped-def]
     """Place spikes and resets of a block inside the last step; return how many of its events wait on the chip."""
     low, high = busy_lanes(a, b)
@@ -313,13 +253,13 @@ def run_entries(  # type: ignore[no-untyped-def]
     later = 0 if together == 1 else AHEAD  # what a block gets next, or the next block gets
     parts = 2 if coupling.size.size > 0 else 1  # coupled membranes are sampled after all blocks have made the step
     for entry in range(begin, end):
-        _start(a, board, stimulus, seed, entry)
+        start_membranes(a, board, stimulus, seed, entry)
         start_readout(random, readout, seed, entry)
         for i in range(plasticity.recover.size):
             drivers[0, i], drivers[1, i] = plasticity.recover[i], 0
         event, last_event = stimulus.first[entry], stimulus.first[entry + 1]
-        charge_key = key(seed, entry, 1 << 20)
-        delivered, pending, reset, madc = 0, 0, 0, 0
+        charge_key = key(seed, entry, np.int64(1 << 20))
+        delivered, pending, reset, madc = 0, 0, 0, np.int64(0)  # as a literal, sample_madc would be compiled twice
         start[0] = start[1] = 0
         for window in range(0, steps, together):
             window_end = min(window + together, steps)
@@ -348,7 +288,7 @@ def run_entries(  # type: ignore[no-untyped-def]
                 if parts > 1:
                     couple(flat, coupling, scratch.cell)
                 for b in range(blocks):
-                    i, r = 0, reset
+                    last, r = np.int64(0), reset  # as a literal, deliver would be compiled twice
                     due = -1
                     if samples and part == parts - 1:
                         due = first_sample(readout, entry, b, start, sample, h)
@@ -357,14 +297,14 @@ def run_entries(  # type: ignore[no-untyped-def]
                             while r < stimulus.resets.size and stimulus.resets[r] == step:
                                 command_reset(a, b)
                                 r += 1
-                            first = i
-                            while i < noted and scratch.deliveries.step[i] == step:
-                                i += 1
-                            for layer in range(layers[b] if i > first else 0):
+                            first = last
+                            while last < noted and scratch.deliveries.step[last] == step:
+                                last += 1
+                            for layer in range(layers[b] if last > first else 0):
                                 lines, column = a[b, MEMBRANE_ROWS + layer * LAYER_ROWS :], board.column[b] + layer
                                 coming = charge[min(column + 1, columns - 1) if together == 1 else column]
                                 deliver(
-                                    lines, charge[column], coming, scratch.deliveries, first, i, later, b, lanes
+                                    lines, charge[column], coming, scratch.deliveries, first, last, later, b, lanes
                                 )  # fmt: skip
                             if _advance(a, b, layers[b], features[b], board.rails, noise_decay, noise_step):
                                 pending = _resolve_block(

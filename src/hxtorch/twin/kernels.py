@@ -8,12 +8,13 @@ belongs to: a change of any of them leads to a new folder, never to stale code.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from platformdirs import user_cache_dir
 
 Function = Callable[..., Any]
 
+EFFORT = 2  # LLVM's -O: 3 makes kernels 2 % faster, and takes 5 % longer for it
 KEEP_UNUSED = 30 * 24 * 3600.0  # s, of machine code that nobody has loaded
 
 _caching = threading.Lock()  # the folder is a global setting of numba
@@ -64,7 +66,7 @@ def _forget_unused(folder: Path) -> None:
 
 
 def kernel(
-    fastmath: bool | set[str] = False, allocates: bool = False, inline: bool = False
+    fastmath: bool | set[str] = False, allocates: bool = False, inline: bool = False, door: bool = True
 ) -> Callable[[Function], Function]:
     """Compile a function with numba at its first call, without Python's lock, and keep the code on disk.
 
@@ -73,28 +75,60 @@ def kernel(
     that is called often and gets many arrays goes `inline` into its callers.
 
     Division by zero follows IEEE 754, which vector code needs. Where no folder is writable, the kernel is
-    compiled in every process.
+    compiled in every process. `door`: whether Python may call it, which takes code of its own (see `inner_kernel`).
     """
     # In its caller's source, a function need not be compiled on its own, but gets the caller's kind of arithmetic.
     placing = {"inline": "always"} if inline and not fastmath else {"forceinline": inline}
 
     def compile_lazily(function: Function) -> Function:
-        dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, _nrt=allocates, **placing)(
-            function
-        )
+        dispatcher = numba.njit(
+            nogil=True, error_model="numpy", fastmath=fastmath, _nrt=allocates,
+            no_cpython_wrapper=not door, no_cfunc_wrapper=True, **placing,
+        )(function)  # fmt: skip
         compile_now = dispatcher.compile
+        placed = False
 
-        def compile_first(signature: Any) -> Any:
+        def compile_prepared(signature: Any) -> Any:
+            nonlocal placed
             with _caching:
-                if dispatcher.compile is compile_first:
+                if not placed:
                     _keep_machine_code(dispatcher, Path(function.__code__.co_filename).parent)
-                    dispatcher.compile = compile_now
-            return compile_now(signature)
+                    placed = True
+            with _compiler():
+                return compile_now(signature)
 
-        dispatcher.compile = compile_first  # an import neither looks for folders nor makes any
+        dispatcher.compile = compile_prepared  # an import neither looks for folders nor makes any
         return dispatcher  # type: ignore[no-any-return]
 
     return compile_lazily
+
+
+def inner_kernel(
+    fastmath: bool | set[str] = False, allocates: bool = False, inline: bool = False
+) -> Callable[[Function], Function]:
+    """Compile a function that kernels alone call, as `kernel` does.
+
+    It has no door for Python, which would have to be compiled as well: unpacking the arrays of its arguments is
+    often longer than the function. Python must never call it; a test sees to that.
+    """
+    return kernel(fastmath, allocates, inline, door=False)
+
+
+@contextlib.contextmanager
+def _compiler() -> Iterator[None]:
+    """Set up Python and numba for compiling a kernel.
+
+    While the compiler makes millions of objects, nobody looks through all that torch has in memory for garbage.
+    """
+    collecting, before = gc.isenabled(), numba.config.OPT
+    gc.disable()
+    numba.config.OPT = type(before)(min(EFFORT, before))
+    try:
+        yield
+    finally:
+        numba.config.OPT = before
+        if collecting:
+            gc.enable()
 
 
 def _keep_machine_code(dispatcher: Any, package: Path) -> None:

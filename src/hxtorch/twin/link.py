@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 from hxtorch.twin.random import mix
 
 
@@ -41,7 +41,7 @@ class Link(NamedTuple):
     cycles: float
 
 
-@kernel()
+@inner_kernel()
 def _uniform(key, entry, circuit, stamp):  # type: ignore[no-untyped-def]
     """Uniform number in [0, 1) of one event."""
     z = mix(key + np.uint64(entry) * np.uint64(0xD1B54A32D192ED03))
@@ -49,7 +49,7 @@ def _uniform(key, entry, circuit, stamp):  # type: ignore[no-untyped-def]
     return np.float64(z >> np.uint64(11)) / np.float64(9007199254740992.0)
 
 
-@kernel(allocates=True)
+@inner_kernel(allocates=True)
 def _sort_by_time(entry, stamp, lane, runtime):  # type: ignore[no-untyped-def]
     """Sort the spikes of each entry by stamp and, at the same stamp, by circuit; stamps end at `runtime`."""
     place = np.empty(entry.size + 2, dtype=np.int64)

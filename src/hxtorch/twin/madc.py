@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 from hxtorch.twin.layout import (
     AMPLITUDE_EXC,
     AMPLITUDE_INH,
@@ -66,7 +66,7 @@ def arrivals() -> Arrivals:
     return Arrivals(np.zeros(CHANNELS, dtype=np.int64), fraction, rise, exc, inh)
 
 
-@kernel()
+@inner_kernel()
 def note_arrival(arrivals, a, board, charges, row, strength, f, readout):  # type: ignore[no-untyped-def]
     """Remember an event inside a step that excites a row of `charges`, where the MADC reads."""
     zero = np.float32(0)
@@ -96,7 +96,7 @@ def note_arrival(arrivals, a, board, charges, row, strength, f, readout):  # typ
             arrivals.number[j] = n + 1
 
 
-@kernel()
+@inner_kernel()
 def _line(x, decay, rate, fraction, jumps, times, number):  # type: ignore[no-untyped-def]
     """A synaptic line `fraction` of the way through the last step, without the events that arrive later in it."""
     for i in range(number):
@@ -105,7 +105,7 @@ def _line(x, decay, rate, fraction, jumps, times, number):  # type: ignore[no-un
     return x * np.float32(math.exp((np.float32(1.5) - fraction) * rate))  # kept at the middle of the coming step
 
 
-@kernel()
+@inner_kernel()
 def sample_madc(a, random, readout, arrivals, entry, begin, end, fraction, spacing):  # type: ignore[no-untyped-def]
     """Take the samples ``begin..end-1``, the first `fraction` of the way through the last step, `spacing` apart."""
     zero, one = np.float32(0), np.float32(1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hxtorch.twin import process as p
 from hxtorch.twin.config import PlasticityConfig
 from hxtorch.twin.die import Die
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 
 Array = NDArray[np.float32]
 
@@ -55,7 +55,7 @@ def no_plasticity() -> Plasticity:
     return Plasticity(*(np.zeros(0, dtype=np.float32) for _ in range(6)))
 
 
-@kernel()
+@inner_kernel()
 def efficacy(plasticity, state, driver, time):  # type: ignore[no-untyped-def]
     """Efficacy of a driver for an event at `time` (steps); `state` (2, 256) keeps voltages and last times."""
     recover = plasticity.recover[driver]

@@ -12,13 +12,13 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 
 _BYTES_SIGMA = np.float32(1.0 / math.sqrt(4 * (256**2 - 1) / 12))  # sum of four random bytes -> unit variance
 _BYTES_MEAN = np.float32(510.0)
 
 
-@kernel()
+@inner_kernel()
 def mix(z):  # type: ignore[no-untyped-def]
     """SplitMix64 finaliser (Steele et al. 2014): a well-mixed 64-bit number from any other."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -26,14 +26,14 @@ def mix(z):  # type: ignore[no-untyped-def]
     return z ^ (z >> np.uint64(31))
 
 
-@kernel()
+@inner_kernel()
 def entry_key(seed, entry):  # type: ignore[no-untyped-def]
     """The part of `key` that all circuits of an entry have in common."""
     z = mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
     return mix(z + np.uint64(entry) * np.uint64(0xD1B54A32D192ED03))
 
 
-@kernel()
+@inner_kernel()
 def circuit_key(common, circuit):  # type: ignore[no-untyped-def]
     """`key` of a circuit in the entry of which `common` is the `entry_key`."""
     return mix(common + np.uint64(circuit) * np.uint64(0x8CB92BA72F3D8DD7))
@@ -45,7 +45,7 @@ def key(seed, entry, circuit):  # type: ignore[no-untyped-def]
     return circuit_key(entry_key(seed, entry), circuit)
 
 
-@kernel()
+@inner_kernel()
 def bytes_normal(bits):  # type: ignore[no-untyped-def]
     """Approximate standard normal number from 32 random bits (sum of four bytes)."""
     low = np.uint32(0x00FF00FF)
@@ -54,7 +54,7 @@ def bytes_normal(bits):  # type: ignore[no-untyped-def]
     return (np.float32(total) - _BYTES_MEAN) * _BYTES_SIGMA
 
 
-@kernel()
+@inner_kernel()
 def next_bits(state):  # type: ignore[no-untyped-def]
     """One step of Marsaglia's xorshift32 (numba widens shifts to 64 bit, hence the casts)."""
     state = np.uint32(state ^ np.uint32(state << np.uint32(13)))
@@ -62,7 +62,7 @@ def next_bits(state):  # type: ignore[no-untyped-def]
     return np.uint32(state ^ np.uint32(state << np.uint32(5)))
 
 
-@kernel()
+@inner_kernel()
 def lane_normal(random, lane):  # type: ignore[no-untyped-def]
     """Draw an approximate standard normal number from the stream of one lane."""
     random[lane] = next_bits(random[lane])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import VECTOR_MATH, kernel
+from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     CONDUCTANCE,
     DEAD,
@@ -99,7 +99,7 @@ class Readout(NamedTuple):
     trace: NDArray[np.float32]
 
 
-@kernel()
+@inner_kernel()
 def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
     """Start the random streams of the converters (CADC channels, then MADC) for one batch entry."""
     common = entry_key(seed, entry)
@@ -111,7 +111,7 @@ def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
         random[channels + j] = np.uint32(stream >> np.uint64(32)) | 1
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
     """Membrane `fraction` of the way through a step in which it fired or was dead.
 
@@ -138,7 +138,7 @@ def reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
     return leak + (v - leak) * fade(free * rate_mem) + drive * gained(free, rate_mem, decay)
 
 
-@kernel()
+@inner_kernel()
 def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     """Voltage (CADC LSB) that a multiplexer shows, `fraction` of the way through the last step."""
     v = a[place + V_BEFORE] + (a[place + V] - a[place + V_BEFORE]) * fraction
@@ -153,7 +153,7 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
     return value
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def cadc_due(readout, entry, hemisphere, sample, time):  # type: ignore[no-untyped-def]
     """Whether the next sample of a hemisphere, number `sample`, lies before `time` (µs since the first step)."""
     if sample >= readout.cadc_count[entry, hemisphere]:
@@ -161,7 +161,7 @@ def cadc_due(readout, entry, hemisphere, sample, time):  # type: ignore[no-untyp
     return readout.cadc_time[entry, hemisphere, sample] < time
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def next_sample(readout, entry, sample, h):  # type: ignore[no-untyped-def]
     """Step of `h` µs in which the next sample of either hemisphere lies, `sample` (2,) having been taken; or -1."""
     found = np.int64(-1)
@@ -177,7 +177,7 @@ def next_sample(readout, entry, sample, h):  # type: ignore[no-untyped-def]
     return found
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def first_sample(readout, entry, b, taken, sample, h):  # type: ignore[no-untyped-def]
     """Set `sample` (2,) to the samples `taken` by now; where block `b` takes no part, all are; as `next_sample`."""
     for side in range(2):
@@ -188,7 +188,7 @@ def first_sample(readout, entry, b, taken, sample, h):  # type: ignore[no-untype
     return next_sample(readout, entry, sample, h)
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def sample_block(a, b, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
     """Take one CADC sample of those circuits of a hemisphere whose membranes lie in block `b`, one to a lane.
 
@@ -206,14 +206,14 @@ def sample_block(a, b, random, shown, readout, entry, hemisphere, sample, fracti
     )  # fmt: skip
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def _show_lanes(a, b, shown, fraction):  # type: ignore[no-untyped-def]
     """Membranes of a block, into `shown`."""
     _show_word(a, b, 0, shown, fraction)
     _show_word(a, b, WORD, shown, fraction)
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def _show_word(a, b, first, shown, fraction):  # type: ignore[no-untyped-def]
     near, here = np.float32(-1), np.float32(1.5)
     corners = np.uint32(0)
@@ -223,14 +223,14 @@ def _show_word(a, b, first, shown, fraction):  # type: ignore[no-untyped-def]
         shown[first + k] = before + rise * fraction
         # Where the reset pulls, the course inside the step has corners that a straight line misses.
         corner = (a[b, DEAD + first + k] > near) & (abs(rise) > here)
-        corners |= np.uint32(np.uint32(corner) << np.uint32(k))
+        corners = np.uint32(corners | np.uint32(np.uint32(corner) << np.uint32(k)))
     while corners != 0:
         k = first + lowest_lane(corners)
         corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
         shown[k] = reset_course(a[b], k, fraction)
 
 
-@kernel()
+@inner_kernel()
 def sample_channels(a, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
     """Take one CADC sample of all recorded circuits of a hemisphere, whatever they show, wherever they lie."""
     begin = 0 if hemisphere == 0 else readout.cadc_split
@@ -243,7 +243,7 @@ def sample_channels(a, random, shown, readout, entry, hemisphere, sample, fracti
     )  # fmt: skip
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def _convert(voltage, streams, gain, offset, sigma, codes):  # type: ignore[no-untyped-def]
     """Turn voltages into codes of the CADC, each channel with its gain, offset and noise."""
     low, high, half = np.float32(0), np.float32(255), np.float32(0.5)
@@ -254,7 +254,7 @@ def _convert(voltage, streams, gain, offset, sigma, codes):  # type: ignore[no-u
         codes[j] = np.uint8(np.int32(min(max(value + half, low), high)))
 
 
-@kernel()
+@inner_kernel()
 def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
     """Keep the chosen states of the traced circuits at the end of a step."""
     half = np.float32(0.5)

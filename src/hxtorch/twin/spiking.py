@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.twin.kernels import VECTOR_MATH, kernel
+from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     ARMED,
     DEAD,
@@ -42,7 +42,7 @@ from hxtorch.twin.random import bytes_normal, next_bits
 NO_SPIKE = np.float32(-2)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def fade(y):  # type: ignore[no-untyped-def]
     """exp(-y) for y >= 0: Taylor series of a 16th of it, squared four times (relative error 1e-5 up to 3)."""
     x = min(y, np.float32(16)) * np.float32(1 / 16)
@@ -56,7 +56,7 @@ def fade(y):  # type: ignore[no-untyped-def]
     return e * e
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def gained(x, rate, decay):  # type: ignore[no-untyped-def]
     """Part of what a constant current adds in a step that it has added after `x` of it."""
     one = np.float32(1)
@@ -65,14 +65,14 @@ def gained(x, rate, decay):  # type: ignore[no-untyped-def]
     return (one - fade(x * rate)) / (one - decay)
 
 
-@kernel()
+@inner_kernel()
 def lowest_lane(lanes):  # type: ignore[no-untyped-def]
     """Number of the lowest bit that is set, read off the exponent of its value."""
     bit = np.uint32(lanes & np.uint32(~lanes + np.uint32(1)))
     return np.int64(np.float32(bit).view(np.uint32) >> np.uint32(23)) - 127
 
 
-@kernel()
+@inner_kernel()
 def set_state(a, b, k):  # type: ignore[no-untyped-def]
     """Choose what acts on a membrane, now that so much of its dead time remains."""
     left, on, off = a[b, DEAD + k], a[b, RESET_STEPS + k], a[b, HOLDOFF_STEPS + k]
@@ -89,7 +89,7 @@ def set_state(a, b, k):  # type: ignore[no-untyped-def]
         a[b, NEXT + k] = np.float32(0) if left > np.float32(0) else -NEVER
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
     """Redo the last step of a membrane whose reset circuit switched or that crossed the threshold.
 
@@ -131,7 +131,7 @@ def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
     return fraction
 
 
-@kernel()
+@inner_kernel()
 def command_reset(a, b):  # type: ignore[no-untyped-def]
     """Start a refractory period in all lanes of a block, as the reset command of the chip does."""
     for k in range(LANES):

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.twin.kernels import VECTOR_MATH, kernel
+from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     AMPLITUDE_EXC,
     AMPLITUDE_INH,
@@ -59,7 +59,7 @@ _INV_2_31 = np.float32(1.0 / 2**31)
 _NOTHING = np.float32(1e-15)  # a line that has decayed so far is empty: tiny numbers would be slow
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
     """Advance the noise, sum up constant currents and those of the first line, and let that decay."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
@@ -84,7 +84,7 @@ def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
         a[b, o + PART_INH + k] = zero
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
     """Do the same for the lines of all further circuits that share the membranes."""
     _advance_layer(a, b, MEMBRANE_ROWS + LAYER_ROWS)  # a constant: nothing can overlap
@@ -92,7 +92,7 @@ def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
         _advance_layer(a, b, MEMBRANE_ROWS + 2 * LAYER_ROWS + further * LAYER_ROWS)
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def _advance_layer(a, b, o):  # type: ignore[no-untyped-def]
     """Add up the currents of the layer that begins at `o`, and let them decay."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
@@ -111,7 +111,7 @@ def _advance_layer(a, b, o):  # type: ignore[no-untyped-def]
         a[b, o + PART_INH + k] = zero
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
     """Advance the membranes of a block under the currents that were summed up."""
     zero, one = np.float32(0), np.float32(1)
@@ -140,7 +140,7 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
     return events
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def busy_lanes(a, b):  # type: ignore[no-untyped-def]
     """Two words whose bits are set where the membrane of a lane needs `spiking.resolve`."""
     low, high = np.uint32(0), np.uint32(0)

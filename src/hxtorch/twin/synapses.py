@@ -17,7 +17,7 @@ from hxtorch.twin.coordinates import BUSES, COLUMNS, DRIVERS, DRIVERS_PER_BUS, H
 from hxtorch.twin.crossbar import passes
 from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 from hxtorch.twin.layout import LANES, aligned
 from hxtorch.twin.membranes import Membranes
 
@@ -59,7 +59,7 @@ def synapse_table(
     return SynapseTable(source, lane, synapse, inhibitory, gain)
 
 
-@kernel()
+@inner_kernel()
 def _hears(address, buses, hemisphere, driver, mask):  # type: ignore[no-untyped-def]
     """Whether an event is on the driver's bus, and its masked select bits equal those of the position."""
     select = (address >> _SELECT_SHIFT) & (DRIVERS_PER_BUS - 1)

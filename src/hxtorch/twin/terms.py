@@ -23,7 +23,7 @@ import math
 
 import numpy as np
 
-from hxtorch.twin.kernels import VECTOR_MATH, kernel
+from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     ADAPT_A,
     ADAPT_DECAY,
@@ -67,13 +67,13 @@ _LOG2_E = np.float32(1.4426950408889634)
 _LN_2 = np.float32(0.6931471805599453)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def _saturate(u):  # type: ignore[no-untyped-def]
     u = min(u, np.float32(3))
     return u * (np.float32(27) + u * u) / (np.float32(27) + np.float32(9) * u * u)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def _exp(y):  # type: ignore[no-untyped-def]
     """exp(y) for -80 < y < 80 in plain arithmetic: a power of two times the series of the rest."""
     t = y * _LOG2_E
@@ -85,7 +85,7 @@ def _exp(y):  # type: ignore[no-untyped-def]
     return e * np.float32(power.view(np.float32))
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def find_conductances(a, b, layers):  # type: ignore[no-untyped-def]
     """Collect currents and conductance of the inputs in conductance mode; before the lines advance."""
     zero = np.float32(0)
@@ -100,14 +100,14 @@ def find_conductances(a, b, layers):  # type: ignore[no-untyped-def]
             a[b, CONDUCTANCE + k] += exc * a[b, o + COBA_EXC + k] + inh * a[b, o + COBA_INH + k]
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def add_conductances(a, b):  # type: ignore[no-untyped-def]
     """Add the currents that `find_conductances` found."""
     for k in range(LANES):
         a[b, UP + k] += a[b, COBA_UP + k]
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def apply_conductances(a, b):  # type: ignore[no-untyped-def]
     """Let the conductance act on the step that the membranes have just made."""
     one, half = np.float32(1), np.float32(0.5)
@@ -117,7 +117,7 @@ def apply_conductances(a, b):  # type: ignore[no-untyped-def]
         a[b, DRIVE + k] -= a[b, CONDUCTANCE + k] * half * (a[b, V + k] + a[b, V_BEFORE + k])
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def add_adaptation(a, b):  # type: ignore[no-untyped-def]
     """Take the adaptation current of this step off the membrane's currents."""
     zero = np.float32(0)
@@ -128,14 +128,14 @@ def add_adaptation(a, b):  # type: ignore[no-untyped-def]
         a[b, FRACTION + k] = NO_SPIKE
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def since_spike(a, at):  # type: ignore[no-untyped-def]
     """Steps from the spike in the last step of the membrane that lies `at` to the middle of the coming one."""
     delay = a[at + DEAD_STEPS] - a[at + RESET_STEPS]
     return np.float32(1.5) - a[at + FRACTION] - delay
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def power(decay, x):  # type: ignore[no-untyped-def]
     """Raise `decay` to the power of a small x, for 0.9 < decay <= 1, by the binomial series."""
     one, r = np.float32(1), np.float32(1) - decay
@@ -144,13 +144,13 @@ def power(decay, x):  # type: ignore[no-untyped-def]
     return one - r * (x - r * (c2 - r * c3))
 
 
-@kernel(fastmath=VECTOR_MATH, inline=True)
+@inner_kernel(fastmath=VECTOR_MATH, inline=True)
 def adaptation_jump(jump, decay, since):  # type: ignore[no-untyped-def]
     """What is left of a jump `since` steps later."""
     return jump * power(decay, since)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def adaptation_at(a, at, fraction):  # type: ignore[no-untyped-def]
     """Adaptation current of the membrane that lies `at`, `fraction` of the way through the last step."""
     decay, x = a[at + ADAPT_DECAY], np.float32(1.5) - fraction
@@ -162,7 +162,7 @@ def adaptation_at(a, at, fraction):  # type: ignore[no-untyped-def]
     return (w - pull * (np.float32(1) - left) / (np.float32(1) - decay)) / left
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def advance_adaptation(a, b):  # type: ignore[no-untyped-def]
     """Advance the adaptation current; `FRACTION` tells which neurons have spiked in this step."""
     zero = np.float32(0)
@@ -173,7 +173,7 @@ def advance_adaptation(a, b):  # type: ignore[no-untyped-def]
         a[b, ADAPTATION + k] = w + (jump if a[b, FRACTION + k] > np.float32(-1.5) else zero)
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def exponential_flow(a, b, ceiling):  # type: ignore[no-untyped-def]
     """Let the exponential current alone act for half a step."""
     zero, one, two = np.float32(0), np.float32(1), np.float32(2)
@@ -190,7 +190,7 @@ def exponential_flow(a, b, ceiling):  # type: ignore[no-untyped-def]
         a[b, V + k] = v + min(rise, max(ceiling - v, zero))
 
 
-@kernel(fastmath=VECTOR_MATH)
+@inner_kernel(fastmath=VECTOR_MATH)
 def crossed_again(a, b):  # type: ignore[no-untyped-def]
     """Whether any membrane of a block is above its threshold after all terms have acted."""
     events = np.int32(0)

@@ -14,7 +14,7 @@ from hxtorch.snn.functional.kernels.parameters import add_parameter_gradients
 from hxtorch.snn.functional.kernels.recurrent import multiply_dense
 from hxtorch.snn.functional.kernels.sparse import scatter_row
 from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -42,21 +42,21 @@ ZERO, ONE = np.float32(0), np.float32(1)
 FAST = {"contract", "nsz", "arcp"}
 
 
-@kernel()
+@inner_kernel()
 def add(s: F32, row: int, values: F32, n: int) -> None:
     """Add `values` (n,) to a row of a block."""
     for k in range(n):
         s[row + k] += values[k]
 
 
-@kernel()
+@inner_kernel()
 def clear(s: F32, row: int, n: int) -> None:
     """Set a row of a block to zero."""
     for k in range(n):
         s[row + k] = ZERO
 
 
-@kernel(fastmath=FAST)
+@inner_kernel(fastmath=FAST)
 def through_plain_spikes(s: F32, alpha: np.float32, before: F32, n: int) -> None:
     """Reset and SuperSpike gradient of neurons without further terms, with GZ the gradient of the spikes."""
     for k in range(n):
@@ -66,7 +66,7 @@ def through_plain_spikes(s: F32, alpha: np.float32, before: F32, n: int) -> None
         s[GV + k] = kept + root * root * s[GZ + k]
 
 
-@kernel()
+@inner_kernel()
 def find_marks(s: F32, before: F32, marks: NDArray[np.uint8], n: int) -> None:
     """Rows of 0 and 1 that say who fired and who was within the refractory period."""
     if marks.shape[0] > 0:
@@ -79,7 +79,7 @@ def find_marks(s: F32, before: F32, marks: NDArray[np.uint8], n: int) -> None:
             s[FIRED + k] = ONE if before[k] - s[THRESHOLD + k] > ZERO else ZERO
 
 
-@kernel()
+@inner_kernel()
 def through_reset(s: F32, n: int, row: int, trained: bool) -> None:
     """No gradient passes the reset of the neurons marked in `row`; it belongs to the reset potential."""
     if trained:
@@ -89,7 +89,7 @@ def through_reset(s: F32, n: int, row: int, trained: bool) -> None:
         s[GV + k] = ZERO if s[row + k] != ZERO else s[GV + k]
 
 
-@kernel(fastmath=FAST)
+@inner_kernel(fastmath=FAST)
 def through_adaptation(s: F32, n: int, before: F32, old: F32, fire: bool, trained: bool) -> None:
     """The step of the adaptation; `old` (n,) is its value before the step."""
     if trained:
@@ -109,7 +109,7 @@ def through_adaptation(s: F32, n: int, before: F32, old: F32, fire: bool, traine
         s[GV + k] += s[ADAPT_PULL + k] * s[GW + k]
 
 
-@kernel(fastmath=FAST)
+@inner_kernel(fastmath=FAST)
 def through_membrane(s: F32, n: int, leaky: bool) -> None:
     """The step of membrane and current."""
     if leaky:

@@ -18,7 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 
 ZERO = np.float32(0)
 WORD, BYTE = ir.IntType(32), ir.IntType(8)
@@ -88,7 +88,7 @@ def _compress(typing: Any, values: Any, at: Any, columns: Any, place: Any, first
     return types.int64(values, types.int64, columns, types.int64, types.int64), generate
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def list_row(values: NDArray[np.float32], at: int, n: int, columns: NDArray[np.int32], place: int) -> int:
     """List which of ``values[at:at + n]`` are not 0, in `columns` from `place` on; returns where the list ends.
 

@@ -13,7 +13,7 @@ from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.recurrent import add_recurrent
 from hxtorch.snn.functional.kernels.sparse import TOO_MANY, sum_row
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -33,7 +33,7 @@ SPIKED, CLAMPED = at.SPIKED, at.CLAMPED
 ZERO, ONE = np.float32(0), np.float32(1)
 
 
-@kernel()
+@inner_kernel()
 def gather(source: F32, first: int, n: int, target: F32) -> None:
     """Columns of `source` (PARAMETERS, period) for the `n` lanes from `first` on, into a block."""
     period = source.shape[1]
@@ -52,21 +52,21 @@ def gather(source: F32, first: int, n: int, target: F32) -> None:
                     column = 0
 
 
-@kernel()
+@inner_kernel()
 def load(s: F32, row: int, source: F32, n: int) -> None:
     """Copy `source` (n,) into a row of a block."""
     for k in range(n):
         s[row + k] = source[k]
 
 
-@kernel()
+@inner_kernel()
 def store(s: F32, row: int, target: F32, n: int) -> None:
     """Copy a row of a block into `target` (n,)."""
     for k in range(n):
         target[k] = s[row + k]
 
 
-@kernel()
+@inner_kernel()
 def fire_plainly(s: F32, n: int) -> None:
     """Membrane, spikes and reset of leaky neurons without further terms and without chip."""
     for k in range(n):
@@ -78,7 +78,7 @@ def fire_plainly(s: F32, n: int) -> None:
         s[V + k] = s[RESET + k] if fired else v
 
 
-@kernel()
+@inner_kernel()
 def move_membrane(s: F32, n: int, leaky: bool, exponential: bool, adaptive: bool) -> None:
     """One step of the membrane, before reset."""
     if leaky:
@@ -99,7 +99,7 @@ def move_membrane(s: F32, n: int, leaky: bool, exponential: bool, adaptive: bool
         s[BEFORE + k] = v
 
 
-@kernel()
+@inner_kernel()
 def adapt(s: F32, n: int, fire: bool) -> None:
     """One step of the adaptation, after spikes were found and before the reset."""
     for k in range(n):
@@ -111,14 +111,14 @@ def adapt(s: F32, n: int, fire: bool) -> None:
             s[W + k] += s[ADAPT_STEP + k] * s[Z + k]
 
 
-@kernel()
+@inner_kernel()
 def mark(s: F32, n: int, marks: NDArray[np.uint8]) -> None:
     """Note who fired and who is within the refractory period, before the latter is counted on."""
     for k in range(n):
         marks[k] = (SPIKED if s[Z + k] != ZERO else 0) | (CLAMPED if s[WAIT + k] > ZERO else 0)
 
 
-@kernel()
+@inner_kernel()
 def wait(s: F32, n: int, silence: bool) -> None:
     """The refractory period: the membrane stays at reset, no spike leaves if `silence`."""
     for k in range(n):
@@ -130,14 +130,14 @@ def wait(s: F32, n: int, silence: bool) -> None:
         s[WAIT + k] = s[REFRACTORY + k] if s[Z + k] != ZERO else left
 
 
-@kernel()
+@inner_kernel()
 def receive(s: F32, n: int, x: F32) -> None:
     """One step of the synaptic current with the input `x` (n,)."""
     for k in range(n):
         s[CURRENT + k] = s[CURRENT + k] * s[DECAY + k] + x[k]
 
 
-@kernel(inline=True)
+@inner_kernel(inline=True)
 def list_spikes(
     spikes: F32,
     first: int,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 
 F32 = NDArray[np.float32]
 STRIDE = at.STRIDE
@@ -17,7 +17,7 @@ GV, GI = at.AT_GRAD_V * STRIDE, at.AT_GRAD_CURRENT * STRIDE
 D, TOTAL, EXP = at.AT_GRAD_DRIVE * STRIDE, at.AT_SLOPE * STRIDE, at.AT_EXP * STRIDE
 
 
-@kernel(fastmath={"contract", "nsz", "arcp"})
+@inner_kernel(fastmath={"contract", "nsz", "arcp"})
 def add_parameter_gradients(
     s: F32, n: int, v_old: F32, i_old: F32, w_old: F32, leaky: bool, exponential: bool, adaptive: bool
 ) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 
 F32 = NDArray[np.float32]
 ZERO = np.float32(0)
 FAST = {"contract", "nsz"}
 
 
-@kernel(fastmath=FAST)
+@inner_kernel(fastmath=FAST)
 def add_recurrent(spikes: F32, weights: F32, fired: NDArray[np.int64], out: F32) -> None:
     """Add to `out` the rows of `weights` (N pre, N post) of the neurons that spiked, for each batch entry.
 
@@ -42,7 +42,7 @@ def add_recurrent(spikes: F32, weights: F32, fired: NDArray[np.int64], out: F32)
             at += 1
 
 
-@kernel(fastmath=FAST)
+@inner_kernel(fastmath=FAST)
 def multiply_dense(g: F32, weights: F32, out: F32) -> None:
     """``out = g @ weights`` for each batch entry: g and out (entries*N,), weights (N post, N pre).
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.tiles import scatter_listed, sum_listed
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -46,7 +46,7 @@ def find_spikes(
     return graded
 
 
-@kernel()
+@inner_kernel()
 def sum_row(start: I64, stop: I64, columns: I32, weights: F32, r: int, o: F32) -> None:
     """`o` (N,) becomes the sum of the rows of `weights` (I, padded(N)) of the spikes of row r."""
     sum_listed(columns, start[r], stop[r], weights, o)
@@ -59,7 +59,7 @@ def sum_rows(start: I64, stop: I64, columns: I32, weights: F32, out: F32, begin:
         sum_row(start, stop, columns, weights, r, out[r])
 
 
-@kernel()
+@inner_kernel()
 def scatter_row(start: I64, stop: I64, columns: I32, r: int, grad: F32, total: F32) -> None:
     """Add `grad` (N,) to the rows of `total` (I, padded(N)) of the spikes of row r."""
     scatter_listed(columns, start[r], stop[r], grad, total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 
 F32 = NDArray[np.float32]
 
@@ -23,7 +23,7 @@ HALF_PI = np.float32(np.pi / 2)
 INV_SQRT_2PI = np.float32(1 / np.sqrt(2 * np.pi))
 
 
-@kernel(fastmath={"contract", "arcp", "nsz"})
+@inner_kernel(fastmath={"contract", "arcp", "nsz"})
 def derivative(method: int, alpha: np.float32, before: F32, s: F32, threshold: int, out: int, n: int) -> None:
     """Write the surrogate derivative at ``before - threshold`` into a block.
 

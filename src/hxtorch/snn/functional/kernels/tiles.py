@@ -18,7 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch.twin.kernels import inner_kernel
 
 VECTOR = 16  # floats; LLVM splits it where the processor has shorter ones
 FULL = 4  # vectors of a whole tile
@@ -145,7 +145,7 @@ _sum_1, _sum_2, _sum_3, _sum_4 = (_make_sum(vectors) for vectors in (1, 2, 3, 4)
 _scatter_1, _scatter_2, _scatter_3, _scatter_4 = (_make_scatter(vectors) for vectors in (1, 2, 3, 4))
 
 
-@kernel()
+@inner_kernel()
 def sum_listed(
     columns: NDArray[np.int32],
     at: int,
@@ -169,7 +169,7 @@ def sum_listed(
         k += TILE
 
 
-@kernel()
+@inner_kernel()
 def scatter_listed(
     columns: NDArray[np.int32],
     at: int,
