@@ -79,6 +79,7 @@ bench: $(PACKAGE)
 	$(BIN)/python benchmarks/mock_vs_twin.py
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/linearity.py
 	$(BIN)/python benchmarks/run_overhead.py
 	$(BIN)/python benchmarks/recompute.py
 	$(BIN)/python benchmarks/compile_time.py

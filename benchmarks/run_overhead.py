@@ -36,6 +36,7 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
         self._depth = 0
+        self._wrapped: list[tuple[Any, str, Any]] = []
 
     def wrap(self, owner: Any, name: str) -> None:
         """Count the time within ``owner.name``."""
@@ -52,7 +53,13 @@ class Clock:
                 self.seconds += time.perf_counter() - begin
                 self._depth -= 1
 
+        self._wrapped.append((owner, name, function))
         setattr(owner, name, timed)
+
+    def unwrap(self) -> None:
+        """Count nothing any more."""
+        for owner, name, function in reversed(self._wrapped):
+            setattr(owner, name, function)
 
 
 def network(mock: bool) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -1,263 +1,51 @@
-"""Time one training step (forward and backward) of six networks, next to other libraries and to the limit.
+"""Time one training step (forward and backward) of six networks, next to other libraries and to the limits.
 
     python benchmarks/training.py [--repeats 20] [--only introduction,...] [--compile] [--output FILE]
+    python benchmarks/training.py --docs
 
 Every network is: synapses, leaky integrate-and-fire neurons with exponential currents, ..., leaky integrators,
 loss = mean of the squared membrane, gradients of the weights; input of density 5 %. hxtorch runs through its
 public interface in mock mode, with a fresh input tensor in each step, so that looking for spikes is part of the
-time. "limit" is the time of the dense matrix products of forward and backward alone. norse, snnTorch,
-SpikingJelly and sinabs take part where they are installed (`make bench-peers`). rockpool is left out: when it is
-imported, it runs pip for a package from elsewhere. All ways take turns within one run, a few steps each time, as
-in a training; medians are printed and written as JSON. Other programs on the machine change everything: run it
-alone. `--figure` draws the ratios.
+time; "kernels" is the part of it that is spent in kernels and products. "limit" is the time of the dense matrix
+products of forward and backward alone, "traffic" the time in which memory copies what has to be read and written
+at least. norse, snnTorch, SpikingJelly and sinabs take part where they are installed (`make bench-peers`). rockpool
+is left out: when it is imported, it runs pip for a package from elsewhere. All ways take turns within one run, some
+steps each time, as in a training; medians are printed and written as JSON, with the memory that each way needs on
+top in a process of its own. Other programs on the machine change everything: run it alone. `--figure` draws the
+ratios, `--docs` writes the table of docs/performance.md from the result file.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import platform
-import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from hxtorch import snn
 from hxtorch.snn import functional as F
-
-Step = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Network:
-    steps: int
-    batch: int
-    sizes: tuple[int, ...]
-    recurrent: bool = False
-
-
-NETWORKS = {
-    "introduction": Network(100, 1, (128, 3)),
-    "yin-yang": Network(60, 64, (5, 120, 3)),
-    "mnist 30 steps": Network(30, 100, (256, 246, 10)),
-    "mnist 100 steps": Network(100, 100, (256, 246, 10)),
-    "recurrent": Network(100, 100, (70, 256, 20), recurrent=True),
-    "large": Network(100, 128, (700, 1024, 1024, 20)),
-}
-
-
-def weights_of(network: Network) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    shapes = list(zip(network.sizes[1:], network.sizes, strict=False))
-    weights = [torch.randn(shape, generator=generator) * (0.05 * shape[1]) ** -0.5 for shape in shapes]
-    if network.recurrent:
-        size = network.sizes[1]
-        weights.append(torch.randn(size, size, generator=generator) * 0.3 * size**-0.5)
-    return weights
-
-
-def with_hxtorch(network: Network) -> Step:
-    experiment = snn.Experiment(mock=True)
-    unit = {
-        name: snn.MixedHXModelParameter(v, 100) for name, v in (("leak", 0.0), ("reset", 0.0), ("threshold", 1.0))
-    }
-    sizes = network.sizes
-    synapses = [snn.Synapse(a, b, experiment) for a, b in itertools.pairwise(sizes)]
-    neurons: list[snn.Neuron] = [snn.Neuron(n, experiment, **unit) for n in sizes[1:-1]]
-    neurons.append(snn.ReadoutNeuron(sizes[-1], experiment, leak=unit["leak"]))
-    loop = snn.Synapse(sizes[1], sizes[1], experiment) if network.recurrent else None
-    everything = [*synapses, *([loop] if loop else [])]
-    for synapse, weight in zip(everything, weights_of(network), strict=True):
-        synapse.weight.data = weight
-
-    def step(x: Tensor) -> Tensor:
-        handle = snn.NeuronHandle(x)
-        for synapse, neuron in zip(synapses, neurons, strict=True):
-            drive = [synapse(handle)]
-            if loop and neuron is neurons[0]:
-                drive.append(loop(neuron.output_handle))
-            handle = neuron(*drive)
-        snn.run(experiment, None)
-        loss = handle.membrane_cadc.square().mean()
-        for synapse in everything:
-            synapse.weight.grad = None
-        loss.backward()
-        return loss
-
-    return step
-
-
-def plain_loop(network: Network) -> Step:
-    weights = [weight.requires_grad_() for weight in weights_of(network)]
-    recurrent = weights.pop() if network.recurrent else None
-
-    def step(x: Tensor) -> Tensor:
-        for layer, weight in enumerate(weights):
-            spiking = layer < len(weights) - 1
-            i = v = x.new_zeros(x.shape[1], weight.shape[0])
-            rows = []
-            for drive in torch.nn.functional.linear(x, weight).unbind(0):
-                v = v + 0.1 * (i - v)
-                if spiking:
-                    z = F.threshold(v - 1)
-                    v = torch.where(z.bool(), 0.0, v)
-                    rows.append(z)
-                    if recurrent is not None:
-                        drive = drive + z @ recurrent.T
-                else:
-                    rows.append(v)
-                i = i * 0.9 + drive
-            x = torch.stack(rows)
-        loss = x.square().mean()
-        loss.backward()
-        for weight in (*weights, *([] if recurrent is None else [recurrent])):
-            weight.grad = None
-        return loss
-
-    return step
-
-
-def with_norse(network: Network) -> Step:
-    import norse.torch as norse
-
-    p = norse.LIFParameters(100.0, 100.0, v_th=torch.tensor(1.0), alpha=torch.tensor(50.0))
-    sizes = network.sizes
-    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
-    hidden = [norse.LIF(p, dt=0.001) for _ in sizes[1:-1]]
-    if network.recurrent:
-        linears[0] = torch.nn.Identity()
-        hidden = [norse.LIFRecurrent(sizes[0], sizes[1], p, dt=0.001)]
-    modules = torch.nn.ModuleList([*hidden, norse.LI(norse.LIParameters(100.0, 100.0), dt=0.001)])
-    return _layers(linears, [lambda x, m=m: m(x)[0] for m in modules])
-
-
-def with_snntorch(network: Network) -> Step:
-    import snntorch
-    from snntorch import surrogate
-
-    slope = surrogate.fast_sigmoid(slope=50)
-    sizes = network.sizes
-    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
-
-    def run(cell: torch.nn.Module, spiking: bool, recurrent: bool) -> Step:
-        def over_time(x: Tensor) -> Tensor:
-            state = cell.reset_mem()
-            rows = []
-            spikes = torch.zeros_like(x[0])
-            for drive in x.unbind(0):
-                if recurrent:
-                    spikes, *state = cell(drive, state[0], state[1], state[2])
-                    state = [spikes, *state]
-                else:
-                    spikes, *state = cell(drive, *state)
-                rows.append(spikes if spiking else state[-1])
-            return torch.stack(rows)
-
-        return over_time
-
-    cells = []
-    for layer, size in enumerate(sizes[1:]):
-        spiking = layer < len(sizes) - 2
-        if network.recurrent and spiking:
-            cell = snntorch.RSynaptic(0.9, 0.9, linear_features=size, spike_grad=slope, reset_mechanism="zero")
-        else:
-            mechanism = "zero" if spiking else "none"
-            cell = snntorch.Synaptic(0.9, 0.9, spike_grad=slope, reset_mechanism=mechanism)
-        cells.append(run(cell, spiking, network.recurrent and spiking))
-    return _layers(linears, cells)
-
-
-def with_spikingjelly(network: Network) -> Step:
-    """Membranes without a filtered current, for its neurons have none: less work than the others do."""
-    from spikingjelly.activation_based import functional, neuron, surrogate
-
-    if network.recurrent:
-        raise ImportError("no layer for recurrent weights within one call")
-    sizes = network.sizes
-    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
-    slope = surrogate.ATan()
-    hidden = [neuron.LIFNode(tau=10.0, v_reset=0.0, surrogate_function=slope, step_mode="m") for _ in sizes[1:-1]]
-    readout = neuron.LIFNode(tau=10.0, v_threshold=1e9, step_mode="m", store_v_seq=True)
-
-    def read(x: Tensor) -> Tensor:
-        readout(x)
-        return readout.v_seq
-
-    inner = _layers(linears, [*hidden, read])
-
-    def step(x: Tensor) -> Tensor:
-        for module in (*hidden, readout):
-            functional.reset_net(module)
-        return inner(x)
-
-    return step
-
-
-def with_sinabs(network: Network) -> Step:
-    import sinabs.layers
-
-    sizes = network.sizes
-    linears = [torch.nn.Linear(a, b, bias=False) for a, b in itertools.pairwise(sizes)]
-    times = {"tau_mem": 10.0, "tau_syn": 10.0}
-    cells: list[torch.nn.Module] = [sinabs.layers.LIF(**times) for _ in sizes[1:-1]]
-    if network.recurrent:
-        loop = torch.nn.Linear(sizes[1], sizes[1], bias=False)
-        cells = [sinabs.layers.LIFRecurrent(rec_connect=loop, **times)]
-    cells.append(sinabs.layers.ExpLeak(tau_mem=10.0))
-    inner = _layers(linears, list(cells))
-
-    def step(x: Tensor) -> Tensor:
-        for cell in cells:
-            cell.reset_states()
-        return inner(x.transpose(0, 1).contiguous())
-
-    return step
-
-
-def _layers(linears: list[torch.nn.Module], cells: list[Step]) -> Step:
-    def step(x: Tensor) -> Tensor:
-        for linear, cell in zip(linears, cells, strict=True):
-            x = cell(linear(x))
-        loss = x.square().mean()
-        loss.backward()
-        return loss
-
-    return step
-
-
-def limit(network: Network) -> Step:
-    """The dense products of forward and backward, and nothing else."""
-    rows = network.steps * network.batch
-    pairs = list(zip(network.sizes, network.sizes[1:], strict=False))
-    inputs = [False] + [True] * (len(pairs) - 1)
-    if network.recurrent:
-        pairs.append((network.sizes[1], network.sizes[1]))
-        inputs.append(True)
-    data = [(torch.rand(rows, a), torch.rand(b, a), torch.rand(rows, b)) for a, b in pairs]
-
-    def step(x: Tensor) -> Tensor:
-        for needs_input, (spikes, weight, grad) in zip(inputs, data, strict=True):
-            spikes @ weight.T
-            grad.T @ spikes
-            if needs_input:
-                grad @ weight
-        return x
-
-    return step
-
+from hxtorch.snn.functional import passes, products, spikes
+from run_overhead import Clock
+from training_networks import NETWORKS, Network, Step, limit, plain_loop, traffic, with_hxtorch
+from training_peers import with_norse, with_sinabs, with_snntorch, with_spikingjelly
+from training_table import page_with_table
 
 ROUNDS, WARM_UP = 3, 2
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 WAYS: dict[str, Callable[[Network], Step]] = {
     "hxtorch": with_hxtorch,
     "limit": limit,
+    "traffic": traffic,
     "plain torch": plain_loop,
     "norse": with_norse,
     "snntorch": with_snntorch,
@@ -266,11 +54,15 @@ WAYS: dict[str, Callable[[Network], Step]] = {
 }
 
 
-def measure(network: Network, repeats: int, compile_loop: bool) -> dict[str, float]:
-    """Median seconds of a training step by way."""
+def input_of(network: Network) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     shape = (network.steps, network.batch, network.sizes[0])
-    x = (torch.rand(shape, generator=generator) < 0.05).float()
+    return (torch.rand(shape, generator=generator) < 0.05).float()
+
+
+def measure(network: Network, repeats: int, compile_loop: bool) -> dict[str, float]:
+    """Median seconds of a training step by way."""
+    x = input_of(network)
     steps: dict[str, Step] = {}
     for name, make in WAYS.items():
         try:
@@ -289,6 +81,68 @@ def measure(network: Network, repeats: int, compile_loop: bool) -> dict[str, flo
                 if repeat >= WARM_UP:
                     seconds[name].append(time.perf_counter() - begin)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def kernel_seconds(network: Network, repeats: int) -> float:
+    """Median seconds that a training step of hxtorch spends in its kernels and in products."""
+    clock = Clock()
+    for owner in (passes, products, spikes):
+        clock.wrap(owner, "share")
+    clock.wrap(passes, "weight_gradient")
+    clock.wrap(torch, "mm")
+    clock.wrap(torch.nn.functional, "linear")
+    x, step, seconds = input_of(network), with_hxtorch(network), []
+    for repeat in range(WARM_UP + repeats):
+        clock.seconds = 0.0
+        step(x.clone())
+        if repeat >= WARM_UP:
+            seconds.append(clock.seconds)
+    clock.unwrap()
+    return statistics.median(seconds)
+
+
+def product_seconds(network: Network, repeats: int) -> dict[str, float]:
+    """Median seconds of the forward product of the first layer: dense float32, from spikes, dense int8."""
+    x = input_of(network).reshape(-1, network.sizes[0])
+    weight = torch.randint(-63, 64, (network.sizes[1], network.sizes[0]))
+    floating, integer = weight.float(), weight.to(torch.int8)
+    ways: dict[str, Callable[[], Any]] = {
+        "dense float32": lambda: torch.nn.functional.linear(x, floating),
+        "from spikes": lambda: products.spike_linear(x, floating),
+        "dense int8": lambda: F.linear(x, integer),
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(WARM_UP + repeats):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            if repeat >= WARM_UP:
+                found[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def peak_bytes(name: str, way: str) -> int:
+    """Bytes by which a process grows while it takes training steps in one way."""
+    command = [sys.executable, __file__, "--peak", name, way]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def show_peak(name: str, way: str) -> None:
+    network = NETWORKS[name]
+    x, step = input_of(network), WAYS[way](network)
+    small = Network(2, 1, network.sizes, network.recurrent)
+    WAYS[way](small)(input_of(small))  # libraries, kernels and threads are there
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before = _memory("VmRSS")
+    for _ in range(3):
+        step(x.clone())
+    print(_memory("VmHWM") - before)
+
+
+def _memory(kind: str) -> int:
+    """Bytes of this process: "VmRSS" now, "VmHWM" at most (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
 def draw(results: dict[str, dict[str, float]], path: Path) -> None:
@@ -319,34 +173,56 @@ def versions() -> dict[str, str]:
     return found
 
 
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--only", default="", help="names of networks, separated by commas")
     parser.add_argument("--compile", action="store_true", help="also torch.compile of the whole loop: minutes")
     parser.add_argument("--add", action="store_true", help="keep what the file holds of other networks")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "latest.json")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--docs", action="store_true", help="measure nothing, write the table of the page")
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.peak:
+        show_peak(*options.peak)
+        return
+    if options.docs:
+        report = json.loads(options.output.read_text(encoding="utf-8"))
+        write(PAGE, page_with_table(PAGE.read_text(encoding="utf-8"), report))
+        return
     chosen = [name for name in NETWORKS if not options.only or name in options.only.split(",")]
     print("  ".join(f"{name} {text}" for name, text in versions().items()))
-    results: dict[str, dict[str, float]] = {}
+    report = {"versions": versions(), "seconds": {}, "products": {}, "peak": {}}
     if options.add and options.output.exists():
-        results = json.loads(options.output.read_text(encoding="utf-8"))["seconds"]
+        report |= {
+            key: value for key, value in json.loads(options.output.read_text("utf-8")).items() if key in report
+        }
+        report["versions"] = versions()
     for name in chosen:
         repeats = max(3, options.repeats // 5) if name == "large" else options.repeats
-        results[name] = measure(NETWORKS[name], repeats, options.compile)
-        ours = results[name]["hxtorch"]
-        row = "  ".join(f"{way} {1e3 * s:.2f} ms (x{s / ours:.2f})" for way, s in results[name].items())
-        print(f"{name:18}{row}", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    report = {"versions": versions(), "seconds": results, "peak bytes of the process": peak}
-    temporary = options.output.with_suffix(".part")
-    temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    temporary.replace(options.output)
+        row = measure(NETWORKS[name], repeats, options.compile)
+        row["kernels"] = kernel_seconds(NETWORKS[name], repeats)
+        report["seconds"][name] = row
+        report["products"][name] = product_seconds(NETWORKS[name], repeats)
+        report["peak"][name] = {way: peak_bytes(name, way) for way in row if way in WAYS}
+        ours = row["hxtorch"]
+        print(f"{name:18}" + "  ".join(f"{way} {1e3 * s:.2f} ms (x{s / ours:.2f})" for way, s in row.items()))
+        print(" " * 18 + "  ".join(f"{way} {1e3 * s:.3f} ms" for way, s in report["products"][name].items()))
+        print(
+            " " * 18 + "  ".join(f"{way} {b / 2**20:.0f} MiB" for way, b in report["peak"][name].items()),
+            flush=True,
+        )
+        write(options.output, json.dumps(report, indent=1))
     if options.figure:
-        draw(results, options.figure)
+        draw(report["seconds"], options.figure)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 from platformdirs import user_cache_dir
 
@@ -119,16 +120,18 @@ def _compiler() -> Iterator[None]:
     """Set up Python and numba for compiling a kernel.
 
     While the compiler makes millions of objects, nobody looks through all that torch has in memory for garbage.
+    Both settings are global: numba's own lock, which a thread may take again, keeps others from them.
     """
-    collecting, before = gc.isenabled(), numba.config.OPT
-    gc.disable()
-    numba.config.OPT = type(before)(min(EFFORT, before))
-    try:
-        yield
-    finally:
-        numba.config.OPT = before
-        if collecting:
-            gc.enable()
+    with global_compiler_lock:
+        collecting, before = gc.isenabled(), numba.config.OPT
+        gc.disable()
+        numba.config.OPT = type(before)(min(EFFORT, before))
+        try:
+            yield
+        finally:
+            numba.config.OPT = before
+            if collecting:
+                gc.enable()
 
 
 def _keep_machine_code(dispatcher: Any, package: Path) -> None:
