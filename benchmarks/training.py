@@ -157,9 +157,9 @@ def draw(results: dict[str, dict[str, float]], path: Path) -> None:
         ratios = [row[way] / row["hxtorch"] if way in row else float("nan") for row in results.values()]
         axes.bar([n + (place + 0.5) * width - 0.4 for n in range(len(results))], ratios, width, label=way)
     axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(results)), list(results))
+    axes.set_xticks(range(len(results)), [name.replace("mnist ", "mnist\n") for name in results])
     axes.set(yscale="log", ylabel="time / time of hxtorch")
-    axes.legend(ncols=3, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=len(ways), fontsize=7, columnspacing=1.2)
     figure.savefig(path, dpi=120)
 
 
@@ -197,6 +197,8 @@ def main() -> None:
     if options.docs:
         report = json.loads(options.output.read_text(encoding="utf-8"))
         write(PAGE, page_with_table(PAGE.read_text(encoding="utf-8"), report))
+        if options.figure:
+            draw(report["seconds"], options.figure)
         return
     chosen = [name for name in NETWORKS if not options.only or name in options.only.split(",")]
     print("  ".join(f"{name} {text}" for name, text in versions().items()))
