@@ -32,23 +32,23 @@ class Costs:
     summation, must depend neither on the load of the machine nor on the number of threads.
     """
 
-    dense_call: float = 5000.0
-    dense_row: float = 0.065  # per row and output
-    dense: float = 0.022  # per row, input and output
-    sum_call: float = 9100.0
-    sum_row: float = 0.089  # per row and output
-    sum: float = 0.035  # per spike and output
-    sum_spike: float = 1.6
-    gradient_call: float = 2400.0
-    gradient_row: float = 0.1  # per row and input or output
-    gradient: float = 0.02  # per row, input and output
-    scatter_call: float = 8600.0
-    scatter_weight: float = 0.55  # per input and output
-    scatter: float = 0.051  # per spike and output
-    scatter_spike: float = 2.1
-    index_call: float = 7300.0
-    index_row: float = 4.6
-    index: float = 0.14  # per row and input
+    dense_call: float = 4800.0
+    dense_row: float = 0.05  # per row and output
+    dense: float = 0.019  # per row, input and output
+    sum_call: float = 12000.0
+    sum_row: float = 0.053  # per row and output
+    sum: float = 0.021  # per spike and output
+    sum_spike: float = 0.38
+    gradient_call: float = 2200.0
+    gradient_row: float = 0.098  # per row and input or output
+    gradient: float = 0.018  # per row, input and output
+    scatter_call: float = 11000.0
+    scatter_weight: float = 0.78  # per input and output
+    scatter: float = 0.032  # per spike and output
+    scatter_spike: float = 0.65
+    index_call: float = 8700.0
+    index_row: float = 4.0
+    index: float = 0.078  # per row and input
 
     def of_dense(self, rows: int, inputs: int, outputs: int) -> float:
         """Time of ``spikes @ weight.T`` for spikes (rows, inputs) and a weight (outputs, inputs)."""
