@@ -217,6 +217,15 @@ def test_sizes_take_the_first_samples():
         assert torch.equal(part[0], all_of_it[0][:size]) and torch.equal(part[1], all_of_it[1][:size])
 
 
+def test_settings_are_chosen_by_samples_held_out_of_those_to_train_with():
+    whole = load_data(Settings(data="yinyang", epochs=1))
+    held = load_data(Settings(data="yinyang", epochs=1, validation=600, train_size=4300))
+    for place in (0, 1):
+        assert torch.equal(held.test[place], whole.train[place][-600:])
+        assert torch.equal(held.train[place], whole.train[place][:4300])
+    assert len(load_data(Settings(data="yinyang", epochs=1, validation=600)).train[1]) == 4400
+
+
 def test_gradients_are_limited_to_multiples_of_their_median():
     weight = torch.zeros(2, 3, requires_grad=True)
     limit_gradient(weight, 2.0)  # nothing was learnt yet

@@ -61,6 +61,9 @@ def load_data(settings: Settings) -> Data:
     if settings.data not in _LOADERS:
         raise ValueError(f"There is no data set {settings.data!r}. Known: {', '.join(_LOADERS)}.")
     data = _LOADERS[settings.data](settings)
+    if settings.validation:
+        (samples, labels), held = data.train, settings.validation
+        data = replace(data, train=(samples[:-held], labels[:-held]), test=(samples[-held:], labels[-held:]))
     train, test = _first(data.train, settings.train_size), _first(data.test, settings.test_size)
     return replace(data, train=train, test=test)
 

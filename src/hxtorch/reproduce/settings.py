@@ -10,7 +10,8 @@ class Settings:
     """All numbers of a training. Times in seconds, `dt` per step.
 
     * `data`: name of the data set (`hxtorch.reproduce.data`); `train_size`, `test_size`: of its samples, the
-      first so many; None: all.
+      first so many; None: all. `validation`: the last so many samples to train with are held out and take the
+      place of the test set, to choose settings by; 0: none.
     * `steps`, `dt`, `tau_mem`, `tau_syn`: grid of time and time constants.
     * `input_times`, `bias_time`: of the coordinates 0 and 1, and of a further input (None: there is none), for
       points.
@@ -73,6 +74,7 @@ class Settings:
     largest_gradient: float = 0.0
     alpha: float = 50.0
     smallest_slope: float | None = None
+    validation: int = 0
 
 
 @dataclass(frozen=True)

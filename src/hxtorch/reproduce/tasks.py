@@ -13,15 +13,27 @@ from hxtorch.reproduce.settings import Settings, Task
 _EXAMPLE = Settings(data="yinyang", epochs=5, input_repetitions=5)
 _READOUT = (0.03, 0.15)  # a class with weights below 0 alone has its maximum at the start, and no gradient
 _TUNED = replace(_EXAMPLE, epochs=60, step_size=1, gamma=0.955, lr=2.5e-3, init_output=_READOUT)
+# The gradient of a spike is inverse to the slope of the membrane. Without a limit of the slope a few spikes that
+# hardly came decide it: the cosine of it in two runs of the same samples on the chip was -0.3, and 0.99 with 0.25.
+# Few spikes per neuron at first, a finer grid and the sum over time, which has no kinks, help the model alone, too.
+# Chosen by 1000 points of a third seed (41).
+_TUNED_EVENTPROP = replace(
+    _TUNED, epochs=120, gamma=0.968, lr=5e-3, estimator="eventprop", steps=76, dt=0.5e-6, decoder="sum",
+    readout_scale=0.5, init_hidden=(0.15, 0.2), init_output=(0.0, 0.2), largest_gradient=5.0, smallest_slope=0.3,
+    averaging=0.995,
+)  # fmt: skip
 _MNIST = Settings(  # the sum over time has less of the converters' noise than the maximum
     data="mnist16", epochs=24, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=5e-3, gamma=0.85,
     step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, decoder="sum", readout_scale=1.0, align=True,
     init_hidden=(0.04, 0.12), init_output=(0.05, 0.1), time_shift=-1, alpha=10.0, averaging=0.99,
 )  # fmt: skip
-_FIRST_SPIKE = Settings(  # times as in Göltz et al. 2021: 0.15 to 2 tau
+# Times as in Göltz et al. 2021: 0.15 to 2 tau. Classes whose neuron is silent have no gradient, and the loss makes
+# wrong ones later until they are: reg_readout draws all of them to earlier times, and `wake` brings them back.
+# Chosen by 1000 points of a third seed (41), not by the test set, as `Settings.validation` does for any data.
+_FIRST_SPIKE = Settings(
     data="yinyang", epochs=60, steps=64, dt=0.5e-6, input_times=(0.9e-6, 12e-6), bias_time=None, hidden=30,
-    input_repetitions=5, estimator="eventprop", decoder="first", readout_scale=5.0, wake=5e-4,
-    init_hidden=(0.25, 0.2), init_output=(0.4, 0.4), lr=2e-3, gamma=0.95, step_size=1, reg_readout=0.0,
+    input_repetitions=5, estimator="eventprop", decoder="first", readout_scale=5.0, wake=2e-3,
+    init_hidden=(0.25, 0.2), init_output=(0.4, 0.4), lr=2e-3, gamma=0.95, step_size=1, reg_readout=1e-3,
     weight_scale=66.0, largest_gradient=5.0,
 )  # fmt: skip
 _WORDS = Settings(  # readout_scale and reg_readout keep the traces of the readout off the limit of the CADC
@@ -53,9 +65,7 @@ TASKS = {
         Task(
             "yinyang-eventprop-long", "Yin-Yang, EventProp, tuned, long", "about 0.961 on the chip",
             "Pehle et al. 2023", 0.955,
-            replace(
-                _TUNED, epochs=30, gamma=0.92, estimator="eventprop", init_output=(0.0, 0.1), largest_gradient=5.0
-            ),
+            _TUNED_EVENTPROP,
         ),
         Task(
             "yinyang-aligned", "Yin-Yang as in the example, with scales measured on the chip (align)",
@@ -70,7 +80,7 @@ TASKS = {
         ),
         Task(
             "mnist16-augmented", "MNIST 16x16, 256-246-10, dropout and rotation", "0.976 on the chip", _CRAMER,
-            0.976, replace(_MNIST, dropout=0.2, rotation=15.0, epochs=30, gamma=0.88), seeds=3,
+            0.976, replace(_MNIST, dropout=0.2, rotation=15.0, epochs=50, gamma=0.92, reg_hidden=0.03), seeds=3,
         ),
         Task(
             "fashion16", "Fashion-MNIST 16x16, 256-246-10", "0.842 on the chip", _CRAMER, 0.842,
