@@ -16,9 +16,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from training_networks import Network, with_hxtorch
+from training_networks import Network, input_of, with_hxtorch
 
 CURVES: dict[str, tuple[float, ...]] = {
     "steps": (25, 50, 100, 200, 400),
@@ -32,8 +31,7 @@ def milliseconds(what: str, value: float, repeats: int) -> float:
     """Median time of a training step where `what` is changed to `value`."""
     sizes = {"steps": 100.0, "batch": 100.0, "neurons": 246.0, "spikes (density)": 0.05} | {what: value}
     network = Network(int(sizes["steps"]), int(sizes["batch"]), (256, int(sizes["neurons"]), 10))
-    generator = torch.Generator().manual_seed(1)
-    x = (torch.rand(network.steps, network.batch, 256, generator=generator) < sizes["spikes (density)"]).float()
+    x = input_of(network, sizes["spikes (density)"])
     step, seconds = with_hxtorch(network), []
     for repeat in range(5 + repeats):
         fresh = x.clone()

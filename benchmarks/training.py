@@ -34,7 +34,7 @@ import torch
 from hxtorch.snn import functional as F
 from hxtorch.snn.functional import passes, products, spikes
 from run_overhead import Clock
-from training_networks import NETWORKS, Network, Step, limit, plain_loop, traffic, with_hxtorch
+from training_networks import NETWORKS, Network, Step, input_of, limit, plain_loop, traffic, with_hxtorch
 from training_peers import with_norse, with_sinabs, with_snntorch, with_spikingjelly
 from training_table import page_with_table
 
@@ -52,12 +52,6 @@ WAYS: dict[str, Callable[[Network], Step]] = {
     "spikingjelly": with_spikingjelly,
     "sinabs": with_sinabs,
 }
-
-
-def input_of(network: Network) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    shape = (network.steps, network.batch, network.sizes[0])
-    return (torch.rand(shape, generator=generator) < 0.05).float()
 
 
 def measure(network: Network, repeats: int, compile_loop: bool) -> dict[str, float]:

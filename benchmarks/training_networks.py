@@ -33,6 +33,13 @@ NETWORKS = {
 }
 
 
+def input_of(network: Network, density: float = 0.05) -> Tensor:
+    """Input spikes (steps, batch, inputs), always the same."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (network.steps, network.batch, network.sizes[0])
+    return (torch.rand(shape, generator=generator) < density).float()
+
+
 def weights_of(network: Network) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     shapes = list(zip(network.sizes[1:], network.sizes, strict=False))
