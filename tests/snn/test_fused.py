@@ -18,14 +18,14 @@ def uniform(generator, low, high, *shape):
     return (torch.rand(*shape, generator=generator) * (high - low) + low).requires_grad_()
 
 
-def parts_of(generator, n, firing, refractory, exponential, adaptation, method, per_neuron):
+def parts_of(generator, n, firing, refractory, exponential, adaptation, method, per_neuron, at_spikes=False):
     def p(low, high):
         return uniform(generator, low, high, n) if per_neuron else (low + high) / 2
 
     membrane = F.Membrane(p(-0.1, 0.1), p(5e-6, 1e-5), p(8e-6, 1.2e-5), p(0.9, 1.1))
     fire = None
     if firing:
-        fire = F.Firing(p(0.5, 0.6), p(-0.1, 0.0), method, 7.0, 2.0 if refractory else None)
+        fire = F.Firing(p(0.5, 0.6), p(-0.1, 0.0), method, 7.0, 2.0 if refractory else None, at_spikes)
     exp = F.Exponential(p(0.2, 0.3), p(0.3, 0.4)) if exponential else None
     adapt = F.Adaptation(p(2e-5, 3e-5), p(1.0, 2.0), p(0.1, 0.3)) if adaptation else None
     return membrane, fire, exp, adapt
@@ -78,15 +78,17 @@ def compare(x, parts, measured=None, recurrent=None, state=None, seed=0):
     per_neuron=st.booleans(),
     recurrent=st.booleans(),
     chip=st.sampled_from(["", "v", "z", "vz", "vzw"]),
+    at_spikes=st.booleans(),
     method=st.sampled_from(sorted(F.SURROGATES)),
     seed=st.integers(0, 10_000),
 )
 def test_equals_the_reference(
-    steps, batch, size, firing, refractory, exponential, adaptation, per_neuron, recurrent, chip, method, seed
-):
+    steps, batch, size, firing, refractory, exponential, adaptation, per_neuron, recurrent, chip, at_spikes, method,
+    seed,
+):  # fmt: skip
     g = torch.Generator().manual_seed(seed)
     exponential = exponential and firing and "z" not in chip  # else the membrane runs away, as it should
-    parts = parts_of(g, size, firing, refractory, exponential, adaptation, method, per_neuron)
+    parts = parts_of(g, size, firing, refractory, exponential, adaptation, method, per_neuron, at_spikes)
     measured = F.Measured(
         torch.randn(steps, batch, size, generator=g) if "v" in chip else None,
         (torch.rand(steps, batch, size, generator=g) < 0.2).float() if "z" in chip and firing else None,

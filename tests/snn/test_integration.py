@@ -1,5 +1,7 @@
 """The neuron equations against golden numbers, closed forms and finite differences."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -223,6 +225,20 @@ def test_perfect_chip_data_changes_nothing():
     (gradient,) = torch.autograd.grad(injected.membrane.square().sum(), x)
     assert_close(injected.membrane, model.membrane)
     assert_close(gradient, expected)
+
+
+def test_spikes_of_the_chip_count_as_at_the_threshold():
+    """An input moves the membrane of the next row by dt/tau; a spike there has the derivative at 0, or above."""
+    x = torch.zeros(2, 1, 4, requires_grad=True)
+    v_chip = torch.tensor([[[0.0, 0, 0, 0]], [[0.2, 1.3, 0.2, 1.3]]])
+    z_chip = torch.tensor([[[0.0, 0, 0, 0]], [[1.0, 1, 0, 0]]])
+    for at_spikes, distances in ((False, [0.8, 0.3, 0.8, 0.3]), (True, [0.0, 0.3, 0.8, 0.3])):
+        firing = dataclasses.replace(UNIT_FIRING, alpha=10.0, threshold_at_spikes=at_spikes)
+        states = integrate(x, UNIT_MEMBRANE, firing, measured=Measured(v_chip, z_chip))
+        assert_close(states.membrane, v_chip)
+        assert_close(states.spikes, z_chip)
+        (gradient,) = torch.autograd.grad(states.spikes.sum(), x)
+        assert_close(gradient[0, 0], 0.1 / (1 + 10 * torch.tensor(distances)) ** 2)
 
 
 def test_fit_steps():

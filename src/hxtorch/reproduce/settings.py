@@ -31,7 +31,7 @@ class Settings:
       batch (`hxtorch.reproduce.averaging`); 0: the weights after the last batch.
     * `label_smoothing`: share of the target that goes to all classes alike (Szegedy et al. 2016).
     * `largest_gradient`: each gradient of a weight is limited to so many times the median of its layer; 0: is not.
-    * `smallest_slope`: of `hxtorch.snn.EventPropLIF`.
+    * `smallest_slope`: of `hxtorch.snn.EventPropLIF`; `threshold_at_spikes`: of `hxtorch.snn.Neuron`.
     """
 
     data: str
@@ -74,6 +74,7 @@ class Settings:
     largest_gradient: float = 0.0
     alpha: float = 50.0
     smallest_slope: float | None = None
+    threshold_at_spikes: bool = False
     validation: int = 0
 
 

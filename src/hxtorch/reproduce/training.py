@@ -49,6 +49,7 @@ def build(settings: Settings, data: Data, *, mock: bool) -> Training:
     for layer in (network.lif_h, network.li_readout):
         if isinstance(layer, modules.EventPropLIF):
             layer.smallest_slope = settings.smallest_slope
+    network.lif_h.threshold_at_spikes = settings.threshold_at_spikes
     model = Model(data.encoder, network, _decoder(settings), 1.0 if mock else settings.readout_scale)  # type: ignore[arg-type]
     if settings.align and not mock:
         align(model, data.train[0][:ALIGNMENT_BATCH])

@@ -44,7 +44,9 @@ class Membrane:
 class Firing:
     """Threshold, reset and surrogate gradient; it clamps `refractory_steps` after a spike.
 
-    `method` is a name in `surrogate.SURROGATES`, `alpha` its steepness.
+    `method` is a name in `surrogate.SURROGATES`, `alpha` its steepness. With `threshold_at_spikes` the surrogate
+    gradient sees the membrane of the chip at the threshold, or above, where the chip spiked: the sample of the
+    CADC next to a spike was taken before or after it.
     """
 
     threshold: Value
@@ -52,6 +54,7 @@ class Firing:
     method: str = "superspike"
     alpha: float = 50.0
     refractory_steps: Value | None = None
+    threshold_at_spikes: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def options_of(
         int(firing is not None and firing.refractory_steps is not None),
         surrogate(firing.method).code if firing else 0,
         int(from_rest and (membrane.leaky or adaptation is not None)),
+        int(firing is not None and firing.threshold_at_spikes),
     )
 
 

@@ -57,7 +57,10 @@ def integrate_reference(
             v = inject(v, v_chip[t])
 
         if firing:
-            z = spike_function(v - firing.threshold, firing.method, firing.alpha)
+            distance = v - firing.threshold
+            if firing.threshold_at_spikes and v_chip and z_chip:
+                distance = inject(distance, torch.where(z_chip[t] > 0, distance.clamp(min=0), distance))
+            z = spike_function(distance, firing.method, firing.alpha)
             if z_chip:
                 z = inject(z, z_chip[t])
         if adaptation:

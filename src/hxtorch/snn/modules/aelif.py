@@ -198,7 +198,7 @@ class AELIF(Neuron):
         if self.fire:
             steps = F.refractory_steps(self.model("refractory_time", x), self.dt)
             threshold, reset = self.model("threshold", x), self.model("reset", x)
-            firing = F.Firing(threshold, reset, self.method, self.alpha, steps)
+            firing = F.Firing(threshold, reset, self.method, self.alpha, steps, self.threshold_at_spikes)
         return membrane_with_capacitance(self, x, self.leaky), firing
 
     def adaptive_terms(self, x: Tensor) -> tuple[F.Exponential | None, F.Adaptation | None]:

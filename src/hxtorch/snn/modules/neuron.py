@@ -35,9 +35,15 @@ class Neuron(Population):
     * `cadc_time_shift`, `shift_cadc_to_first`, `trace_offset`, `trace_scale`: how the CADC trace is aligned
       with the model, in this order (`hxtorch.snn.observables.postprocess_cadc`).
     * `interpolation_mode`: "linear" or "nn", how CADC samples come onto the grid of time steps.
+
+    `threshold_at_spikes` (attribute, False): where the chip spiked, the surrogate gradient sees the membrane at
+    the threshold at least. The sample of the CADC next to a spike was taken before or after it, and would say
+    that the neuron was far from spiking: then nothing but near misses has a gradient, and spikes get more and
+    more. With it, `cadc_time_shift` should leave the trace where it was measured.
     """
 
     output_type: ClassVar[type[Handle]] = NeuronHandle
+    threshold_at_spikes: bool = False
 
     def __init__(
         self,
@@ -139,7 +145,13 @@ class Neuron(Population):
 
     def equations(self, x: Tensor) -> tuple[F.Membrane, F.Firing | None]:
         """Parameters of the model as operands for `x`."""
-        firing = F.Firing(self.model("threshold", x), self.model("reset", x), self.method, self.alpha)
+        firing = F.Firing(
+            self.model("threshold", x),
+            self.model("reset", x),
+            self.method,
+            self.alpha,
+            threshold_at_spikes=self.threshold_at_spikes,
+        )
         return self._membrane(x), firing
 
     def terms(self, x: Tensor) -> Terms:

@@ -35,7 +35,7 @@ GV, GI, GW, GZ = (
 SLOPE, EXP = at.AT_SLOPE * STRIDE, at.AT_EXP * STRIDE
 FIRED, CLAMPED = at.AT_FIRED * STRIDE, at.AT_CLAMPED * STRIDE
 LEAKY, FIRE, EXPONENTIAL, ADAPTATION = at.LEAKY, at.FIRE, at.EXPONENTIAL, at.ADAPTATION
-REFRACTORY_PERIOD, METHOD = at.REFRACTORY_PERIOD, at.METHOD
+REFRACTORY_PERIOD, METHOD, AT_SPIKES = at.REFRACTORY_PERIOD, at.METHOD, at.THRESHOLD_AT_SPIKES
 STATE_V, STATE_CURRENT, STATE_W = at.V, at.CURRENT, at.W
 BIT_SPIKED, BIT_CLAMPED = at.SPIKED, at.CLAMPED
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -87,6 +87,14 @@ def through_reset(s: F32, n: int, row: int, trained: bool) -> None:
             s[GRAD_RESET + k] += s[GV + k] if s[row + k] != ZERO else ZERO
     for k in range(n):
         s[GV + k] = ZERO if s[row + k] != ZERO else s[GV + k]
+
+
+@inner_kernel()
+def raise_to_threshold(s: F32, membrane: F32, n: int) -> None:
+    """Write the membrane into the row EXP, which is free then; where the neuron fired, the threshold at least."""
+    for k in range(n):
+        low = s[FIRED + k] != ZERO and membrane[k] < s[THRESHOLD + k]
+        s[EXP + k] = s[THRESHOLD + k] if low else membrane[k]
 
 
 @inner_kernel(fastmath=FAST)
@@ -246,7 +254,11 @@ def propagate_lanes(
                     old = out_w[t - 1, m0:m1] if trained and t > 0 else state[STATE_W, m0:m1]
                     through_adaptation(s, n, pre[t, m0:m1], old, fire, trained)
                 if fire and not plain:
-                    derivative(options[METHOD], alpha, pre[t, m0:m1], s, THRESHOLD, SLOPE, n)
+                    seen = pre[t, m0:m1]
+                    if with_v and options[AT_SPIKES] != 0:
+                        raise_to_threshold(s, seen, n)
+                        seen = s[EXP : EXP + n]
+                    derivative(options[METHOD], alpha, seen, s, THRESHOLD, SLOPE, n)
                     for k in range(n):
                         s[SLOPE + k] *= s[GZ + k]
                     for k in range(n):

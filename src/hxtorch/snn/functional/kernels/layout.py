@@ -29,7 +29,8 @@ ADAPTATION = 3
 REFRACTORY_PERIOD = 4
 METHOD = 5  # number of the surrogate gradient
 REST_IS_LEAK = 6
-OPTIONS = 7
+THRESHOLD_AT_SPIKES = 7
+OPTIONS = 8
 
 # Rows of the state between two steps (STATES, lanes).
 V = 0
