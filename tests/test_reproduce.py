@@ -128,6 +128,7 @@ def test_result_file_figure_and_page(tmp_path):
     assert result.command == "hxtorch reproduce small --seeds 2 --epochs 1 --mock"
     assert result.mean == pytest.approx(sum(result.values) / 2)
     assert result.seconds > 0 and result.cpu_seconds > 0
+    assert result.calibration == 0  # there is no chip
     assert load_results(out) == [replace(result, settings=json.loads(json.dumps(result.settings)))]
     assert (out / "small.png").read_bytes()[1:4] == b"PNG"
     page = results_page(out)

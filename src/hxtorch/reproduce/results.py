@@ -22,7 +22,7 @@ class Result:
     * `chip`: seed of the virtual chip, None for mock mode; `settings`: of the training.
     * `seconds`: wall time of one seed on the machine that ran it, `cpu_seconds`: what its process spent on all
       cores (0: not measured). The second one tells more where others used the machine too.
-    * `command`: what made this file.
+    * `command`: what made this file; `calibration`: version of the calibration of its chip (0: not noted, or mock).
     """
 
     name: str
@@ -41,6 +41,7 @@ class Result:
     command: str
     control: str = ""
     cpu_seconds: float = 0.0
+    calibration: int = 0
 
 
 def save_result(result: Result, folder: Path, figure: Figure | None = None) -> None:

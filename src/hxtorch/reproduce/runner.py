@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 import hxtorch
 from hxtorch import twin
+from hxtorch.calibration.result import VERSION as CALIBRATION_VERSION
 from hxtorch.connection import connected_chip
 from hxtorch.reproduce.data import Data, load_data
 from hxtorch.reproduce.figures import result_figure
@@ -91,6 +92,7 @@ def reproduce(
         cpu_seconds=float(np.mean([item.cpu_seconds for item in finished])),
         command=_command(task, count, chip, mock, epochs),
         control=task.control,
+        calibration=0 if mock else CALIBRATION_VERSION,
     )
     save_result(result, out, figure)
     return result

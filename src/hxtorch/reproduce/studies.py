@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from hxtorch.calibration.result import VERSION as CALIBRATION_VERSION
 from hxtorch.plots.style import SERIES, house_style, new_figure
 from hxtorch.reproduce.data import load_data
 from hxtorch.reproduce.moves import (
@@ -230,7 +231,7 @@ def answer(
     trained = TASKS[chosen].title + ("" if length in TASKS[chosen].title else f", {length}") + images
     _save(out, f"study-{name}", _figure(question, found), {
         "kind": "study", "title": f"{question.title} ({trained})",
-        "published": question.published, "command": " ".join(words),
+        "published": question.published, "command": " ".join(words), "calibration": CALIBRATION_VERSION,
         "table": found.table(question.shown, question.by), "rows": list(found.rows),
     })  # fmt: skip
     return found

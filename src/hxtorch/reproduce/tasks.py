@@ -22,10 +22,14 @@ _TUNED_EVENTPROP = replace(
     readout_scale=0.5, init_hidden=(0.15, 0.2), init_output=(0.0, 0.2), largest_gradient=5.0, smallest_slope=0.3,
     averaging=0.995,
 )  # fmt: skip
-_MNIST = Settings(  # the sum over time has less of the converters' noise than the maximum
-    data="mnist16", epochs=24, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=5e-3, gamma=0.85,
-    step_size=1, reg_bursts=5e-4, reg_hidden=0.1, reg_readout=0.0, decoder="sum", readout_scale=1.0, align=True,
-    init_hidden=(0.04, 0.12), init_output=(0.05, 0.1), time_shift=-1, alpha=10.0, averaging=0.99,
+# The sum over time has less of the converters' noise than the maximum. Without `threshold_at_spikes` near misses
+# have the larger part of the gradient, and spikes get more from epoch to epoch (MNIST 0.970, clothes 0.825).
+# Chosen by the last 5000 images to train with.
+_MNIST = Settings(
+    data="mnist16", epochs=24, steps=20, dt=1.7e-6, hidden=246, circuits=2, batch_size=100, lr=3e-3, gamma=0.9,
+    step_size=1, reg_bursts=5e-4, reg_hidden=0.0, reg_readout=0.0, decoder="sum", readout_scale=1.0, align=True,
+    init_hidden=(0.04, 0.12), init_output=(0.0, 0.05), time_shift=0, alpha=10.0, averaging=0.99,
+    threshold_at_spikes=True,
 )  # fmt: skip
 # Times as in Göltz et al. 2021: 0.15 to 2 tau. Classes whose neuron is silent have no gradient, and the loss makes
 # wrong ones later until they are: reg_readout draws all of them to earlier times, and `wake` brings them back.
@@ -80,7 +84,7 @@ TASKS = {
         ),
         Task(
             "mnist16-augmented", "MNIST 16x16, 256-246-10, dropout and rotation", "0.976 on the chip", _CRAMER,
-            0.976, replace(_MNIST, dropout=0.2, rotation=15.0, epochs=50, gamma=0.92, reg_hidden=0.03), seeds=3,
+            0.976, replace(_MNIST, dropout=0.2, rotation=15.0, epochs=50, gamma=0.94), seeds=3,
         ),
         Task(
             "fashion16", "Fashion-MNIST 16x16, 256-246-10", "0.842 on the chip", _CRAMER, 0.842,
