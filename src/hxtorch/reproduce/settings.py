@@ -24,6 +24,7 @@ class Settings:
       `wake`: what weights into neurons that stay silent grow by per batch, with "first".
     * `weight_scale`, `trace_scale`, `time_shift`: alignment of chip and model; with `align` it is measured on
       the chip before the training (`hxtorch.snn.utils.align`), but for `time_shift`.
+    * `leak`, `threshold`, `readout_leak`, `i_synin_gm`, `synapse_dac_bias`: of the chip, in CADC LSB and codes.
     * `largest_output_scale`: limit of the readout's weight scale, at which its largest weight is 63.
     * `epochs`, `batch_size`, `lr`; `lr` is multiplied by `gamma` every `step_size` epochs.
     * `reg_readout`, `reg_bursts`, `reg_hidden`: strengths of the regularisers; `rotation`: of images, degrees.
@@ -75,6 +76,11 @@ class Settings:
     alpha: float = 50.0
     smallest_slope: float | None = None
     threshold_at_spikes: bool = False
+    leak: int = 80
+    threshold: int = 150
+    readout_leak: int = 80
+    i_synin_gm: int = 500
+    synapse_dac_bias: int = 1000
     validation: int = 0
 
 

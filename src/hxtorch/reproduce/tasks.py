@@ -31,6 +31,17 @@ _MNIST = Settings(
     init_hidden=(0.04, 0.12), init_output=(0.0, 0.05), time_shift=0, alpha=10.0, averaging=0.99,
     threshold_at_spikes=True,
 )  # fmt: skip
+_AUGMENTED = replace(  # without `threshold_at_spikes` and what goes with it, with which it was not trained yet
+    _MNIST, dropout=0.2, rotation=15.0, epochs=50, lr=5e-3, gamma=0.92, reg_hidden=0.03, init_output=(0.05, 0.1),
+    time_shift=-1, threshold_at_spikes=False,
+)  # fmt: skip
+# Clothes have many bright pixels at the same time: with 800 and 700 a spike moves the line of a synaptic input by
+# half as much as with the published 500 and 1000, for the same PSP, and the input saturates less. The potentials
+# are further from the floor of the membrane. 0.831 with the published ones, 0.842 with these (held-out images).
+_FASHION = replace(
+    _MNIST, data="fashion16", epochs=20, init_hidden=(0.02, 0.1), init_output=(0.0, 0.1), reg_hidden=0.1,
+    leak=120, threshold=190, readout_leak=130, i_synin_gm=800, synapse_dac_bias=700,
+)  # fmt: skip
 # Times as in Göltz et al. 2021: 0.15 to 2 tau. Classes whose neuron is silent have no gradient, and the loss makes
 # wrong ones later until they are: reg_readout draws all of them to earlier times, and `wake` brings them back.
 # Chosen by 1000 points of a third seed (41), not by the test set, as `Settings.validation` does for any data.
@@ -84,11 +95,11 @@ TASKS = {
         ),
         Task(
             "mnist16-augmented", "MNIST 16x16, 256-246-10, dropout and rotation", "0.976 on the chip", _CRAMER,
-            0.976, replace(_MNIST, dropout=0.2, rotation=15.0, epochs=50, gamma=0.94), seeds=3,
+            0.976, _AUGMENTED, seeds=3,
         ),
         Task(
             "fashion16", "Fashion-MNIST 16x16, 256-246-10", "0.842 on the chip", _CRAMER, 0.842,
-            replace(_MNIST, data="fashion16", epochs=30, gamma=0.88, init_hidden=(0.02, 0.1)), seeds=3,
+            _FASHION, seeds=3,
         ),
         Task(
             "syllables", "Words of syllables, 70-186-24, trained recurrence",

@@ -114,6 +114,11 @@ def _readout_network(
         weight_init_recurrent=settings.init_recurrent,
         dropout=settings.dropout,
         neuron_structure=None if settings.circuits == 1 else SingleCompartmentNeuron(settings.circuits),
+        leak=settings.leak,
+        threshold=settings.threshold,
+        readout_leak=settings.readout_leak,
+        i_synin_gm=settings.i_synin_gm,
+        synapse_dac_bias=settings.synapse_dac_bias,
         **extra,
     )
 

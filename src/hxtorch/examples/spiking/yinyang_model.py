@@ -33,6 +33,8 @@ class SNN(nn.Module):
       `weight_init_recurrent`.
     * `dropout`: probability of `BatchDropout` behind the hidden layer.
     * `neuron_structure`: shape of the neurons; None is one circuit, with the readout in the lower hemisphere.
+    * `leak`, `threshold`, `readout_leak`: potentials on the chip in CADC LSB; reset is at the leak. `i_synin_gm`,
+      `synapse_dac_bias`: strength of the synapses there.
 
     Attributes: `exp`, `linear_h`, `lif_h`, `linear_o`, `li_readout`, and `s_h`, the handle of the hidden layer
     of the last run.
@@ -64,6 +66,11 @@ class SNN(nn.Module):
         weight_init_recurrent: Init = (0.0, 0.1),
         dropout: float = 0.0,
         neuron_structure: Morphology | None = None,
+        leak: int = 80,
+        threshold: int = 150,
+        readout_leak: int = 80,
+        i_synin_gm: int = 500,
+        synapse_dac_bias: int = 1000,
     ) -> None:
         super().__init__()
         if recurrence not in (None, "trained", "frozen"):
@@ -76,14 +83,14 @@ class SNN(nn.Module):
         self.lif_h = neuron_type(
             n_hidden,
             self.exp,
-            leak=hxsnn.MixedHXModelParameter(0.0, 80),
-            reset=hxsnn.MixedHXModelParameter(0.0, 80),
-            threshold=hxsnn.MixedHXModelParameter(1.0, 150),
+            leak=hxsnn.MixedHXModelParameter(0.0, leak),
+            reset=hxsnn.MixedHXModelParameter(0.0, leak),
+            threshold=hxsnn.MixedHXModelParameter(1.0, threshold),
             tau_mem=tau_mem,
             tau_syn=tau_syn,
-            i_synin_gm=500,
+            i_synin_gm=i_synin_gm,
             membrane_capacitance=hxsnn.MixedHXModelParameter(tau_mem, 63),
-            synapse_dac_bias=1000,
+            synapse_dac_bias=synapse_dac_bias,
             alpha=alpha,
             enable_cadc_recording=hidden_cadc_recording,
             cadc_time_shift=trace_shift_hidden,
@@ -108,11 +115,11 @@ class SNN(nn.Module):
         self.li_readout = LI(
             n_out,
             self.exp,
-            leak=hxsnn.MixedHXModelParameter(0.0, 80),
+            leak=hxsnn.MixedHXModelParameter(0.0, readout_leak),
             tau_mem=tau_mem,
             tau_syn=tau_syn,
-            i_synin_gm=500,
-            synapse_dac_bias=1000,
+            i_synin_gm=i_synin_gm,
+            synapse_dac_bias=synapse_dac_bias,
             cadc_time_shift=trace_shift_out,
             shift_cadc_to_first=True,
             trace_scale=trace_scale,
