@@ -24,7 +24,8 @@ class Settings:
       `wake`: what weights into neurons that stay silent grow by per batch, with "first".
     * `weight_scale`, `trace_scale`, `time_shift`: alignment of chip and model; with `align` it is measured on
       the chip before the training (`hxtorch.snn.utils.align`), but for `time_shift`.
-    * `leak`, `threshold`, `readout_leak`, `i_synin_gm`, `synapse_dac_bias`: of the chip, in CADC LSB and codes.
+    * `leak`, `threshold`, `readout_leak`, `i_synin_gm`, `synapse_dac_bias`: of the chip, in CADC LSB and codes;
+      with "first" they are those of `first_spike`.
     * `largest_output_scale`: limit of the readout's weight scale, at which its largest weight is 63.
     * `epochs`, `batch_size`, `lr`; `lr` is multiplied by `gamma` every `step_size` epochs.
     * `reg_readout`, `reg_bursts`, `reg_hidden`: strengths of the regularisers; `rotation`: of images, degrees.
