@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.linear import lists_spikes
+from hxtorch.snn.functional.spikes import carried_spikes
 from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
 
 if TYPE_CHECKING:
@@ -43,30 +43,11 @@ def check_runtime(runtime: Any, dt: float) -> int:
 
 def check_graph(graph: Graph) -> None:
     """ValueError if a tensor in the network has a shape or values that it cannot be computed with."""
-    batch: tuple[int, HXBaseExperimentModule] | None = None
     for node in graph.modules_in_order:
         _check_weights(node.module)
         for source in node.predecessors:
             if source is not None:
                 _check_connection(source, node)
-    for node, handle in graph.open_inputs:
-        field = node.module.input_field
-        if field is None:
-            continue
-        tensor = getattr(handle, field, None)
-        if tensor is None:
-            raise ValueError(
-                f"An input of {node.module} holds no {field}. Give a handle with {field}, and call all "
-                "modules again before each run: their output handles are filled once."
-            )
-        _check_input(tensor, node.module, field)
-        if batch is None:
-            batch = tensor.shape[1], node.module
-        elif tensor.shape[1] != batch[0]:
-            raise ValueError(
-                f"The inputs have unequal batch sizes: {batch[0]} for {batch[1]}, "
-                f"{tensor.shape[1]} for {node.module}. Give all inputs the same."
-            )
 
 
 def check_chip_input(graph: Graph, runtime: int) -> None:
@@ -74,15 +55,18 @@ def check_chip_input(graph: Graph, runtime: int) -> None:
     graded = False
     for node, handle in graph.open_inputs:
         field = node.module.input_field
-        tensor = None if field is None else getattr(handle, field)
-        if tensor is None:
+        given = None if field is None else handle.peek(field)
+        if given is None:
             continue
-        if runtime < tensor.shape[0]:
+        steps = given.shape[0]
+        if runtime < steps:
             raise ValueError(
                 f"Requested runtime invalid. It is {runtime} steps, but the input of {node.module} has "
-                f"{tensor.shape[0]}. Run for at least {tensor.shape[0]} steps."
+                f"{steps}. Run for at least {steps} steps."
             )
-        graded = graded or (field == "spikes" and not _zeros_and_ones(tensor))
+        if field == "spikes" and not graded:
+            spikes = carried_spikes(given)
+            graded = not spikes.has_index and not _zeros_and_ones(spikes.values())
     if graded:
         warn_user(
             "Input spikes are neither 0 nor 1. The chip receives one event for every entry that is not 0, "
@@ -96,7 +80,7 @@ def _zeros_and_ones(tensor: Tensor) -> bool:
 
 def _check_weights(module: HXBaseExperimentModule) -> None:
     for name, parameter in module.named_parameters(recurse=False):
-        if not _all_finite(parameter):
+        if not all_finite(parameter):
             raise ValueError(f"The {name} of {module} contains NaN or infinite values. Set finite ones.")
 
 
@@ -114,23 +98,8 @@ def _check_connection(source: Node, target: Node) -> None:
         )
 
 
-def _check_input(tensor: Tensor, module: HXBaseExperimentModule, field: str) -> None:
-    size = module.input_size
-    if tensor.ndim != 3 or (size is not None and tensor.shape[2] != size):
-        expected = f"(time, batch, {'features' if size is None else size})"
-        raise ValueError(f"The {field} given to {module} have shape {tuple(tensor.shape)}, expected {expected}.")
-    if 0 in tensor.shape:
-        raise ValueError(
-            f"The {field} given to {module} have shape {tuple(tensor.shape)}. "
-            "Give at least one time step, batch entry and feature."
-        )
-    # Where the synapses will look for spikes anyway, they do so here: an entry that is not finite is no spike.
-    spikes = field == "spikes" and lists_spikes(tensor, module.output_size)
-    if not spikes and not _all_finite(tensor):
-        raise ValueError(f"The {field} given to {module} contain NaN or infinite values. Give finite ones.")
-
-
-def _all_finite(tensor: Tensor) -> bool:
+def all_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinite values."""
     if not tensor.is_floating_point():
         return True
     # One reduction is much cheaper than an elementwise test; only an overflow of the sum needs the latter.

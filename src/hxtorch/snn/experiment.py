@@ -15,6 +15,7 @@ from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, GraphBuilder
 from hxtorch.snn.handle import Handle
+from hxtorch.snn.inputs import take_inputs
 from hxtorch.snn.last_run import LastRun, remember
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.modules.population import Population
@@ -143,6 +144,7 @@ class Experiment:
 
         if len(self._calls):
             graph = self.build_graph()
+            take_inputs(graph)
             check_graph(graph)
             plan = self.plans.plan_for(self, graph)
         elif self.plans.last is not None:
@@ -195,6 +197,7 @@ class Experiment:
         if self.mock:
             return {}, None
         graph = self.build_graph()
+        take_inputs(graph)
         check_graph(graph)
         for node in graph.modules_in_order:
             node.module.prepare(node)
@@ -266,6 +269,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
     try:
         steps = 0 if experiment.mock else check_runtime(runtime, experiment.dt)
         graph = experiment.build_graph()
+        take_inputs(graph)
         check_graph(graph)
         for node in graph.modules_in_order:
             node.module.prepare(node)

@@ -25,14 +25,10 @@ HardwareData = Mapping[HXBaseExperimentModule, Any]
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """The populations of a loop as one population: its input `x`, equations and recurrent weights."""
+    """The populations of a loop as one population: its equations and recurrent weights."""
 
     neurons: tuple[Node, ...]
-    x: Tensor
-    membrane: F.Membrane
-    firing: F.Firing
-    measured: F.Measured
-    dt: float
+    dynamics: F.Dynamics
     recurrent: Tensor
 
     @property
@@ -40,11 +36,21 @@ class Loop:
         """Neurons of each population."""
         return [_neuron(node).size for node in self.neurons]
 
+    def input(self, external: Mapping[int, Tensor]) -> Tensor:
+        """The input of all neurons (T, B, N). `external` are graded spikes from outside by the `id` of their handle."""
+        inputs = [[external[id(h)] for h in node.inputs if id(h) in external] for node in self.neurons]
+        given = next(x for tensors in inputs for x in tensors)
+        return _joined([sum(i[1:], start=i[0]) if i else _silence(given, n) for i, n in zip(inputs, self.sizes)])
 
-def joined_loop(step: Step, external: Mapping[int, Tensor], data: list[NeuronData]) -> Loop | None:
+    def measured(self, data: list[NeuronData]) -> F.Measured:
+        """The chip's data of all populations, given by population."""
+        return F.Measured(_optional([d.cadc for d in data]), _optional([d.spikes for d in data]))
+
+
+def joined_loop(step: Step, like: Tensor | None, data: list[NeuronData]) -> Loop | None:
     """The loop of a step as one population; None if it does not consist of plain neurons and synapses.
 
-    `external` are graded spikes from outside by the `id` of their handle, `data` is the chip's by population.
+    `like` is an input of one of its populations from outside, `data` is the chip's by population.
     """
     neurons = [node for node in step.nodes if node.module.remembers]
     synapses = [node for node in step.nodes if not node.module.remembers]
@@ -53,48 +59,45 @@ def joined_loop(step: Step, external: Mapping[int, Tensor], data: list[NeuronDat
     if len({(d.cadc is None, d.spikes is None) for d in data}) > 1:
         return None
     own = {id(node.output) for node in step.nodes}
-    if any(id(h) not in own for node in synapses for h in node.inputs):
-        return None
-    inputs = [[external[id(h)] for h in node.inputs if id(h) not in own] for node in neurons]
-    given = next((x for tensors in inputs for x in tensors), None)
-    if given is None:
+    if like is None or any(id(h) not in own for node in synapses for h in node.inputs):
         return None
 
     modules = [_neuron(node) for node in neurons]
     sizes = [module.size for module in modules]
-    x = _joined([sum(i[1:], start=i[0]) if i else _silence(given, n) for i, n in zip(inputs, sizes)])
-    if any(module.adaptive_terms(x) != (None, None) for module in modules):
+    if any(module.adaptive_terms(like) != (None, None) for module in modules):
         return None
-    parts = [(membrane, firing) for membrane, firing in (m.equations(x) for m in modules) if firing is not None]
+    parts = [(membrane, firing) for membrane, firing in (m.equations(like) for m in modules) if firing is not None]
     kinds = {(m.leaky, f.method, f.alpha, f.refractory_steps is None) for m, f in parts}
     if len(parts) < len(modules) or len(kinds) > 1:
         return None
+    membrane = _merged([membrane for membrane, _ in parts], sizes, like)
+    firing = _merged([firing for _, firing in parts], sizes, like)
     return Loop(
         tuple(neurons),
-        x,
-        _merged([membrane for membrane, _ in parts], sizes, x),
-        _merged([firing for _, firing in parts], sizes, x),
-        F.Measured(_optional([d.cadc for d in data]), _optional([d.spikes for d in data])),
-        modules[0].dt,
-        _recurrent_weights(neurons, synapses, sizes, x),
+        F.Dynamics(membrane, firing, dt=modules[0].dt),
+        _recurrent_weights(neurons, synapses, sizes, like),
     )
 
 
 def compute_at_once(step: Step, hw_map: HardwareData) -> bool:
     """Compute a loop and fill its handles if it consists of plain neurons and synapses; else return False."""
     data = [hw_map.get(node.module) or NeuronData() for node in step.nodes if node.module.remembers]
-    external = {id(h): h.graded_spikes for h in step.inputs if isinstance(h, SynapseHandle)}
-    loop = joined_loop(step, {key: x for key, x in external.items() if x is not None}, data)
+    given = {id(h): h.peek("graded_spikes") for h in step.inputs if isinstance(h, SynapseHandle)}
+    external = {key: F.carried(x) for key, x in given.items() if x is not None}
+    of_neurons = [
+        external[id(h)] for node in step.nodes if node.module.remembers for h in node.inputs if id(h) in external
+    ]
+    loop = joined_loop(step, of_neurons[0].like if of_neurons else None, data)
     if loop is None:
         return False
-    states = F.observe(
-        loop.x, loop.membrane, loop.firing, measured=loop.measured, dt=loop.dt, recurrent=loop.recurrent
-    )
+    single = len(of_neurons) == 1 and len(loop.neurons) == 1
+    x = of_neurons[0] if single else F.Carried(loop.input({k: item.values() for k, item in external.items()}))
+    states = F.observe(x, loop.dynamics, loop.measured(data), recurrent=loop.recurrent)
     assert states.spikes is not None
-    kinds = (states.spikes, states.membrane, states.current)
-    pieces = zip(*(_split(tensor, loop.sizes) for tensor in kinds), strict=True)
-    for node, chip, (spikes, membrane, current) in zip(loop.neurons, data, pieces, strict=True):
-        node.output.put(spikes=spikes, membrane_cadc=membrane, current=current, membrane_madc=chip.madc)
+    spikes = _spikes_by_population(states.spikes, loop.sizes)
+    traces = zip(*(_split(item, loop.sizes) for item in (states.membrane, states.current)), strict=True)
+    for node, chip, own, (membrane, current) in zip(loop.neurons, data, spikes, traces, strict=True):
+        node.output.put(spikes=own, membrane_cadc=membrane, current=current, membrane_madc=chip.madc)
         _neuron(node).mask_output(node.output)
     for node in step.nodes:
         if not node.module.remembers:
@@ -130,14 +133,22 @@ def _computes(node: Node, *functions: Callable[..., Any]) -> bool:
     return type(node.module).forward_func in functions and "forward_func" not in vars(node.module)
 
 
-def _split(tensor: Tensor | F.Later, sizes: list[int]) -> list[Tensor | F.Later]:
+def _split(whole: F.Carried, sizes: list[int]) -> list[F.Carried]:
     """The parts of all populations; that of a single one is the whole."""
     if len(sizes) == 1:
-        return [tensor]
-    if isinstance(tensor, Tensor):
-        return list(torch.split(tensor, sizes, 2))
+        return [whole]
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
-    return [tensor.part(partial(torch.narrow, dim=2, start=a, length=n)) for a, n in zip(starts, sizes)]
+    return [F.part_of(whole, partial(torch.narrow, dim=2, start=a, length=n)) for a, n in zip(starts, sizes)]
+
+
+def _spikes_by_population(whole: F.CarriedSpikes, sizes: list[int]) -> list[F.CarriedSpikes]:
+    if len(sizes) == 1:
+        return [whole]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    parts = [F.CarriedSpikes(torch.narrow(whole.values(), 2, a, n)) for a, n in zip(starts, sizes)]
+    for part in parts:
+        part.keep()  # they are views of what backward has saved
+    return parts
 
 
 def _silence(given: Tensor, size: int) -> Tensor:

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 class Node:
     """A called module with everything that flows in and the handle that takes its result.
 
-    `predecessors` runs parallel to `inputs`: the node that fills this input, or None if the user gave it.
+    `predecessors` runs parallel to `inputs`: the node that fills this input, or None if the user gave it. In a run,
+    `inputs` of the user are what was taken down of them; `given` are the handles that the module was called with.
     """
 
     module: HXBaseExperimentModule
     inputs: tuple[Handle, ...]
     output: Handle
     predecessors: tuple[Node | None, ...] = ()
+    given: tuple[Handle, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.given = self.given or self.inputs
 
     @property
     def open_inputs(self) -> tuple[Handle, ...]:

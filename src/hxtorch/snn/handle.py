@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
 from hxtorch.snn.display import handle_html
-from hxtorch.snn.functional.later import Later, now
+from hxtorch.snn.functional.carried import Carried
 
-_WAITING = "_waiting"  # of a handle: tensors that come later, by name
+_CARRIED = "_carried"  # of a handle: tensors that nobody has read yet, by name
 
 
 def _nothing() -> None:
@@ -62,15 +63,15 @@ class Handle(metaclass=_HandleType):
         """Whether there is a tensor called `name`; False for an empty field and for unknown names."""
         return name in self.names() and self.peek(name) is not None
 
-    def peek(self, name: str) -> Tensor | Later | None:
-        """The tensor called `name`, or the promise of one that nobody has asked for yet; None: there is none."""
-        waiting: Later | None = vars(self).get(_WAITING, {}).get(name)
-        return getattr(self, name) if waiting is None else waiting
+    def peek(self, name: str) -> Tensor | Carried | None:
+        """The tensor called `name`, still `Carried` if nobody has read it yet; None: there is none."""
+        unread: Carried | None = vars(self).get(_CARRIED, {}).get(name)
+        return getattr(self, name) if unread is None else unread
 
-    def put(self, *tensors: Tensor | Later | None, **named: Tensor | Later | None) -> None:
+    def put(self, *tensors: Tensor | Carried | None, **named: Tensor | Carried | None) -> None:
         """Fill fields, by position or by name. Unknown names and too many tensors: AssertionError.
 
-        A tensor that comes `Later` is computed when its field is read.
+        A `Carried` tensor is there, for everybody to see, as soon as its field is read.
         """
         names = self.names()
         if len(tensors) > len(names):
@@ -79,25 +80,35 @@ class Handle(metaclass=_HandleType):
         if unknown:
             raise AssertionError(f"{type(self).__name__} carries {names}, but not {unknown}.")
         for name, tensor in (dict(zip(names, tensors)) | named).items():
-            if isinstance(tensor, Later) and not hasattr(type(self), name):
-                vars(self).pop(name, None)
-                vars(self).setdefault(_WAITING, {})[name] = tensor
+            if not isinstance(tensor, Carried):
+                setattr(self, name, tensor)
+            elif hasattr(type(self), name):  # a default of the class would stand where the tensor is looked for
+                setattr(self, name, tensor.read())
             else:
-                setattr(self, name, now(tensor))
+                vars(self).pop(name, None)
+                vars(self).setdefault(_CARRIED, {})[name] = tensor
 
     def __setattr__(self, name: str, value: Any) -> None:
-        vars(self).get(_WAITING, {}).pop(name, None)
+        vars(self).get(_CARRIED, {}).pop(name, None)
         super().__setattr__(name, value)
 
     if not TYPE_CHECKING:  # which would take any name for a valid one
 
         def __getattr__(self, name: str) -> Any:
-            """Compute a tensor that came `Later`: its field is empty until then."""
-            waiting = vars(self).get(_WAITING, {}).get(name)
-            if waiting is None:
+            """Read a tensor that was `Carried` until now: its field is empty until then."""
+            unread = vars(self).get(_CARRIED, {}).get(name)
+            if unread is None:
                 raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
-            setattr(self, name, waiting.get())
+            setattr(self, name, _read(unread))
             return vars(self)[name]
+
+    def shallow_copy(self) -> Self:
+        """Another handle with the same tensors, read or not."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        if _CARRIED in vars(self):
+            vars(other)[_CARRIED] = dict(vars(self)[_CARRIED])
+        return other
 
     def clone(self, other: Handle) -> None:
         """Take over every tensor of `other`. One that this handle does not carry: AssertionError."""
@@ -132,6 +143,13 @@ class Handle(metaclass=_HandleType):
         return all(_same(getattr(self, name), getattr(other, name)) for name in self.names())
 
     __hash__ = None  # type: ignore[assignment]  # compares by content, which changes
+
+
+def _read(unread: Carried) -> Tensor:
+    if torch.compiler.is_compiling():
+        eager: Callable[[], Tensor] = torch.compiler.disable(unread.read)  # type: ignore[no-untyped-call]
+        return eager()
+    return unread.read()
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from hxtorch.snn.execution_info import ExecutionInfo
-from hxtorch.snn.functional.later import Later
+from hxtorch.snn.functional.carried import Carried
 from hxtorch.snn.graph import Graph
+from hxtorch.snn.handle import Handle
 
 if TYPE_CHECKING:
     from hxtorch.snn.modules.base import HXBaseExperimentModule
@@ -27,25 +28,30 @@ class RanModule:
 
     module: HXBaseExperimentModule
     sources: tuple[int | None, ...]
-    given: tuple[dict[str, Tensor], ...]
+    given: tuple[Mapping[str, Tensor], ...]
     recorded: Mapping[str, Tensor]
 
 
 class _Recorded(Mapping[str, Tensor]):
     """Detached tensors; what nobody has read yet is computed when it is asked for."""
 
-    def __init__(self, held: dict[str, Tensor | Later]) -> None:
-        self._held = {name: value if isinstance(value, Later) else value.detach() for name, value in held.items()}
+    def __init__(self, held: dict[str, Tensor | Carried]) -> None:
+        self._held = {name: value.detached() if isinstance(value, Carried) else value.detach()
+                      for name, value in held.items()}  # fmt: skip
 
     def __getitem__(self, name: str) -> Tensor:
         value = self._held[name]
-        return value.detached() if isinstance(value, Later) else value
+        return value.read() if isinstance(value, Carried) else value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._held)
 
     def __len__(self) -> int:
         return len(self._held)
+
+
+def _recorded(handle: Handle) -> _Recorded:
+    return _Recorded({name: value for name in handle.names() if (value := handle.peek(name)) is not None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +69,6 @@ def remember(graph: Graph, info: ExecutionInfo | None) -> LastRun:
     modules = []
     for node in nodes:
         sources = tuple(None if source is None else place[id(source)] for source in node.predecessors)
-        given = tuple(
-            {name: getattr(handle, name).detach() for name in handle.names() if handle.holds(name)}
-            for handle in node.open_inputs
-        )
-        held = {name: node.output.peek(name) for name in node.output.names()}
-        recorded = _Recorded({name: value for name, value in held.items() if value is not None})
-        modules.append(RanModule(node.module, sources, given, recorded))
+        given = tuple(_recorded(handle) for handle in node.open_inputs)
+        modules.append(RanModule(node.module, sources, given, _recorded(node.output)))
     return LastRun(tuple(modules), info)

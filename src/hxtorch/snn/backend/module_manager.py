@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hxtorch.snn.checks import check_graph
 from hxtorch.snn.graph import Graph, GraphBuilder, Node
 from hxtorch.snn.handle import Handle
+from hxtorch.snn.inputs import take_inputs
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
@@ -65,6 +66,7 @@ class ModuleManager:
     def pre_process(self, experiment: Experiment) -> None:
         """Check the network as called, and prepare its modules for a run; `run` does it."""
         graph = self.calls.build()
+        take_inputs(graph)
         check_graph(graph)
         for node in graph.modules_in_order:
             node.module.prepare(node)
@@ -86,7 +88,7 @@ class ModuleManager:
 
         Those called since the last run, else those of the last run.
         """
-        return [(node.module, node.inputs, node.output) for node in self._nodes_in_order()]
+        return [(node.module, node.given, node.output) for node in self._nodes_in_order()]
 
     def find_edges(self, handle: Handle) -> list[tuple[Any, Any]]:
         """Edges of the network, called or run last, that carry this handle."""
@@ -97,7 +99,7 @@ class ModuleManager:
 
     def input_data(self, module: HXBaseExperimentModule) -> list[Handle]:
         """The handles that a module reads in the network, called or run last."""
-        return [handle for node in self._nodes_in_order() if node.module is module for handle in node.inputs]
+        return [handle for node in self._nodes_in_order() if node.module is module for handle in node.given]
 
     def source_populations(self, module: HXBaseExperimentModule) -> list[HXBaseExperimentModule]:
         """Populations whose spikes reach a module, over modules that are none (synapses, dropout)."""
@@ -139,7 +141,7 @@ class ModuleManager:
         for node in nodes:
             number = self.nodes[node.module]
             graph.add_node(number)
-            for place, (handle, source) in enumerate(zip(node.inputs, node.predecessors, strict=True)):
+            for place, (handle, source) in enumerate(zip(node.given, node.predecessors, strict=True)):
                 origin = f"s_{number}_{place}" if source is None else self.nodes[source.module]
                 graph.add_edge(origin, number, handle=handle)
                 if source is not None:

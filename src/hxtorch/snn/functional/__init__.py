@@ -8,11 +8,11 @@ from hxtorch.snn.functional.aelif import (
     exp_cuba_lif_integration,
     refractory_steps,
 )
+from hxtorch.snn.functional.carried import Carried, Fill, carried, part_of
 from hxtorch.snn.functional.eventprop import EventPropLIFFunction, EventPropSynapseFunction
 from hxtorch.snn.functional.eventprop_readout import EventPropReadoutFunction
 from hxtorch.snn.functional.injection import Injection, fit_steps, inject, input_neuron
 from hxtorch.snn.functional.integration import integrate, observe
-from hxtorch.snn.functional.later import Later, Postponed
 from hxtorch.snn.functional.linear import (
     batch_dropout,
     linear,
@@ -23,6 +23,7 @@ from hxtorch.snn.functional.linear import (
 from hxtorch.snn.functional.mode import reference_numerics
 from hxtorch.snn.functional.neuron_model import (
     Adaptation,
+    Dynamics,
     Exponential,
     Firing,
     Measured,
@@ -31,33 +32,39 @@ from hxtorch.snn.functional.neuron_model import (
     States,
 )
 from hxtorch.snn.functional.reference import integrate_reference
+from hxtorch.snn.functional.spikes import CarriedSpikes, carried_spikes, indexed_spikes
 from hxtorch.snn.functional.surrogate import SURROGATES, SuperSpike, Surrogate, check_method, threshold
 from hxtorch.snn.functional.workspace import set_workspace_limit
 
 __all__ = [
     "SURROGATES",
     "Adaptation",
+    "Carried",
+    "CarriedSpikes",
     "CuBaStepCode",
+    "Dynamics",
     "EventPropLIFFunction",
     "EventPropReadoutFunction",
     "EventPropSynapseFunction",
     "Exponential",
+    "Fill",
     "Firing",
     "Injection",
-    "Later",
     "Measured",
     "Membrane",
     "Observed",
-    "Postponed",
     "States",
     "SuperSpike",
     "Surrogate",
     "batch_dropout",
+    "carried",
+    "carried_spikes",
     "check_method",
     "cuba_aelif_integration",
     "exp_cuba_li_integration",
     "exp_cuba_lif_integration",
     "fit_steps",
+    "indexed_spikes",
     "inject",
     "input_neuron",
     "integrate",
@@ -67,6 +74,7 @@ __all__ = [
     "linear_later",
     "linear_sparse",
     "observe",
+    "part_of",
     "reference_numerics",
     "refractory_steps",
     "set_workspace_limit",

@@ -5,8 +5,8 @@ and sums over spikes. In eager mode the kernels run below an `autograd.Function`
 custom operator's; `torch.compile` sees the operators of `operators.py`.
 
 Where the input comes from few spikes, the sum over their weights is part of the same pass, and so is the
-gradient of the weights: the weighted input is never in memory. What only an onlooker would read, membrane and
-current of spiking neurons, is computed when it is asked for (`later`).
+gradient of the weights: the weighted input is never in memory, unless somebody reads it. What only an onlooker
+would read, membrane and current of spiking neurons, is computed when it is read (`carried`).
 
 Backward keeps 4 bytes per time step and neuron (the membrane before reset); with refractory period or spikes
 from the chip 1 more; gradients of parameters also keep the membrane and the current.
@@ -14,192 +14,199 @@ from the chip 1 more; gradients of parameters also keep the membrane and the cur
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.carried import Carried, blank
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.later import Later, Postponed
-from hxtorch.snn.functional.neuron_model import (
-    Adaptation,
-    Exponential,
-    Firing,
-    Measured,
-    Membrane,
-    Observed,
-    States,
-)
+from hxtorch.snn.functional.neuron_model import Dynamics, Measured, Observed, States
 from hxtorch.snn.functional.packing import options_of, pack, values_of
 from hxtorch.snn.functional.passes import Given, Saved, run_backward, run_forward
-from hxtorch.snn.functional.products import Product
+from hxtorch.snn.functional.products import Product, note_of_weight
 from hxtorch.snn.functional.reference import fit_measured
-from hxtorch.snn.functional.workspace import empty
+from hxtorch.snn.functional.spikes import CarriedSpikes, SpikeIndex
 
-Keep = tuple[bool, bool]  # whether membrane and current are computed
+
+class _Plan(NamedTuple):
+    """What an integration reads and what of it is written to memory; what is not is blank.
+
+    `product` is the input if the neurons sum it themselves.
+    """
+
+    given: Given
+    alpha: float
+    membrane: bool = True
+    current: bool = True
+    product: Product | None = None
+
+
+class _Listed:
+    """Where an integration leaves the index of its spikes."""
+
+    index: SpikeIndex | None = None
 
 
 def integrate_fused(
     input: Tensor,
-    membrane: Membrane,
-    firing: Firing | None = None,
-    exponential: Exponential | None = None,
-    adaptation: Adaptation | None = None,
+    dynamics: Dynamics,
     measured: Measured | None = None,
-    dt: float = 1e-6,
     *,
     recurrent: Tensor | None = None,
     state: Tensor | None = None,
 ) -> States:
     """Integrate neurons over `input` (T, B, N), float32 on the CPU; arguments as in `integrate`."""
-    given = _given(input, membrane, firing, exponential, adaptation, measured, dt, recurrent, state)
-    alpha = firing.alpha if firing else 0.0
-    if torch.compiler.is_compiling():
+    compiling = torch.compiler.is_compiling()
+    x = None if compiling else input.detach().contiguous()
+    given = _given(tuple(input.shape), input, dynamics, measured, recurrent, state, x=x)
+    alpha = dynamics.firing.alpha if dynamics.firing else 0.0
+    if compiling:
         operator = torch.ops.hxtorch.integrate
         arguments = (input, given.parameters, recurrent, state, *given.chip, list(given.options), float(alpha))
         v, i, z, w, last = operator(*arguments)[:5]
     else:
-        v, i, z, w, last = _apply(given, input, None, recurrent, alpha, (True, True))
-    return States(v, i, z if firing else None, w if adaptation else None, last)
+        v, i, z, w, last = _integrate(input, recurrent, _Plan(given, alpha), _Listed())
+    return States(v, i, z if dynamics.firing else None, w if dynamics.adaptation else None, last)
 
 
 def observe_fused(
-    input: Tensor | Product,
-    membrane: Membrane,
-    firing: Firing | None = None,
-    exponential: Exponential | None = None,
-    adaptation: Adaptation | None = None,
-    measured: Measured | None = None,
-    dt: float = 1e-6,
-    *,
-    recurrent: Tensor | None = None,
+    input: Carried, dynamics: Dynamics, measured: Measured | None = None, *, recurrent: Tensor | None = None
 ) -> Observed:
-    """As `integrate_fused`, but what is not needed yet waits, and so does the product that a neuron reads."""
-    product = input if isinstance(input, Product) and input.fuses else None
-    x = None if product is not None else input.get() if isinstance(input, Product) else input
-    source = x if product is None else product
-    assert source is not None
-    given = _given(source, membrane, firing, exponential, adaptation, measured, dt, recurrent, None)
-    alpha = firing.alpha if firing else 0.0
+    """As `integrate_fused`, for what modules hand to each other."""
+    product = input if isinstance(input, Product) and input.is_private and not input.is_filled else None
+    private = input.is_private
+    given = _given(
+        tuple(input.shape), input.like, dynamics, measured, recurrent, None,
+        x=None if product is not None else input.keep() if private else input.values().detach().contiguous(),
+        product=product,
+    )  # fmt: skip
+    firing, adaptation = dynamics.firing, dynamics.adaptation
     trained = given.parameters.requires_grad and torch.is_grad_enabled()
-    # The gradients of parameters and of these terms are computed from the states.
-    all_needed = trained or exponential is not None or (firing is None and adaptation is not None)
-    keep = (all_needed or firing is None, all_needed)
-    v, i, z, w, _ = _apply(given, x, product, recurrent, alpha, keep)
-    if not all(keep):
-        waiting = _postponed(given, x, product, recurrent, alpha)
-        v = Later(waiting, 0) if v is None else v
-        i = Later(waiting, 1) if i is None else i
-    return Observed(z, v, i, w)
+    # The gradients of parameters and of these terms are computed from the states. And of an input that others may
+    # write to, nothing can be computed later.
+    all_needed = (
+        trained or not private or dynamics.exponential is not None or (firing is None and adaptation is not None)
+    )
+    plan = _Plan(given, firing.alpha if firing else 0.0, all_needed or firing is None, all_needed, product)
+    if product is not None:
+        product.claim()
+    listed = _Listed()
+    v, i, z, w, _ = _integrate(input.like, recurrent, plan, listed)
+    later = _Later(given)
+    observed = Observed(
+        None if z is None else CarriedSpikes(z, listed.index),
+        Carried(v, None if plan.membrane else later.membrane),
+        Carried(i, None if plan.current else later.current),
+        None if w is None else Carried(w),
+    )
+    # What backward has saved of them is not what a script will hold.
+    saved = (observed.membrane, observed.current, observed.adaptation) if all_needed else ()
+    for item in (*saved, observed.spikes if recurrent is not None else None):
+        if item is not None and item.is_filled:
+            item.keep()
+    return observed
 
 
 def _given(
-    input: Tensor | Product,
-    membrane: Membrane,
-    firing: Firing | None,
-    exponential: Exponential | None,
-    adaptation: Adaptation | None,
+    shape: tuple[int, ...],
+    like: Tensor,
+    dynamics: Dynamics,
     measured: Measured | None,
-    dt: float,
     recurrent: Tensor | None,
     state: Tensor | None,
+    x: Tensor | None,
+    product: Product | None = None,
 ) -> Given:
     """The arguments of `integrate` as the kernels read them."""
-    shape = tuple(input.shape)
     chip: tuple[Tensor | None, ...] = (None, None, None)
-    product = input if isinstance(input, Product) else None
-    like = input.spikes.new_empty(1).expand(shape) if isinstance(input, Product) else input
     if measured is not None:
         chip = (
             fit_measured(measured.membrane, like),
-            fit_measured(measured.spikes, like, repeat_last=False) if firing else None,
-            fit_measured(measured.adaptation, like) if adaptation else None,
+            fit_measured(measured.spikes, like, repeat_last=False) if dynamics.firing else None,
+            fit_measured(measured.adaptation, like) if dynamics.adaptation else None,
         )
-    compiling = torch.compiler.is_compiling()
     return Given(
-        shape,
-        pack(values_of(membrane, firing, exponential, adaptation, dt), shape),
-        options_of(membrane, firing, exponential, adaptation, state is None),
-        None if compiling or product is not None else like.detach().contiguous(),
+        shape,  # type: ignore[arg-type]  # three of them
+        pack(values_of(*dynamics.terms, dynamics.dt), shape),
+        options_of(*dynamics.terms, state is None),
+        x,
         None if product is None else product.index,
         None if product is None else product.columns,
-        None if recurrent is None or compiling else recurrent.detach().numpy().T.copy(),
+        None if recurrent is None or torch.compiler.is_compiling() else recurrent.detach().numpy().T.copy(),
         state,
         chip,
     )
 
 
-def _apply(
-    given: Given, x: Tensor | None, product: Product | None, recurrent: Tensor | None, alpha: float, keep: Keep
-) -> Any:
+def _integrate(x: Tensor, recurrent: Tensor | None, plan: _Plan, listed: _Listed) -> Any:
     """Membrane, current, spikes, adaptation and last state, for autograd to see."""
-    operands = (None, None) if product is None else (product.spikes, product.weight)
+    given = plan.given
     return _Integrate.apply(  # type: ignore[no-untyped-call]
-        x, *operands, given.parameters, recurrent, given.state, given, alpha, keep
+        x, given.parameters, recurrent, given.state, plan, listed
     )
 
 
-def _postponed(
-    given: Given, x: Tensor | None, product: Product | None, recurrent: Tensor | None, alpha: float
-) -> Postponed:
-    """Membrane and current, computed again."""
-    operands = (x, recurrent, *((None, None) if product is None else (product.spikes, product.weight)))
-    version = None if x is None or x.is_inference() else x._version
+class _Later:
+    """Membrane and current of an integration, computed once more when one of them is read."""
 
-    def compute() -> tuple[Tensor, Tensor]:
-        v, i, *_ = _apply(given, x, product, recurrent, alpha, (True, True))
-        return v, i
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        self._found: dict[str, Tensor] = {}
 
-    def values() -> tuple[Tensor, Tensor]:
-        if x is not None and version is not None and x._version != version:
-            raise RuntimeError(
-                "The input of these neurons was written to in place before their membrane or current was read. "
-                "Read it first, or write to a clone()."
-            )
-        done = run_forward(given, saving=False)
-        assert done.membrane is not None and done.current is not None
-        return done.membrane, done.current
+    def membrane(self) -> Tensor:
+        """The membrane (T, B, N)."""
+        return self._take("membrane")
 
-    return Postponed(operands, compute, values)
+    def current(self) -> Tensor:
+        """The current (T, B, N)."""
+        return self._take("current")
+
+    def _take(self, name: str) -> Tensor:
+        if name not in self._found:
+            done = run_forward(self._given, saving=False)
+            assert done.membrane is not None and done.current is not None
+            self._found = {"membrane": done.membrane, "current": done.current}
+        return self._found.pop(name)
 
 
 class _Integrate(torch.autograd.Function):
-    """Forward and backward through time, with the synapses in front of the neurons where `spikes` are given."""
+    """Forward and backward through time."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        x: Tensor | None,
-        spikes: Tensor | None,
-        weight: Tensor | None,
+        x: Tensor,
         parameters: Tensor,
         recurrent: Tensor | None,
         state: Tensor | None,
-        given: Given,
-        alpha: float,
-        keep: Keep,
+        plan: _Plan,
+        listed: _Listed,
     ) -> tuple[Tensor | None, ...]:
         needs = ctx.needs_input_grad
-        done = run_forward(given, any(needs), *keep)
+        given = plan.given
+        done = run_forward(given, any(needs), plan.membrane, plan.current)
+        listed.index = done.index
         if any(needs):
             ctx.set_materialize_grads(False)
-            ctx.options, ctx.alpha, ctx.shape, ctx.index = given.options, alpha, given.shape, given.index
-            of_parameters, options = needs[3], given.options
-            values = of_parameters or options[at.EXPONENTIAL]
+            ctx.options, ctx.alpha, ctx.shape, ctx.product = given.options, plan.alpha, given.shape, plan.product
+            _, of_parameters, of_recurrent, _, _, _ = needs
+            values = of_parameters or given.options[at.EXPONENTIAL]
             ctx.save_for_backward(
-                weight if needs[1] else None,
                 parameters,
                 recurrent,
                 state,
                 given.chip[0],
                 done.before,
                 done.marks,
-                done.membrane if values or (not options[at.FIRE] and options[at.ADAPTATION]) else None,
+                done.membrane if values or (not given.options[at.FIRE] and given.options[at.ADAPTATION]) else None,
                 done.current if of_parameters else None,
                 done.adaptation if of_parameters else None,
-                done.spikes if needs[4] else None,
+                done.spikes if of_recurrent else None,
             )
-        return done[:5]
+        membrane = blank(given.shape) if done.membrane is None else done.membrane
+        current = blank(given.shape) if done.current is None else done.current
+        return membrane, current, done.spikes, done.adaptation, done.last
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -208,27 +215,22 @@ class _Integrate(torch.autograd.Function):
                 "The fused kernels have no second derivative. Compute within "
                 "hxtorch.snn.functional.reference_numerics()."
             )
-        weight, *saved = ctx.saved_tensors
-        needs = ctx.needs_input_grad
+        needs, product = ctx.needs_input_grad, ctx.product
+        # The gradient of the weights comes along, unless somebody can look at that of the product before.
+        summing = product is not None and product.is_summed_here
         done = run_backward(
             grads,
-            Saved(*saved),
+            Saved(*ctx.saved_tensors),
             ctx.shape,
             ctx.options,
             ctx.alpha,
-            ctx.index if needs[2] else None,
-            of_x=needs[0] or needs[1],
-            of_parameters=needs[3],
-            of_recurrent=needs[4],
-            of_state=needs[5],
+            product.index if summing and product.needs_weight else None,
+            of_x=needs[0] and not (summing and not product.needs_spikes),
+            of_parameters=needs[1],
+            of_recurrent=needs[2],
+            of_state=needs[3],
         )
-        of_x, of_spikes = done.x, None
-        if needs[1]:
-            assert done.x is not None
-            flat = done.x.view(-1, weight.shape[0])
-            of_spikes = torch.mm(flat, weight, out=empty((flat.shape[0], weight.shape[1])))
-            of_spikes = of_spikes.view(*ctx.shape[:2], -1)
-        of_weight = None if done.columns is None else done.columns.T
-        if not needs[0]:
-            of_x = None
-        return of_x, of_spikes, of_weight, done.parameters, done.recurrent, done.state, None, None, None
+        of_x = done.x
+        if needs[0] and summing:
+            of_x = note_of_weight(ctx.shape, done.x, done.columns)
+        return of_x, done.parameters, done.recurrent, done.state, None, None

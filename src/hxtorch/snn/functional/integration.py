@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.carried import Carried, carried
 from hxtorch.snn.functional.fused import integrate_fused, observe_fused
-from hxtorch.snn.functional.later import Later, now
-from hxtorch.snn.functional.mode import fused_applies
+from hxtorch.snn.functional.mode import autocasts, fused_applies
 from hxtorch.snn.functional.neuron_model import (
     Adaptation,
+    Dynamics,
     Exponential,
     Firing,
     Measured,
@@ -17,9 +18,9 @@ from hxtorch.snn.functional.neuron_model import (
     Observed,
     States,
 )
-from hxtorch.snn.functional.products import Product
 from hxtorch.snn.functional.reference import integrate_reference
 from hxtorch.snn.functional.resumption import current_session
+from hxtorch.snn.functional.spikes import CarriedSpikes
 from hxtorch.snn.functional.surrogate import surrogate
 
 
@@ -43,55 +44,75 @@ def integrate(
     `States.last`; without it neurons start at rest.
 
     float32 on the CPU is computed by fused kernels, forward and backward; everything else, and everything
-    within `reference_numerics`, in plain torch. Wrong shapes: ValueError.
+    within `reference_numerics`, in plain torch. Within autocast states are float32 as well. Wrong shapes: ValueError.
     """
-    _check(input, firing, recurrent, state)
-    integrator = integrate_fused if input.numel() and fused_applies(input) else integrate_reference
+    dynamics = Dynamics(membrane, firing, exponential, adaptation, dt)
+    return _integrate(input, dynamics, measured, recurrent, state)
+
+
+def _integrate(
+    input: Tensor,
+    dynamics: Dynamics,
+    measured: Measured | None,
+    recurrent: Tensor | None,
+    state: Tensor | None = None,
+) -> States:
+    _check(input.shape, dynamics.firing, recurrent, state)
     session = current_session() if state is None else None
     if session is not None:
         state = session.state
-    states = integrator(
-        input, membrane, firing, exponential, adaptation, measured, dt, recurrent=recurrent, state=state
-    )
+    if autocasts(input):
+        with torch.autocast(input.device.type, enabled=False):
+            input = input.to(torch.promote_types(input.dtype, torch.float32))
+            states = _states(input, dynamics, measured, recurrent, state)
+    else:
+        states = _states(input, dynamics, measured, recurrent, state)
     if session is not None:
         session.keep(states.last)
     return states
 
 
+def _states(
+    input: Tensor, dynamics: Dynamics, measured: Measured | None, recurrent: Tensor | None, state: Tensor | None
+) -> States:
+    if input.numel() and fused_applies(input):
+        return integrate_fused(input, dynamics, measured, recurrent=recurrent, state=state)
+    return integrate_reference(input, *dynamics.terms, measured, dynamics.dt, recurrent=recurrent, state=state)
+
+
 def observe(
-    input: Tensor | Later,
-    membrane: Membrane,
-    firing: Firing | None = None,
-    exponential: Exponential | None = None,
-    adaptation: Adaptation | None = None,
+    input: Tensor | Carried,
+    dynamics: Dynamics,
     measured: Measured | None = None,
-    dt: float = 1e-6,
     *,
     recurrent: Tensor | None = None,
 ) -> Observed:
-    """As `integrate`, for neurons of which most states may never be read, and a product that may wait."""
-    like = input.spikes if isinstance(input, Product) else now(input)
-    parts = (membrane, firing, exponential, adaptation, measured, dt)
+    """As `integrate`, for modules: what they hand to each other, of which most may never be read."""
+    source = carried(input)
     at_once = current_session() is None and not torch.compiler.is_compiling()
-    if like.numel() and fused_applies(like) and at_once:
-        source = input if isinstance(input, Product) else like
-        _check(source, firing, recurrent, None)
-        return observe_fused(source, *parts, recurrent=recurrent)
-    states = integrate(now(input), *parts, recurrent=recurrent)
-    return Observed(states.spikes, states.membrane, states.current, states.adaptation)
+    if source.like.numel() and fused_applies(source.like) and at_once:
+        _check(source.shape, dynamics.firing, recurrent, None)
+        return observe_fused(source, dynamics, measured, recurrent=recurrent)
+    states = _integrate(source.values(), dynamics, measured, recurrent)
+    return Observed(
+        None if states.spikes is None else CarriedSpikes(states.spikes),
+        Carried(states.membrane),
+        Carried(states.current),
+        None if states.adaptation is None else Carried(states.adaptation),
+    )
 
 
-def _check(input: Tensor | Product, firing: Firing | None, recurrent: Tensor | None, state: Tensor | None) -> None:
-    if len(input.shape) != 3:
-        raise ValueError(f"The input has shape {tuple(input.shape)}, expected (time, batch, neuron).")
+def _check(shape: torch.Size, firing: Firing | None, recurrent: Tensor | None, state: Tensor | None) -> None:
+    if len(shape) != 3:
+        raise ValueError(f"The input has shape {tuple(shape)}, expected (time, batch, neuron).")
     if firing is not None:
         surrogate(firing.method)
-    size = input.shape[2]
+    size = shape[2]
     if recurrent is not None and recurrent.shape != (size, size):
         raise ValueError(f"The recurrent weights have shape {tuple(recurrent.shape)}, expected ({size}, {size}).")
     if recurrent is not None and firing is None:
         raise ValueError("Recurrent weights need neurons that fire: give `firing`.")
-    if state is not None and state.shape != (4, *input.shape[1:]):
+    if state is not None and state.shape != (4, *shape[1:]):
         raise ValueError(
-            f"The state has shape {tuple(state.shape)}, expected {(4, *input.shape[1:])}, as `States.last` has."
+            f"The state has shape {tuple(state.shape)}, expected {(4, *shape[1:])}, as `States.last` has."
         )

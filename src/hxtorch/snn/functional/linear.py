@@ -7,39 +7,48 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.carried import Carried
 from hxtorch.snn.functional.injection import inject
-from hxtorch.snn.functional.later import Later
 from hxtorch.snn.functional.mode import fused_applies
-from hxtorch.snn.functional.products import integer_linear, postponed_linear, prefers_index, spike_linear
-from hxtorch.snn.functional.spikes import index_of
+from hxtorch.snn.functional.products import dense_linear, index_for, integer_linear, own, project, spike_linear
+from hxtorch.snn.functional.spikes import CarriedSpikes, carried_spikes, indexed_spikes
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weighted sum ``input @ weight.T + bias``: (..., in) and (out, in) give (..., out).
 
     Few spikes (entries 0 and 1) in float32 on the CPU are summed from their indices where that is faster.
-    Weights of type int8 (the chip's integers) give exact float32 sums from an integer product.
+    Weights of type int8 (the chip's integers) give exact float32 sums from an integer product. Autocast changes
+    no precision.
     """
     if weight.dtype == torch.int8:
         product = integer_linear(input, weight)
         return product if bias is None else product + bias
     if bias is None and _uses_spikes(input, weight):
         return spike_linear(input, weight)
-    return torch.nn.functional.linear(input, weight, bias)
+    return dense_linear(input, weight, bias)
 
 
-def linear_later(input: Tensor, weight: Tensor) -> Tensor | Later:
-    """`linear` for neurons that read it in the same run: where it is faster, they sum the weights themselves."""
-    if weight.dtype != torch.int8 and _uses_spikes(input, weight):
-        return postponed_linear(input, weight)
-    return linear(input, weight)
+def linear_later(input: Tensor | Carried, weight: Tensor) -> Carried:
+    """`linear` of spikes for neurons in the same run: where it is faster, they sum the weights themselves."""
+    spikes = carried_spikes(input)
+    if weight.dtype == torch.int8:
+        return Carried(integer_linear(spikes.values(), weight))
+    if spikes.like.dtype != weight.dtype or spikes.like.device != weight.device:
+        spikes = CarriedSpikes(spikes.values().to(weight))
+    if _uses_spikes(spikes.like, weight):
+        return project(spikes, weight)
+    return Carried(dense_linear(spikes.operand(), own(weight)))
 
 
-def lists_spikes(input: Tensor, outputs: int | None) -> bool:
-    """Whether a product with `input` starts from a list of spikes, which is then made: all entries are 0 or 1."""
-    if not outputs or input.ndim < 2 or not input.numel() or torch.compiler.is_compiling():
-        return False
-    return fused_applies(input) and prefers_index(input, outputs) and index_of(input) is not None
+def spikes_at_once(input: Tensor, outputs: int | None) -> CarriedSpikes | None:
+    """Spikes (T, B, in) as a list alone, if a product with so many outputs starts from one: all entries are 0 or 1."""
+    if not outputs or input.requires_grad or not input.numel() or torch.compiler.is_compiling():
+        return None
+    if input.ndim < 2 or not fused_applies(input):
+        return None
+    index = index_for(input, outputs)
+    return None if index is None else indexed_spikes(index, input.shape)
 
 
 def _uses_spikes(input: Tensor, weight: Tensor) -> bool:

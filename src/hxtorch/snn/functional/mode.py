@@ -41,3 +41,9 @@ def fused_applies(*tensors: Tensor) -> bool:
     return torch.compiler.is_compiling() or not (
         _reference_only.get() or torch._C._are_functorch_transforms_active()
     )
+
+
+def autocasts(like: Tensor) -> bool:
+    """Whether torch's autocast would shorten numbers on the device of `like`."""
+    device = like.device.type
+    return device != "meta" and torch.is_autocast_enabled(device)

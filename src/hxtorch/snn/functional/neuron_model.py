@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hxtorch.snn.functional.later import Later
+from hxtorch.snn.functional.carried import Carried
 from hxtorch.snn.parameter import Value
 
 # All values are numbers or tensors that broadcast against (B, N); times are in seconds.
@@ -75,6 +75,22 @@ class Adaptation:
 
 
 @dataclass(frozen=True)
+class Dynamics:
+    """The equations of a population: all terms, and the time step `dt`. Without `firing` it does not spike."""
+
+    membrane: Membrane
+    firing: Firing | None = None
+    exponential: Exponential | None = None
+    adaptation: Adaptation | None = None
+    dt: float = 1e-6
+
+    @property
+    def terms(self) -> tuple[Membrane, Firing | None, Exponential | None, Adaptation | None]:
+        """Membrane, firing, exponential term and adaptation."""
+        return self.membrane, self.firing, self.exponential, self.adaptation
+
+
+@dataclass(frozen=True)
 class Measured:
     """Values from the chip, each (T', B, N) or None."""
 
@@ -100,9 +116,9 @@ class States:
 
 @dataclass(frozen=True)
 class Observed:
-    """What neurons show, each (T, B, N): as `States`, where what nobody needs yet may come `Later`."""
+    """What neurons show, each (T, B, N): as `States`, on its way to a handle."""
 
-    spikes: Tensor | None
-    membrane: Tensor | Later
-    current: Tensor | Later
-    adaptation: Tensor | None = None
+    spikes: Carried | None
+    membrane: Carried
+    current: Carried
+    adaptation: Carried | None = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -83,11 +81,11 @@ def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
         shape = (entries, size)
     rows = []
     for value in values:
-        row = value.to(torch.float32) if isinstance(value, Tensor) else torch.full((1,), value, dtype=torch.float32)
+        row = value.to(torch.float32) if isinstance(value, Tensor) else torch.full((1,), value, dtype=torch.float32, device="cpu")
         rows.append(row.expand(shape).reshape(-1))
     return torch.stack(rows)
 
 
-@lru_cache(maxsize=256)
 def _pack_numbers(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+    # Made anew each time: a tensor belongs to the mode and the device in which it was made.
+    return torch.from_numpy(np.array(values, np.float32)[:, None])

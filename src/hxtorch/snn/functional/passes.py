@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,20 +11,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.kernels.arguments import (
+    NO_LISTS,
+    NO_MARK,
+    NO_MARKS,
+    NOTHING,
+    BackwardRoom,
+    Chip,
+    Computed,
+    Equations,
+    ForwardRoom,
+    InputGradients,
+    Known,
+    Lists,
+    OutputGradients,
+)
 from hxtorch.snn.functional.kernels.backward import propagate_lanes
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
 from hxtorch.snn.functional.packing import Options
 from hxtorch.snn.functional.products import SHARES, add_parts, empty_parts, weight_gradient
-from hxtorch.snn.functional.spikes import SpikeIndex, SpikeList, keep_index
+from hxtorch.snn.functional.spikes import SpikeIndex, SpikeList
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 
 F32 = NDArray[np.float32]
 PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves
-NOTHING = np.empty((0, 0), np.float32)
-NO_MARKS = np.empty((0, 0), np.uint8)
-NO_MARK = np.empty(0, np.uint8)
-NO_PLACES, NO_COLUMNS = np.empty(0, np.int64), np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +43,8 @@ class Given:
     """What the neurons receive, of `shape` (T, B, N): `x`, or the sum of `columns` over spikes in `index`.
 
     `columns` are transposed weights (in, padded(N)), see `products.transposed`.
-    `recurrent` are transposed weights (N, N), `chip` measured membrane, spikes and adaptation. Nothing here is
-    written to by others, but for `x`.
+    `recurrent` are transposed weights (N, N), `chip` measured membrane, spikes and adaptation. All of it is memory
+    of the run: nobody else writes to it.
     """
 
     shape: tuple[int, int, int]
@@ -48,7 +59,10 @@ class Given:
 
 
 class Forward(NamedTuple):
-    """What the forward pass computes: states (T, B, N), `last` (4, B, N), and what backward needs."""
+    """What the forward pass computes: states (T, B, N), `last` (4, B, N), and what backward needs.
+
+    `index` lists the spikes, where they were listed while they were made.
+    """
 
     membrane: Tensor | None
     current: Tensor | None
@@ -57,6 +71,7 @@ class Forward(NamedTuple):
     last: Tensor
     before: Tensor | None  # membrane before reset
     marks: Tensor | None
+    index: SpikeIndex | None
 
 
 class Saved(NamedTuple):
@@ -109,43 +124,39 @@ def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_cur
     recurrent = NOTHING if given.recurrent is None or not needed else given.recurrent
     whole = recurrent.shape[0] > 0 or listed is not None or index is not None
     group = _group(size, whole, recurrent.shape[0] > 0)
-    arguments = (
-        steps,
-        size,
-        group,
-        _lanes(x, lanes),
-        *(
-            (NO_PLACES, NO_PLACES, NO_COLUMNS, NOTHING)
-            if index is None
-            else (index.start, index.stop, index.columns, given.columns)
-        ),
+    equations = Equations(
         given.parameters.detach().numpy(),
         np.array(options),
         recurrent,
         start_state(given.state, given.parameters, lanes, options),
-        _lanes(v_chip, lanes),
-        _lanes(z_chip, lanes),
-        _lanes(w_chip, lanes),
-        _lanes(membrane, lanes),
-        _lanes(current, lanes),
-        _lanes(spikes, lanes),
-        _lanes(adaptation, lanes),
-        _lanes(before, lanes),
+    )
+    computed = Computed(
+        *(_lanes(tensor, lanes) for tensor in (membrane, current, spikes, adaptation, before)),
         NO_MARKS if marks is None else marks.numpy().reshape(steps, lanes),
         _lanes(last, lanes),
-        *((NO_PLACES, NO_PLACES, NO_COLUMNS) if listed is None else (listed.start, listed.stop, listed.columns)),
+    )
+    arguments = (
+        _lanes(x, lanes),
+        _lists(index),
+        NOTHING if index is None or given.columns is None else given.columns,
+        equations,
+        Chip(*(_lanes(tensor, lanes) for tensor in given.chip)),
+        computed,
+        NO_LISTS if listed is None else Lists(listed.start, listed.stop, listed.columns),
     )
 
     def work(begin: int, end: int) -> None:
-        room = min(group, end - begin)
-        blocks = _blocks(room, at.FORWARD_ROWS)
-        total = np.empty(room if whole else 0, np.float32)
-        integrate_lanes(*arguments, blocks, total, np.empty(recurrent.shape[0], np.int64), begin, end)
+        width = min(group, end - begin)
+        room = ForwardRoom(
+            _blocks(width, at.FORWARD_ROWS),
+            np.empty(width if whole else 0, np.float32),
+            np.empty(recurrent.shape[0], np.int64),
+        )
+        integrate_lanes(steps, size, group, *arguments, room, begin, end)
 
     share(work, lanes, parallel, multiple=size if whole else 16)
-    if spikes is not None and listed is not None:
-        keep_index(spikes, listed.index())
-    return Forward(membrane, current, spikes, adaptation, last, before, marks)
+    found = None if listed is None else listed.index()
+    return Forward(membrane, current, spikes, adaptation, last, before, marks, found)
 
 
 def run_backward(
@@ -176,42 +187,43 @@ def run_backward(
     recurrent = NOTHING if saved.recurrent is None else saved.recurrent.detach().contiguous().numpy()
     connected = recurrent.shape[0] > 0
     group = _group(size, connected or index is not None, connected)
-    arguments = (
-        _lanes(grad_v, lanes),
-        _lanes(grad_i, lanes),
-        _lanes(grad_z, lanes),
-        _lanes(grad_w, lanes),
-        _lanes(grad_last, lanes),
+    equations = Equations(
         saved.parameters.detach().numpy(),
-        np.float32(alpha),
         np.array(options),
         recurrent,
         start_state(saved.state, saved.parameters, lanes, options),
+    )
+    known = Known(
         _lanes(saved.v_chip, lanes),
         _lanes(before, lanes),
         NO_MARKS if saved.marks is None else saved.marks.numpy().reshape(steps, lanes),
-        _lanes(saved.membrane, lanes),
-        _lanes(saved.current, lanes),
-        _lanes(saved.adaptation, lanes),
-        _lanes(grad_x, lanes),
-        _lanes(grad_state, lanes),
-        grad_parameters,
+        *(_lanes(tensor, lanes) for tensor in (saved.membrane, saved.current, saved.adaptation)),
+    )
+    arguments = (
+        OutputGradients(*(_lanes(grad, lanes) for grad in (grad_v, grad_i, grad_z, grad_w, grad_last))),
+        equations,
+        known,
+        InputGradients(_lanes(grad_x, lanes), _lanes(grad_state, lanes), grad_parameters),
     )
     parallel = steps * lanes >= PARALLEL_FROM
+    arrived = _lists(index)
 
-    def propagate(begin: int, end: int, spikes: tuple[Any, ...], of_weights: F32) -> None:
-        room = min(group, end - begin)
-        blocks = _blocks(room, at.BACKWARD_ROWS)
-        total = np.empty(room if connected or index is not None else 0, np.float32)
-        behind = np.empty(room if connected else 0, np.float32)
+    def propagate(begin: int, end: int, of_weights: F32) -> None:
+        width = min(group, end - begin)
+        room = BackwardRoom(
+            _blocks(width, at.BACKWARD_ROWS),
+            np.empty(width if connected or index is not None else 0, np.float32),
+            np.empty(width if connected else 0, np.float32),
+            NO_MARK,
+        )
         propagate_lanes(
-            steps, size, group, *spikes, of_weights, *arguments, blocks, total, behind, NO_MARK, begin, end
+            steps, size, group, np.float32(alpha), arrived, of_weights, *arguments, room, begin, end
         )
 
     of_columns = None
     if index is None:
         share(
-            lambda begin, end: propagate(begin, end, (NO_PLACES, NO_PLACES, NO_COLUMNS), NOTHING),
+            lambda begin, end: propagate(begin, end, NOTHING),
             lanes,
             parallel,
             multiple=size if connected else 16,
@@ -225,7 +237,7 @@ def run_backward(
             for part in range(begin, end):
                 sums[part].fill(0)
                 first, after = entries * part // SHARES * size, entries * (part + 1) // SHARES * size
-                propagate(first, after, (index.start, index.stop, index.columns), sums[part])
+                propagate(first, after, sums[part])
 
         share(work, SHARES, parallel)
         of_columns = add_parts(parts, size)
@@ -270,6 +282,10 @@ def start_state(state: Tensor | None, parameters: Tensor, lanes: int, options: O
         leak = parameters.detach().numpy()[at.LEAK]
         start[at.V].reshape(-1, leak.shape[0])[:] = leak
     return start
+
+
+def _lists(index: SpikeIndex | None) -> Lists:
+    return NO_LISTS if index is None else Lists(index.start, index.stop, index.columns)
 
 
 def _lanes(tensor: Tensor | None, lanes: int) -> F32:

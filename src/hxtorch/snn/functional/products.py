@@ -3,12 +3,13 @@
 `spike_linear` sums the weights of the spikes instead of multiplying by all inputs, where that is faster, and
 gives what the dense product gives, but for the order of summation. The gradient of the weights is summed from
 the spikes in the same way; the gradient of the spikes is a dense product, because every silent neuron has one.
+
+What `project` keeps for the gradient are copies: weights may be written to as soon as the run is over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.snn.functional.carried import Carried, blank
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
 from hxtorch.snn.functional.kernels.tiles import padded
-from hxtorch.snn.functional.later import Later, Postponed
-from hxtorch.snn.functional.spikes import SpikeIndex, has_index, index_of
+from hxtorch.snn.functional.mode import autocasts
+from hxtorch.snn.functional.spikes import CarriedSpikes, SpikeIndex, index_of
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 
@@ -80,13 +82,20 @@ SHARES = 4  # of the rows in a gradient of weights: a constant, for the order of
 SMALL = 100_000  # entries; below, torch's allocator and its own backward are as good
 
 
-def prefers_index(spikes: Tensor, outputs: int) -> bool:
+def prefers_index(rows: int, inputs: int, outputs: int) -> bool:
     """Whether looking for spikes can pay: it cannot for small products."""
-    if has_index(spikes):
-        return True
-    inputs = spikes.shape[-1]
-    rows = spikes.numel() // inputs
     return COSTS.of_dense(rows, inputs, outputs) > COSTS.of_index(rows, inputs) + COSTS.of_sum(rows, outputs, 0)
+
+
+def index_for(spikes: Tensor | CarriedSpikes, outputs: int) -> SpikeIndex | None:
+    """The index of spikes (..., in) for a product with so many outputs; None where it does not pay."""
+    if isinstance(spikes, CarriedSpikes) and spikes.has_index:
+        return spikes.index()
+    tensor = spikes.like if isinstance(spikes, CarriedSpikes) else spikes
+    inputs = tensor.shape[-1]
+    if not prefers_index(tensor.numel() // inputs, inputs, outputs):
+        return None
+    return spikes.index() if isinstance(spikes, CarriedSpikes) else index_of(spikes)
 
 
 def prefers_sum(index: SpikeIndex, outputs: int) -> bool:
@@ -102,112 +111,186 @@ def prefers_scatter(index: SpikeIndex, outputs: int) -> bool:
 def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
     """``spikes @ weight.T`` for float32 on the CPU: (..., in) and (out, in) give (..., out)."""
     outputs = weight.shape[0]
-    index = index_of(spikes) if prefers_index(spikes, outputs) else None
-    if index is not None and not (prefers_sum(index, outputs) or prefers_scatter(index, outputs)):
-        index = None
-    if index is None and max(spikes.numel(), spikes.numel() // spikes.shape[-1] * outputs) < SMALL:
-        return torch.nn.functional.linear(spikes, weight)
-    return _SpikeLinear.apply(spikes, weight, index)  # type: ignore[no-any-return, no-untyped-call]
+    index = _worth(index_for(spikes, outputs), outputs)
+    if index is None and _is_small(spikes.shape, outputs):
+        return dense_linear(spikes, weight)
+    return _SpikeLinear.apply(spikes, weight, _Operands(index, spikes.detach(), weight.detach()))  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _Columns:
-    """Transposed weights, as they were when they were first asked for."""
+def project(spikes: CarriedSpikes, weight: Tensor) -> Carried:
+    """`spike_linear` for neurons to come: a `Product` where these can sum the weights of few spikes themselves."""
+    outputs = weight.shape[0]
+    index = index_for(spikes, outputs)
+    if index is not None and len(spikes.shape) == 3 and spikes.shape[1] >= SHARES and prefers_sum(index, outputs):
+        trained = weight.requires_grad and torch.is_grad_enabled()
+        if not trained or prefers_scatter(index, outputs):
+            return Product(spikes.like, weight, index)
+    index = _worth(index, outputs)
+    if index is None and _is_small(spikes.shape, outputs):
+        return Carried(dense_linear(spikes.operand(), own(weight)))
+    dense = None if index is not None and not spikes.is_filled and prefers_sum(index, outputs) else spikes.keep()
+    operands = _Operands(index, dense, own(weight).detach())
+    return Carried(_SpikeLinear.apply(spikes.like, weight, operands))  # type: ignore[no-untyped-call]
 
-    def __init__(self, weight: Tensor) -> None:
-        self._weight = weight
 
-    @cached_property
-    def values(self) -> NDArray[np.float32]:
-        """The weights (in, padded(out))."""
-        return transposed(self._weight)
+def dense_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Torch's linear map, also within autocast in full precision: what is summed over time needs every digit."""
+    if not autocasts(weight):
+        return torch.nn.functional.linear(input, weight, bias)
+    dtype = torch.promote_types(input.dtype, weight.dtype)
+    with torch.autocast(weight.device.type, enabled=False):
+        return torch.nn.functional.linear(
+            input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+        )
 
 
-class Product(Later):
-    """The product of spikes (T, B, in) and weights (out, in), computed when it is asked for.
+def own(weight: Tensor) -> Tensor:
+    """A weight as it is now, for a product that may need it for its gradient."""
+    return weight.clone() if torch.is_grad_enabled() else weight
 
-    Neurons that read it can sum the weights themselves while they integrate, so that it is never in memory.
+
+def _worth(index: SpikeIndex | None, outputs: int) -> SpikeIndex | None:
+    worth = index is not None and (prefers_sum(index, outputs) or prefers_scatter(index, outputs))
+    return index if worth else None
+
+
+def _is_small(shape: torch.Size, outputs: int) -> bool:
+    """Whether torch's own product, with its own backward pass, is as good."""
+    return max(shape.numel(), shape[:-1].numel() * outputs) < SMALL
+
+
+class Product(Carried):
+    """The product of spikes (T, B, in) and weights (out, in), which is in memory only if somebody reads it.
+
+    Neurons sum the weights themselves while they integrate, and their gradient as well (`is_summed_here`).
     """
 
     def __init__(self, spikes: Tensor, weight: Tensor, index: SpikeIndex) -> None:
-        self.spikes, self.weight, self.index = spikes, weight, index
-        self.shape = shape = (*spikes.shape[:-1], weight.shape[0])
-        self._columns = columns = _Columns(weight)
+        self.index, self.columns = index, transposed(weight)
+        self.needs_spikes, self.needs_weight = spikes.requires_grad, weight.requires_grad
+        self._readers = 0
+        shape = (*spikes.shape[:-1], weight.shape[0])
+        columns = self.columns  # no part of it may hold the product: it would hold itself
 
-        def compute() -> tuple[Tensor]:
-            return (_SpikeLinear.apply(spikes, weight, index),)  # type: ignore[no-untyped-call]
+        def fill() -> Tensor:
+            return sum_columns(index, columns, shape[-1]).view(shape)
 
-        def values() -> tuple[Tensor]:
-            return (sum_columns(index, columns.values, shape[-1]).view(shape),)
+        super().__init__(_LateProduct.apply(spikes, weight, index, columns), fill)  # type: ignore[no-untyped-call]
 
-        super().__init__(Postponed((spikes, weight), compute, values))
-
-    @property
-    def like(self) -> Tensor:
-        """The weights, which have the dtype and the device of the product."""
-        return self.weight
+    def claim(self) -> None:
+        """Note that a population sums it."""
+        self._readers += 1
 
     @property
-    def columns(self) -> NDArray[np.float32]:
-        """The weights (in, padded(out)) as they were when neurons first read them."""
-        return self._columns.values
+    def is_summed_here(self) -> bool:
+        """Whether a population gives the gradient of the weights at once: nobody else reads or looks at the product.
 
-    @property
-    def fuses(self) -> bool:
-        """Whether neurons should sum the weights themselves: not if the product is there already."""
-        return not self.source.done
+        Torch's search for anomalies looks at all gradients.
+        """
+        return self.is_private and self._readers == 1 and not torch.is_anomaly_enabled()
 
 
-def postponed_linear(spikes: Tensor, weight: Tensor) -> Tensor | Product:
-    """`spike_linear` for neurons to come: a `Product` where these can sum the weights of few spikes themselves."""
-    outputs = weight.shape[0]
-    if spikes.ndim == 3 and spikes.shape[1] >= SHARES and prefers_index(spikes, outputs):
-        index = index_of(spikes)
-        trained = weight.requires_grad and torch.is_grad_enabled()
-        if index is not None and prefers_sum(index, outputs) and (not trained or prefers_scatter(index, outputs)):
-            return Product(spikes, weight, index)
-    return spike_linear(spikes, weight)
+@dataclass(frozen=True, eq=False)
+class _OfWeight:
+    """Gradient (out, in) of the weights that comes along with that of their product."""
+
+    value: Tensor
+
+
+def note_of_weight(shape: tuple[int, ...], of_product: Tensor | None, columns: Tensor | None) -> Tensor:
+    """The gradient of a product, and with it that of its transposed weights: what one node of the graph tells the next.
+
+    Without `of_product` it is NaN, and nobody reads it.
+    """
+    grad = torch.full((), torch.nan, device="cpu").expand(shape) if of_product is None else of_product
+    grad._of_weight = None if columns is None else _OfWeight(columns.T)  # type: ignore[attr-defined]
+    return grad
+
+
+class _LateProduct(torch.autograd.Function):
+    """A product without numbers: its place in the graph, and its gradient from what the run keeps."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, spikes: Tensor, weight: Tensor, index: SpikeIndex, columns: NDArray[np.float32]
+    ) -> Tensor:
+        ctx.index, ctx.columns, ctx.shape, ctx.outputs = index, columns, spikes.shape, weight.shape[0]
+        return blank((*spikes.shape[:-1], ctx.outputs))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        _refuse_second_derivative()
+        (grad,) = grads
+        noted: _OfWeight | None = getattr(grad, "_of_weight", None)
+        flat = grad.reshape(-1, ctx.outputs) if ctx.needs_input_grad[0] or noted is None else grad
+        of_spikes = of_weight = None
+        if ctx.needs_input_grad[0]:
+            weight = torch.from_numpy(ctx.columns)[:, : ctx.outputs].T
+            of_spikes = _multiply(flat, weight).view(ctx.shape)
+        if ctx.needs_input_grad[1]:
+            of_weight = sum_gradients(ctx.index, flat) if noted is None else noted.value
+        return of_spikes, of_weight, None, None
+
+
+@dataclass(frozen=True, eq=False)
+class _Operands:
+    """The numbers of a product: spikes by `index`, `dense`, or both, and the weight."""
+
+    index: SpikeIndex | None
+    dense: Tensor | None
+    weight: Tensor
 
 
 class _SpikeLinear(torch.autograd.Function):
-    """The product, with sums over spikes where an `index` is given and worth it, and results in used memory."""
+    """The product, with sums over spikes where an index is given and worth it, and results in used memory."""
 
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, index: SpikeIndex | None) -> Tensor:
-        outputs = weight.shape[0]
+    def forward(ctx: Any, spikes: Tensor, weight: Tensor, given: _Operands) -> Tensor:
+        index, outputs = given.index, weight.shape[0]
         needs_spikes, needs_weight, _ = ctx.needs_input_grad
         ctx.index, ctx.shape = index, spikes.shape
         scatters = index is not None and prefers_scatter(index, outputs)
         ctx.save_for_backward(
-            weight if needs_spikes else None,
-            spikes if needs_weight and not scatters else None,
+            given.weight if needs_spikes else None,
+            given.dense if needs_weight and not scatters else None,
         )
         if index is not None and prefers_sum(index, outputs):
-            product = sum_weights(index, weight)
+            product = sum_weights(index, given.weight)
         else:
-            flat = spikes.detach().reshape(-1, spikes.shape[-1])
-            product = torch.mm(flat, weight.detach().T, out=empty((flat.shape[0], outputs)))
+            assert given.dense is not None
+            product = _multiply(given.dense.reshape(-1, spikes.shape[-1]), given.weight.T)
         return product.view(*spikes.shape[:-1], outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "The sparse product has no second derivative. Compute within "
-                "hxtorch.snn.functional.reference_numerics()."
-            )
+        _refuse_second_derivative()
         (grad,) = grads
-        weight, spikes = ctx.saved_tensors
+        weight, dense = ctx.saved_tensors
         flat = grad.reshape(-1, grad.shape[-1])
-        of_spikes = None
+        of_spikes = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_spikes = torch.mm(flat, weight, out=empty((flat.shape[0], weight.shape[1]))).view(ctx.shape)
-        of_weight = None
+            of_spikes = _multiply(flat, weight).view(ctx.shape)
         if ctx.needs_input_grad[1]:
-            if spikes is None:
+            if dense is not None:
+                of_weight = flat.T @ dense.reshape(-1, ctx.shape[-1])
+            elif prefers_scatter(ctx.index, flat.shape[1]):
                 of_weight = sum_gradients(ctx.index, flat)
             else:
-                of_weight = flat.T @ spikes.reshape(-1, ctx.shape[-1])
+                of_weight = flat.T @ ctx.index.dense()
         return of_spikes, of_weight, None
+
+
+def _multiply(a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b``, in used memory."""
+    return torch.mm(a, b, out=empty((a.shape[0], b.shape[1])))
+
+
+def _refuse_second_derivative() -> None:
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "The sparse product has no second derivative. Compute within "
+            "hxtorch.snn.functional.reference_numerics()."
+        )
 
 
 def sum_weights(index: SpikeIndex, weight: Tensor) -> Tensor:
@@ -266,7 +349,7 @@ def add_parts(parts: Tensor, outputs: int) -> Tensor:
 def weight_gradient(spikes: Tensor, grad: Tensor) -> Tensor:
     """``grad.T @ spikes`` for `spikes` (..., in) and `grad` (rows, out), from the spikes if that is faster."""
     outputs = grad.shape[1]
-    index = index_of(spikes) if prefers_index(spikes, outputs) else None
+    index = index_for(spikes, outputs)
     if index is not None and prefers_scatter(index, outputs):
         return sum_gradients(index, grad)
     return grad.T @ spikes.reshape(-1, spikes.shape[-1])

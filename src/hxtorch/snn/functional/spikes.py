@@ -1,7 +1,7 @@
 """Indices of spikes: which inputs fired in each row (one time step of one batch entry).
 
-An index is made once per tensor and kept with it, so that all synapses that read the same spikes, and their
-backward passes, share it. Writing to the tensor afterwards makes it void.
+An index is a copy of what a tensor holds at the moment when it is made. It belongs to the run that makes it and is
+carried by what a layer hands on (`carried`); nothing keeps one with a tensor, whose memory others may write to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.snn.functional.carried import Carried, Fill, blank
 from hxtorch.snn.functional.kernels.sparse import find_spikes
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
@@ -42,41 +43,85 @@ class SpikeIndex:
         """Number of spikes."""
         return int(self.stop.sum() - self.start.sum())
 
+    def part(self, begin: int, end: int) -> SpikeIndex:
+        """The rows begin..end-1."""
+        return SpikeIndex(self.start[begin:end], self.stop[begin:end], self.columns, self.size)
+
+    def dense(self) -> Tensor:
+        """The spikes as float32 (rows, size)."""
+        spikes = empty((self.rows, self.size)).zero_()
+        per_row = self.stop - self.start
+        row = np.repeat(np.arange(self.rows), per_row)
+        # the place in `columns` of every spike: the lists of the rows need not follow each other without a gap
+        place = np.arange(row.size) + np.repeat(self.start - np.cumsum(per_row) + per_row, per_row)
+        spikes.numpy()[row, self.columns[place]] = 1
+        return spikes
+
 
 def index_of(spikes: Tensor) -> SpikeIndex | None:
-    """The index of a float32 tensor (..., size) on the CPU.
+    """The index of a float32 tensor (..., size) on the CPU, as it is now.
 
     None if it has entries other than 0 and 1, or so many spikes that no product from indices pays.
     """
-    known, index = _kept(spikes)
-    if not known:
-        index = _build(spikes)
-        keep_index(spikes, index)
-    return index
+    size = spikes.shape[-1]
+    flat = spikes.detach().contiguous().numpy().reshape(-1, size)
+    rows = flat.shape[0]
+    made = SpikeList(rows, size)
+    room = len(made.columns)
+    found: list[int] = []
+
+    def find(begin: int, end: int) -> None:
+        place, limit = room * begin // rows, room * end // rows
+        found.append(find_spikes(flat, made.start, made.stop, made.columns, begin, end, place, limit))
+
+    share(find, rows, parallel=flat.size >= PARALLEL_FROM)
+    return None if any(found) else SpikeIndex(made.start, made.stop, made.columns, size)
 
 
-def has_index(spikes: Tensor) -> bool:
-    """Whether the index was made before."""
-    return _kept(spikes)[1] is not None
+class CarriedSpikes(Carried):
+    """Spikes (..., size) of a run, with their index once somebody has asked for it.
+
+    An `index` given from the start may stand for the numbers of a tensor that is still to be filled.
+    """
+
+    def __init__(self, tensor: Tensor, index: SpikeIndex | None = None, fill: Fill | None = None) -> None:
+        super().__init__(tensor, fill)
+        self._index = index
+        self._looked = index is not None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether there is an index already."""
+        return self.is_private and self._index is not None
+
+    def index(self) -> SpikeIndex | None:
+        """What `index_of` finds in the spikes, found once as long as nobody outside of the run can write to them."""
+        if not self.is_private:
+            return index_of(self.values())
+        if not self._looked:
+            self._index, self._looked = index_of(self.values()), True
+        return self._index
+
+    def read(self) -> Tensor:
+        """The tensor for scripts. Those may write to it, so the index no longer counts."""
+        tensor = super().read()
+        self._index = None
+        return tensor
 
 
-def keep_index(spikes: Tensor, index: SpikeIndex | None) -> None:
-    """Keep what `index_of` returns, as long as the memory of `spikes` lives and is not written to."""
-    if not spikes.is_inference():  # nobody notes whether such a tensor was written to
-        # The storage outlives this view of it: the tensor that autograd saved is another one.
-        spikes.untyped_storage()._hxtorch_index = (_key(spikes), index)  # type: ignore[attr-defined]
+def indexed_spikes(index: SpikeIndex, shape: torch.Size) -> CarriedSpikes:
+    """Spikes of which only the index is in memory, until somebody reads them."""
+    return CarriedSpikes(blank(shape), index, lambda: index.dense().view(shape))
 
 
-def _kept(spikes: Tensor) -> tuple[bool, SpikeIndex | None]:
-    if spikes.is_inference() or not spikes.is_contiguous():
-        return False, None
-    key, index = getattr(spikes.untyped_storage(), "_hxtorch_index", (None, None))
-    return (True, index) if key == _key(spikes) else (False, None)
-
-
-def _key(spikes: Tensor) -> tuple[int, ...]:
-    place = int(spikes.storage_offset()), spikes.shape[-1], spikes.numel()
-    return spikes._version, *place, int(spikes.is_contiguous())
+def carried_spikes(value: Tensor | Carried) -> CarriedSpikes:
+    """Spikes as carried ones; of a tensor that somebody else holds, nothing is remembered."""
+    if isinstance(value, CarriedSpikes):
+        return value
+    made = CarriedSpikes(value.values() if isinstance(value, Carried) else value)
+    if not (isinstance(value, Carried) and value.is_private):
+        made.read()
+    return made
 
 
 class SpikeList:
@@ -98,19 +143,3 @@ class SpikeList:
 def _room(entries: int) -> int:
     """Entries of a list. Of large tensors with more spikes than that, dense products are faster anyway."""
     return entries if entries < SMALL else entries // LARGEST_SHARE
-
-
-def _build(spikes: Tensor) -> SpikeIndex | None:
-    size = spikes.shape[-1]
-    flat = spikes.detach().contiguous().numpy().reshape(-1, size)
-    rows = flat.shape[0]
-    made = SpikeList(rows, size)
-    room = len(made.columns)
-    found: list[int] = []
-
-    def find(begin: int, end: int) -> None:
-        place, limit = room * begin // rows, room * end // rows
-        found.append(find_spikes(flat, made.start, made.stop, made.columns, begin, end, place, limit))
-
-    share(find, rows, parallel=flat.size >= PARALLEL_FROM)
-    return None if any(found) else SpikeIndex(made.start, made.stop, made.columns, size)

@@ -179,7 +179,7 @@ class AELIF(Neuron):
 
     def observables(self, states: F.Observed, madc: Tensor | None) -> NeuronHandle:
         """The handle that carries `states` and MADC samples."""
-        values: dict[str, Tensor | F.Later | None] = {
+        values: dict[str, Tensor | F.Carried | None] = {
             "membrane_cadc": states.membrane,
             "current": states.current,
             "membrane_madc": madc,

@@ -84,8 +84,9 @@ class BatchDropout(HXFunctionalModule):
 
     def forward_func(self, input: NeuronHandle) -> NeuronHandle:
         """The input with the spikes (T, B, size) of the silenced neurons set to zero."""
-        assert input.spikes is not None
-        spikes = F.batch_dropout(input.spikes, self._mask)
+        before = input.peek("spikes")
+        assert before is not None
+        spikes = F.CarriedSpikes(F.batch_dropout(F.carried(before).values(), self._mask))
         handle = NeuronHandle()
         handle.put(spikes, *(input.peek(name) for name in ("membrane_cadc", "current", "membrane_madc")))
         return handle

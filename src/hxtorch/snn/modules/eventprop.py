@@ -14,10 +14,11 @@ class EventPropSynapse(Synapse):
 
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in), stacked with zeros."""
-        assert input.spikes is not None
-        product = F.EventPropSynapseFunction.apply(  # type: ignore[no-untyped-call]
-            input.spikes.to(self.weight), self.weight, None
-        )
+        given = input.peek("spikes")
+        assert given is not None
+        spikes = F.carried(given).operand().to(self.weight)
+        # A copy of the weights: they may change before backward.
+        product = F.EventPropSynapseFunction.apply(spikes, self.weight.clone(), None)  # type: ignore[no-untyped-call]
         return SynapseHandle(product)
 
 
@@ -49,4 +50,10 @@ class EventPropLIF(LIF):
         spikes, membrane, current = F.EventPropLIFFunction.apply(  # type: ignore[no-untyped-call]
             x, *values, data, self.dt, self.smallest_slope
         )
-        return NeuronHandle(spikes, membrane, current, measured.madc)
+        handle = NeuronHandle()
+        shown = F.CarriedSpikes(spikes), None if current is None else F.Carried(current)
+        for item in shown:
+            if item is not None:
+                item.keep()  # backward has saved it
+        handle.put(shown[0], membrane, shown[1], measured.madc)
+        return handle

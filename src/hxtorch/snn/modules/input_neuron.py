@@ -63,8 +63,11 @@ class InputNeuron(InputPopulation):
 
     def forward_func(self, input: NeuronHandle, hw_data: Tensor | None = None) -> NeuronHandle:
         """The input's `spikes` (T, B, size), or the recorded ones."""
-        assert input.spikes is not None
-        return NeuronHandle(spikes=F.input_neuron(input.spikes, hw_data))
+        given = input.peek("spikes")
+        assert given is not None
+        handle = NeuronHandle()
+        handle.put(given if hw_data is None else F.CarriedSpikes(F.input_neuron(F.carried(given).values(), hw_data)))
+        return handle
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
         """Recorded input spikes on the time grid, or None."""

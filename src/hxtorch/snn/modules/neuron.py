@@ -126,8 +126,7 @@ class Neuron(Population):
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
         x = self.input_of(input)
         spikes, cadc, madc = neuron_data(hw_data)
-        like = x.like if isinstance(x, F.Later) else x
-        return self.observables(F.observe(x, *self.terms(like), F.Measured(cadc, spikes), self.dt), madc)
+        return self.observables(F.observe(x, self.dynamics(x.like), F.Measured(cadc, spikes)), madc)
 
     def observables(self, states: F.Observed, madc: Tensor | None) -> NeuronHandle:
         """The handle that carries `states` and MADC samples."""
@@ -157,6 +156,10 @@ class Neuron(Population):
     def terms(self, x: Tensor) -> Terms:
         """All terms of the model as operands for `x`, in the order of `F.integrate`."""
         return (*self.equations(x), *self.adaptive_terms(x))
+
+    def dynamics(self, x: Tensor) -> F.Dynamics:
+        """The equations of the model, with parameters as operands for `x`."""
+        return F.Dynamics(*self.terms(x), self.dt)
 
     def adaptive_terms(self, x: Tensor) -> tuple[F.Exponential | None, F.Adaptation | None]:
         """Exponential term and adaptation; these neurons have none."""
@@ -246,11 +249,10 @@ class ReadoutNeuron(Neuron):
     ) -> ReadoutNeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with the chip's membrane if there is one."""
         x = self.input_of(input)
-        if isinstance(x, Tensor) and x.ndim == 4:  # of an EventPropSynapse
-            x = F.EventPropReadoutFunction.apply(x, self.dt)  # type: ignore[no-untyped-call]
+        if len(x.shape) == 4:  # of an EventPropSynapse
+            x = F.Carried(F.EventPropReadoutFunction.apply(x.values(), self.dt))  # type: ignore[no-untyped-call]
         cadc, madc = readout_data(hw_data)
-        like = x.like if isinstance(x, F.Later) else x
-        states = F.observe(x, *self.terms(like), F.Measured(cadc), self.dt)
+        states = F.observe(x, self.dynamics(x.like), F.Measured(cadc))
         handle = ReadoutNeuronHandle()
         handle.put(states.membrane, states.current, madc)
         return handle

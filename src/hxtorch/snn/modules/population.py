@@ -155,8 +155,9 @@ class Population(HXModule):
 
     def mask_output(self, output: Handle) -> None:
         """Set the spikes of masked neurons in a handle to zero."""
-        if self._mask is not None and output.holds("spikes"):
-            output.put(spikes=self.masked(output.spikes))  # type: ignore[attr-defined]  # it holds them
+        spikes = output.peek("spikes") if self._mask is not None and "spikes" in output.names() else None
+        if spikes is not None:
+            output.put(spikes=F.CarriedSpikes(self.masked(F.carried(spikes).values())))
 
     @property
     def configures_itself(self) -> bool:
@@ -246,27 +247,30 @@ class Population(HXModule):
         value = self.params[name].model_value
         if not isinstance(value, Tensor):
             return value
-        value = value.to(like)
+        # A copy: what backward needs of it must not change with the parameter.
+        value = value.to(like, copy=torch.is_grad_enabled())
         return value.mean(0) if value.ndim == 2 else value
 
     def summed_input(self, inputs: tuple[SynapseHandle, ...]) -> Tensor:
         """Sum of the graded spikes (T, B, size) of all inputs; unequal shapes: ValueError."""
-        tensors = [handle.graded_spikes for handle in inputs if handle.graded_spikes is not None]
+        return self._summed([handle.graded_spikes for handle in inputs])
+
+    def input_of(self, inputs: tuple[SynapseHandle, ...]) -> F.Carried:
+        """`summed_input`, on its way from the synapses: that of a single one need not be in memory."""
+        given = [handle.peek("graded_spikes") for handle in inputs]
+        if len(given) == 1 and given[0] is not None:
+            return F.carried(given[0])
+        return F.Carried(self._summed([None if item is None else F.carried(item).values() for item in given]))
+
+    def _summed(self, given: Sequence[Tensor | None]) -> Tensor:
+        tensors = [tensor for tensor in given if tensor is not None]
         shapes = {tuple(tensor.shape) for tensor in tensors}
-        if len(tensors) < len(inputs) or len(shapes) != 1:
+        if len(tensors) < len(given) or len(shapes) != 1:
             raise ValueError(
                 f"The inputs of {self} have the shapes {sorted(shapes)}, expected graded spikes of one shape "
                 f"(time, batch, {self.size})."
             )
         return sum(tensors[1:], start=tensors[0])
-
-    def input_of(self, inputs: tuple[SynapseHandle, ...]) -> Tensor | F.Later:
-        """`summed_input`; of a single synapse also the promise of it, which saves time."""
-        if len(inputs) == 1:
-            waiting = inputs[0].peek("graded_spikes")
-            if isinstance(waiting, F.Later):
-                return waiting
-        return self.summed_input(inputs)
 
     def process_cadc(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
         """The CADC trace on the time grid, shifted, offset and scaled; None if there is none."""

@@ -141,9 +141,10 @@ class Synapse(Projection):
 
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
-        assert input.spikes is not None
+        spikes = input.peek("spikes")
+        assert spikes is not None
         handle = SynapseHandle()
-        handle.put(F.linear_later(input.spikes.to(self.weight), self.effective_weight))
+        handle.put(F.linear_later(spikes, self.effective_weight))
         return handle
 
     def extra_repr(self) -> str:

@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.kernels.arguments import (
+    BackwardRoom,
+    Equations,
+    InputGradients,
+    Known,
+    Lists,
+    OutputGradients,
+)
 from hxtorch.snn.functional.kernels.forward import gather, load, store
 from hxtorch.snn.functional.kernels.parameters import add_parameter_gradients
 from hxtorch.snn.functional.kernels.recurrent import multiply_dense
@@ -17,8 +25,6 @@ from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
 from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 # Globals become constants of the machine code: here the beginnings of the rows.
 BLOCK, STRIDE, PARAMETERS = at.BLOCK, at.STRIDE, at.PARAMETERS
 LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * STRIDE, at.DECAY * STRIDE, at.GAIN * STRIDE, at.CONDUCTANCE * STRIDE
@@ -135,47 +141,30 @@ def propagate_lanes(
     steps: int,
     entry_size: int,
     group: int,
-    start: I64,
-    stop: I64,
-    columns: I32,
-    of_weights: F32,
-    grad_v: F32,
-    grad_i: F32,
-    grad_z: F32,
-    grad_w: F32,
-    grad_last: F32,
-    parameters: F32,
     alpha: np.float32,
-    options: I64,
-    recurrent: F32,
-    state: F32,
-    v_chip: F32,
-    pre: F32,
-    marks: NDArray[np.uint8],
-    out_v: F32,
-    out_i: F32,
-    out_w: F32,
-    grad_x: F32,
-    grad_state: F32,
-    grad_parameters: F32,
-    blocks: F32,
-    total: F32,
-    behind: F32,
-    no_marks: NDArray[np.uint8],
+    arrived: Lists,
+    of_weights: F32,
+    grads: OutputGradients,
+    equations: Equations,
+    known: Known,
+    found: InputGradients,
+    room: BackwardRoom,
     begin: int,
     end: int,
 ) -> None:
     """Gradients of the lanes begin..end-1, `group` of them at a time.
 
-    `grad_v`, `grad_i`, `grad_z`, `grad_w` (T, lanes) and `grad_last` (STATES, lanes) belong to the outputs.
-    `grad_x` (T, lanes), `grad_state` (STATES, lanes) and `grad_parameters` (PARAMETERS, lanes) are written.
-    Of the saved arrays, `out_v`, `out_i` and `out_w` are needed for gradients of parameters, `out_v` for the
-    exponential term as well; `marks` where they cannot be told from `pre`.
-
-    Where the input was summed from spikes (`start`, `stop`, `columns` as in the forward pass), their gradient is
-    added to `of_weights` (inputs, padded(neurons)); `grad_x` may then have no rows. `blocks` (blocks,
-    BACKWARD_ROWS * STRIDE), `total` (group,) and `behind` (group,) are room to work; `no_marks` is empty.
+    Where the input was summed from the spikes `arrived`, their gradient is added to `of_weights` (inputs,
+    padded(neurons)); ``found.x`` may then have no rows.
     """
+    start, stop, columns = arrived.start, arrived.stop, arrived.columns
+    grad_v, grad_i, grad_z, grad_w, grad_last = grads.v, grads.i, grads.z, grads.w, grads.last
+    parameters, options = equations.parameters, equations.options
+    recurrent, state = equations.recurrent, equations.state
+    v_chip, pre, marks = known.v_chip, known.before, known.marks
+    out_v, out_i, out_w = known.v, known.i, known.w
+    grad_x, grad_state, grad_parameters = found.x, found.state, found.parameters
+    blocks, total, behind, no_marks = room.blocks, room.total, room.behind, room.no_marks
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
     exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
     trained = grad_parameters.shape[0] > 0

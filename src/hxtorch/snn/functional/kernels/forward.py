@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.functional.kernels import layout as at
+from hxtorch.snn.functional.kernels.arguments import Chip, Computed, Equations, ForwardRoom, Lists
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.recurrent import add_recurrent
 from hxtorch.snn.functional.kernels.sparse import TOO_MANY, sum_row
@@ -172,48 +173,33 @@ def integrate_lanes(
     entry_size: int,
     group: int,
     x: F32,
-    start: I64,
-    stop: I64,
-    columns: I32,
+    arriving: Lists,
     weights: F32,
-    parameters: F32,
-    options: I64,
-    recurrent: F32,
-    state: F32,
-    v_chip: F32,
-    z_chip: F32,
-    w_chip: F32,
-    out_v: F32,
-    out_i: F32,
-    out_z: F32,
-    out_w: F32,
-    out_pre: F32,
-    out_marks: NDArray[np.uint8],
-    last: F32,
-    spike_start: I64,
-    spike_stop: I64,
-    spike_columns: I32,
-    blocks: F32,
-    total: F32,
-    fired: I64,
+    equations: Equations,
+    chip: Chip,
+    computed: Computed,
+    listed: Lists,
+    room: ForwardRoom,
     begin: int,
     end: int,
 ) -> None:
     """Integrate the lanes begin..end-1 over `steps` steps, `group` of them at a time.
 
-    The input is `x` (T, lanes), or the sum of the rows of `weights` (inputs, padded(neurons)) of the input spikes:
-    those of row r = t*B + b are ``columns[start[r]:stop[r]]``. With neither, the current only decays; so it is
-    where membrane and spikes come from the chip and nobody asks for the current.
+    The input is `x` (T, lanes), or the sum of the rows of `weights` (inputs, padded(neurons)) of the spikes
+    `arriving`. With neither, the current only decays; so it is where membrane and spikes come from the chip and
+    nobody asks for the current. Outputs without rows are not written.
 
-    `state` and `last` (STATES, lanes) are the states before the first and after the last step. `recurrent`
-    holds the transposed recurrent weights (N, N), or nothing. `out_pre` takes the membrane as it was compared with
-    the threshold. Outputs without rows are not written.
-
-    With `spike_start`, the spikes are listed too, in the same way, as far as `spike_columns` has room. Where
-    input or output spikes are listed, or neurons are connected, the range and `group` are whole batch entries of
-    `entry_size` neurons. `blocks` (blocks of a group, FORWARD_ROWS * STRIDE), `total` (group,) and `fired` (N,) are
-    room to work.
+    With `listed`, the spikes are listed too, as far as its `columns` have room. Where input or output spikes are
+    listed, or neurons are connected, the range and `group` are whole batch entries of `entry_size` neurons.
     """
+    start, stop, columns = arriving.start, arriving.stop, arriving.columns
+    parameters, options = equations.parameters, equations.options
+    recurrent, state = equations.recurrent, equations.state
+    v_chip, z_chip, w_chip = chip.v, chip.z, chip.w
+    out_v, out_i, out_z, out_w = computed.v, computed.i, computed.z, computed.w
+    out_pre, out_marks, last = computed.before, computed.marks, computed.last
+    spike_start, spike_stop, spike_columns = listed.start, listed.stop, listed.columns
+    blocks, total, fired = room.blocks, room.total, room.fired
     leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
     exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
     with_v, with_z, with_w = v_chip.shape[0] > 0, z_chip.shape[0] > 0, w_chip.shape[0] > 0

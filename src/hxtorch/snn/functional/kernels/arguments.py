@@ -1,0 +1,119 @@
+"""What the kernels are given, by name: groups of arrays, so that no two of them can be swapped without a word.
+
+An array without rows stands for "not there". T time steps, B batch entries, N neurons; lanes are B*N.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+NOTHING = np.empty((0, 0), np.float32)
+NO_MARKS = np.empty((0, 0), np.uint8)
+NO_PLACES, NO_COLUMNS, NO_MARK = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8)
+
+
+class Lists(NamedTuple):
+    """Spikes by row r = t*B + b: those of a row are ``columns[start[r]:stop[r]]``."""
+
+    start: I64
+    stop: I64
+    columns: I32
+
+
+NO_LISTS = Lists(NO_PLACES, NO_PLACES, NO_COLUMNS)
+
+
+class Equations(NamedTuple):
+    """`parameters` (PARAMETERS, period) and `options` as in `layout`, weights among the neurons, and the start.
+
+    `recurrent` (N, N) is transposed in the forward pass. `state` (STATES, lanes) is that before the first step.
+    """
+
+    parameters: F32
+    options: I64
+    recurrent: F32
+    state: F32
+
+
+class Chip(NamedTuple):
+    """What was measured on the chip, (T, lanes) each: membrane, spikes, adaptation."""
+
+    v: F32
+    z: F32
+    w: F32
+
+
+class Computed(NamedTuple):
+    """What the forward pass writes, (T, lanes) each, and the `last` state (STATES, lanes).
+
+    `before` takes the membrane as it was compared with the threshold, `marks` who fired and who was refractory.
+    """
+
+    v: F32
+    i: F32
+    z: F32
+    w: F32
+    before: F32
+    marks: U8
+    last: F32
+
+
+class ForwardRoom(NamedTuple):
+    """Room to work: `blocks` (blocks of a group, FORWARD_ROWS * STRIDE), `total` (group,), `fired` (N,)."""
+
+    blocks: F32
+    total: F32
+    fired: I64
+
+
+class OutputGradients(NamedTuple):
+    """Gradients of what the forward pass gave, (T, lanes) each, and of the `last` state (STATES, lanes)."""
+
+    v: F32
+    i: F32
+    z: F32
+    w: F32
+    last: F32
+
+
+class Known(NamedTuple):
+    """What the backward pass needs of the forward pass, (T, lanes) each.
+
+    `v`, `i` and `w` are needed for gradients of parameters, `v` for the exponential term as well; `marks` where
+    they cannot be told from `before`.
+    """
+
+    v_chip: F32
+    before: F32
+    marks: U8
+    v: F32
+    i: F32
+    w: F32
+
+
+class InputGradients(NamedTuple):
+    """What the backward pass writes: gradients of `x` (T, lanes), `state` (STATES, lanes) and `parameters`.
+
+    Those of `parameters` (PARAMETERS, lanes) have no rows where nobody asks for them, `x` likewise.
+    """
+
+    x: F32
+    state: F32
+    parameters: F32
+
+
+class BackwardRoom(NamedTuple):
+    """Room to work: `blocks` (blocks of a group, BACKWARD_ROWS * STRIDE), `total`, `behind` (group,); no marks."""
+
+    blocks: F32
+    total: F32
+    behind: F32
+    no_marks: U8
