@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from hxtorch.snn.transforms.arguments import Values, dense_tensor
+
 
 def linear_saturating(
-    weight: Tensor, scale: float = 1.0, min_weight: float = -63.0, max_weight: float = 63.0
+    weight: Values, scale: float = 1.0, min_weight: float = -63.0, max_weight: float = 63.0
 ) -> Tensor:
     """``clamp(scale * weight, min_weight, max_weight)``."""
-    return (scale * weight).clamp(min_weight, max_weight)
+    return (scale * dense_tensor(weight, "The weights")).clamp(min_weight, max_weight)
