@@ -88,13 +88,79 @@ def test_hidden_populations_have_gradients_too():
     assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
 
 
-def test_hidden_populations_are_read_before_weights_change():
-    forward, parameters = network(8, snn.Neuron, False)
-    _, z = forward(torch.ones(10, 2, 12))
-    with torch.no_grad():
-        parameters[0].mul_(0.5)
-    with pytest.raises(RuntimeError, match="have changed since the run"):
-        _ = z.spikes
+def test_hidden_populations_show_the_run_after_weights_have_changed():
+    x = (torch.rand(30, 4, 12, generator=torch.Generator().manual_seed(3)) < 0.3).float()
+    found = []
+    for change in (False, True):
+        forward, parameters = network(8, snn.Neuron, False)
+        _, z = forward(x.clone())
+        if change:
+            with torch.no_grad():
+                parameters[0].mul_(0.5)
+        gradient = torch.autograd.grad(z.membrane_cadc.square().sum(), parameters[0])[0]
+        found.append((z.spikes, z.membrane_cadc, z.current, gradient))
+    assert found[0][0].any()
+    for got, expected in zip(found[1], found[0], strict=True):
+        assert torch.equal(got, expected)
+
+
+def changed(experiment, modules, x, what):
+    """What scripts do between a run and its backward pass."""
+    synapse, neuron, dropout, readout = modules
+    if what == "another training run":
+        torch.manual_seed(9)
+        readout[1](readout[0](dropout(neuron(synapse(snn.NeuronHandle(1 - x))))))
+        snn.run(experiment, None)
+    elif what == "an evaluation":
+        dropout.eval()
+        readout[1](readout[0](dropout(neuron(synapse(snn.NeuronHandle(x))))))
+        snn.run(experiment, None)
+    elif what == "alpha":
+        neuron.alpha = 3.0
+    elif what == "threshold":
+        neuron.threshold = snn.MixedHXModelParameter(0.3, 125)
+    elif what == "a mask":
+        neuron.mask = torch.arange(20) < 10
+    elif what == "weights":
+        synapse.weight.data.clamp_(-0.1, 0.1)
+        readout[0].weight.data.mul_(2)
+    elif what == "the input":
+        x.numpy()[:] = 1
+    elif what == "the dropout's mask":
+        dropout.mask = torch.zeros(20, dtype=torch.bool)
+    elif what == "the time constant":
+        with torch.no_grad():
+            neuron.tau_mem.model_value.mul_(3)
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["nothing", "another training run", "an evaluation", "alpha", "threshold", "a mask", "weights", "the input",
+     "the dropout's mask", "the time constant"],
+)  # fmt: skip
+@pytest.mark.parametrize("length", [None, 7])
+def test_backward_recomputes_the_run_that_was(what, length):
+    found = []
+    for change in ("nothing", what):
+        experiment = snn.Experiment(mock=True, checkpoint_steps=length)
+        torch.manual_seed(5)
+        unit = {"leak": 0.0, "reset": 0.0, "threshold": 1.0}
+        unit = {name: snn.MixedHXModelParameter(value, 100) for name, value in unit.items()}
+        synapse, dropout = snn.Synapse(12, 20, experiment), snn.BatchDropout(20, 0.4, experiment)
+        neuron = snn.LIF(20, experiment, **unit, tau_mem=snn.MixedHXModelParameter(1e-5, 1e-5).make_trainable())
+        readout = snn.Synapse(20, 3, experiment), snn.LI(3, experiment, leak=unit["leak"])
+        for item in (synapse, readout[0]):
+            torch.nn.init.normal_(item.weight, 0.3, 0.5)
+        x = (torch.rand(30, 6, 12, generator=torch.Generator().manual_seed(3)) < 0.3).float()
+        torch.manual_seed(7)
+        y = readout[1](readout[0](dropout(neuron(synapse(snn.NeuronHandle(x))))))
+        snn.run(experiment, None)
+        changed(experiment, (synapse, neuron, dropout, readout), x, change)
+        trained = [synapse.weight, readout[0].weight, neuron.tau_mem.model_value]
+        found.append(torch.autograd.grad(y.membrane_cadc.square().sum(), trained))
+    assert all(gradient.abs().sum() > 0 for gradient in found[0])
+    for got, expected in zip(found[1], found[0], strict=True):
+        assert torch.equal(got, expected)
 
 
 def test_modules_with_a_function_of_their_own_are_refused():

@@ -29,16 +29,8 @@ Tensors = tuple[Tensor, ...]
 _Values = dict[int, dict[str, F.Carried]]  # by the id of a handle
 
 
-@dataclass(frozen=True)
-class Place:
-    """Which tensor of which node."""
-
-    node: Node
-    name: str
-
-    def put(self, tensor: F.Carried) -> None:
-        """Fill the field of the node's output handle."""
-        self.node.output.put(**{self.name: tensor})
+Place = tuple[int, str]
+"""Which tensor of which handle, by its id. The handles themselves would hold the network that fills them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,8 @@ class _Slot:
 class _Synapses:
     """A synapse: its weights (out, in) are an operand."""
 
-    node: Node
+    source: int
+    target: int
     weight: _Slot
 
 
@@ -60,7 +53,8 @@ class _Synapses:
 class _Passing:
     """An input neuron, which may have recorded spikes of the chip, or a dropout with its mask."""
 
-    node: Node
+    source: int
+    target: int
     recorded: Tensor | None
     mask: Tensor | None
 
@@ -69,7 +63,8 @@ class _Passing:
 class _Neurons:
     """A population, or those of a loop as one; `dynamics` has slots in the place of tensors."""
 
-    nodes: tuple[Node, ...]
+    sources: tuple[tuple[int, ...], ...]
+    targets: tuple[int, ...]
     sizes: tuple[int, ...]
     dynamics: F.Dynamics
     recurrent: _Slot | None
@@ -94,12 +89,12 @@ class FrozenNetwork:
             self._inputs[id(handle)] = F.carried_spikes(given)
         self.steps = min(given.shape[0] for given in self._inputs.values())
         self._operands: list[Tensor] = []
-        self._nodes = graph.modules_in_order
+        nodes = graph.modules_in_order
         self._ops = [op for step in graph.steps for op in self._frozen(step)]
-        read = {id(handle) for node in self._nodes for handle in node.inputs}
-        places = [Place(node, name) for node in self._nodes for name in _names(node)]
-        self.shown = tuple(place for place in places if id(place.node.output) not in read)
-        self.hidden = tuple(place for place in places if id(place.node.output) in read)
+        read = {id(handle) for node in nodes for handle in node.inputs}
+        places = [(id(node.output), name) for node in nodes for name in _names(node)]
+        self.shown: tuple[Place, ...] = tuple(place for place in places if place[0] not in read)
+        self.hidden: tuple[Place, ...] = tuple(place for place in places if place[0] in read)
 
     @property
     def operands(self) -> Tensors:
@@ -125,25 +120,16 @@ class FrozenNetwork:
         after: list[Tensor] = []
         for op in self._ops:
             if isinstance(op, _Synapses):
-                spikes = values[id(op.node.inputs[0])]["spikes"]
-                weighted = F.linear_later(spikes, _filled(op.weight, operands))
-                values[id(op.node.output)] = {"graded_spikes": weighted}
+                spikes = values[op.source]["spikes"]
+                values[op.target] = {"graded_spikes": F.linear_later(spikes, _filled(op.weight, operands))}
             elif isinstance(op, _Passing):
-                values[id(op.node.output)] = _passed(op, values[id(op.node.inputs[0])], begin, end)
+                values[op.target] = _passed(op, values[op.source], begin, end)
             else:
                 after.append(_integrated(op, values, begin, end, next(before, None), operands))
         shown, hidden = (
-            tuple(values[id(place.node.output)][place.name].values() for place in places)
-            for places in (self.shown, self.hidden)
+            tuple(values[key][name].values() for key, name in places) for places in (self.shown, self.hidden)
         )
         return shown, hidden, tuple(after)
-
-    def put_samples(self) -> None:
-        """Fill in what the MADC sampled."""
-        for node in self._nodes:
-            data = self._hw_map.get(node.module)
-            if data is not None and getattr(data, "madc", None) is not None:
-                node.output.put(membrane_madc=data.madc)
 
     def _piece(self, given: F.CarriedSpikes, rows: Tensor, begin: int, end: int) -> F.CarriedSpikes:
         index = None if given.is_filled else given.index()
@@ -162,14 +148,15 @@ class FrozenNetwork:
         if any(node.module.remembers for node in step.nodes):
             return [self._neurons(step), *(self._synapses(n) for n in step.nodes if not n.module.remembers)]
         if isinstance(module, BatchDropout):
-            return [_Passing(node, None, module.mask.clone())]
+            return [_Passing(id(node.inputs[0]), id(node.output), None, module.mask.clone())]
         if isinstance(module, InputNeuron):
-            return [_Passing(node, self._hw_map.get(module), None)]
+            return [_Passing(id(node.inputs[0]), id(node.output), self._hw_map.get(module), None)]
         return [self._synapses(node)]
 
     def _synapses(self, node: Node) -> _Synapses:
         assert isinstance(node.module, Synapse)
-        return _Synapses(node, self._slot(node.module.effective_weight.clone()))
+        weight = self._slot(node.module.effective_weight.clone())
+        return _Synapses(id(node.inputs[0]), id(node.output), weight)
 
     def _neurons(self, step: Step) -> _Neurons:
         nodes = tuple(node for node in step.nodes if node.module.remembers)
@@ -191,7 +178,8 @@ class FrozenNetwork:
             dynamics = module.dynamics(like)
         populations = [node.module for node in nodes]
         return _Neurons(
-            nodes,
+            tuple(tuple(id(handle) for handle in node.inputs) for node in nodes),
+            tuple(id(node.output) for node in nodes),
             tuple(module.size for module in populations if isinstance(module, Population)),
             self._with_slots(dynamics),
             recurrent,
@@ -253,9 +241,7 @@ def _integrated(
     op: _Neurons, values: _Values, begin: int, end: int, state: Tensor | None, operands: Tensors
 ) -> Tensor:
     """Compute populations, put what they show into `values`, and return their state after the last step."""
-    inputs = [
-        [values[id(h)]["graded_spikes"].values() for h in node.inputs if id(h) in values] for node in op.nodes
-    ]
+    inputs = [[values[key]["graded_spikes"].values() for key in keys if key in values] for keys in op.sources]
     given = next(x for tensors in inputs for x in tensors)
     parts = [
         sum(tensors[1:], start=tensors[0]) if tensors else given.new_zeros((*given.shape[:2], size))
@@ -268,8 +254,8 @@ def _integrated(
     recurrent = None if op.recurrent is None else _filled(op.recurrent, operands)
     states = F.integrate(x, *dynamics.terms, measured, dynamics.dt, recurrent=recurrent, state=state)
     first = 0
-    for node, size, mask in zip(op.nodes, op.sizes, op.masks, strict=True):
-        values[id(node.output)] = _shown(states, first, size, mask)
+    for target, size, mask in zip(op.targets, op.sizes, op.masks, strict=True):
+        values[target] = _shown(states, first, size, mask)
         first += size
     assert states.last is not None
     return states.last

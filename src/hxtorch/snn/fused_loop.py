@@ -37,7 +37,7 @@ class Loop:
         return [_neuron(node).size for node in self.neurons]
 
     def input(self, external: Mapping[int, Tensor]) -> Tensor:
-        """The input of all neurons (T, B, N). `external` are graded spikes from outside by the `id` of their handle."""
+        """The input of all neurons (T, B, N). `external`: graded spikes from outside, by `id` of their handle."""
         inputs = [[external[id(h)] for h in node.inputs if id(h) in external] for node in self.neurons]
         given = next(x for tensors in inputs for x in tensors)
         return _joined([sum(i[1:], start=i[0]) if i else _silence(given, n) for i, n in zip(inputs, self.sizes)])
@@ -93,7 +93,7 @@ def compute_at_once(step: Step, hw_map: HardwareData) -> bool:
     single = len(of_neurons) == 1 and len(loop.neurons) == 1
     x = of_neurons[0] if single else F.Carried(loop.input({k: item.values() for k, item in external.items()}))
     states = F.observe(x, loop.dynamics, loop.measured(data), recurrent=loop.recurrent)
-    assert states.spikes is not None
+    assert isinstance(states.spikes, F.CarriedSpikes)
     spikes = _spikes_by_population(states.spikes, loop.sizes)
     traces = zip(*(_split(item, loop.sizes) for item in (states.membrane, states.current)), strict=True)
     for node, chip, own, (membrane, current) in zip(loop.neurons, data, spikes, traces, strict=True):
@@ -202,4 +202,4 @@ def _merged(parts: list[Any], sizes: list[int], like: Tensor) -> Any:
 
 
 def _per_neuron(value: Value, size: int, like: Tensor) -> Tensor:
-    return torch.as_tensor(value).to(like).expand(size)
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(size)

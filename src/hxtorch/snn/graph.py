@@ -86,17 +86,6 @@ class Graph:
         """Every handle given by the user, with the node that reads it."""
         return tuple((node, handle) for step in self.steps for node in step.nodes for handle in node.open_inputs)
 
-    def copy(self) -> Graph:
-        """The same calls with empty output handles; the handles that the user gave are shared."""
-        nodes = {id(node): Node(node.module, (), type(node.output)()) for node in self.modules_in_order}
-        fresh = {id(node.output): nodes[id(node)].output for node in self.modules_in_order}
-        for node in self.modules_in_order:
-            copied = nodes[id(node)]
-            copied.inputs = tuple(fresh.get(id(handle), handle) for handle in node.inputs)
-            copied.predecessors = tuple(None if s is None else nodes[id(s)] for s in node.predecessors)
-        steps = tuple(Step(tuple(nodes[id(n)] for n in step.nodes), step.wrapper) for step in self.steps)
-        return Graph(steps, self.structure_key)
-
     def release(self) -> None:
         """Cut the edges of a graph that is no longer used.
 

@@ -57,7 +57,11 @@ class Handle(metaclass=_HandleType):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Names of the carried tensors, in positional order."""
-        return tuple(item.name for item in fields(cls))
+        known: tuple[str, ...] | None = cls.__dict__.get("_field_names")
+        if known is None:  # every run asks for them many times
+            known = tuple(item.name for item in fields(cls))
+            type.__setattr__(cls, "_field_names", known)
+        return known
 
     def holds(self, name: str) -> bool:
         """Whether there is a tensor called `name`; False for an empty field and for unknown names."""
@@ -73,11 +77,11 @@ class Handle(metaclass=_HandleType):
 
         A `Carried` tensor is there, for everybody to see, as soon as its field is read.
         """
-        names = self.names()
+        names, held = self.names(), vars(self)
         if len(tensors) > len(names):
             raise AssertionError(f"{type(self).__name__} carries {len(names)} tensors {names}, got {len(tensors)}.")
-        unknown = sorted(set(named) - set(names))
-        if unknown:
+        if not named.keys() <= set(names):
+            unknown = sorted(set(named) - set(names))
             raise AssertionError(f"{type(self).__name__} carries {names}, but not {unknown}.")
         for name, tensor in (dict(zip(names, tensors)) | named).items():
             if not isinstance(tensor, Carried):
@@ -85,8 +89,8 @@ class Handle(metaclass=_HandleType):
             elif hasattr(type(self), name):  # a default of the class would stand where the tensor is looked for
                 setattr(self, name, tensor.read())
             else:
-                vars(self).pop(name, None)
-                vars(self).setdefault(_CARRIED, {})[name] = tensor
+                held.pop(name, None)
+                held.setdefault(_CARRIED, {})[name] = tensor
 
     def __setattr__(self, name: str, value: Any) -> None:
         vars(self).get(_CARRIED, {}).pop(name, None)

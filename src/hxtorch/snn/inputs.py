@@ -112,7 +112,9 @@ def _dense_tensor(value: Any, module: HXBaseExperimentModule, field: str) -> Ten
     try:
         array = np.array(value)  # a copy
     except ValueError:
-        raise ValueError(f"{what} are a list of rows of different lengths. Give a tensor or rows of one length.") from None
+        raise ValueError(
+            f"{what} are a list of rows of different lengths. Give a tensor, or rows of one length."
+        ) from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} are an array of type {array.dtype}. Give real numbers.")
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:

@@ -39,12 +39,17 @@ def compute_in_pieces(graph: Graph, hw_map: HardwareData, length: int) -> None:
         shown.append(results[:first])
         hidden.append(results[first:after])
         states = results[after:]
-    for place, parts in zip(network.shown, zip(*shown, strict=True), strict=True):
-        place.put(F.Carried(torch.cat(parts)))
+    handles = {id(node.output): node.output for node in graph.modules_in_order}
+    for (key, name), parts in zip(network.shown, zip(*shown, strict=True), strict=True):
+        handles[key].put(**{name: F.Carried(torch.cat(parts))})
     later = _Hidden(network, bounds)
-    for number, (place, parts) in enumerate(zip(network.hidden, zip(*hidden, strict=True), strict=True)):
-        place.put(F.Carried(_Join.apply(*parts), later.filler(number)))  # type: ignore[no-untyped-call]
-    network.put_samples()
+    for number, ((key, name), parts) in enumerate(zip(network.hidden, zip(*hidden, strict=True), strict=True)):
+        joined = _Join.apply(*parts)  # type: ignore[no-untyped-call]
+        handles[key].put(**{name: F.Carried(joined, later.filler(number))})
+    for node in graph.modules_in_order:
+        data = hw_map.get(node.module)
+        if data is not None and getattr(data, "madc", None) is not None:
+            node.output.put(membrane_madc=data.madc)
 
 
 class _Piece(torch.autograd.Function):

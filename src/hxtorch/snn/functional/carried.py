@@ -110,9 +110,7 @@ def _is_traced() -> bool:
     return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
-def blank(
-    shape: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-) -> Tensor:
+def blank(shape: Sequence[int], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
     """A tensor without memory to speak of, in the place of one that is filled later."""
     return torch.empty_strided(tuple(shape), (0,) * len(shape), dtype=dtype, device=device)
 

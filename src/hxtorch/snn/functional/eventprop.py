@@ -128,7 +128,9 @@ def adjoint(
     """Adjoint states of membrane and current (T, B, N) for the gradient `grad` of the spikes."""
     floor = -math.inf if smallest_slope is None else smallest_slope * (threshold - leak)
     values = [leak, reset, threshold, dt / tau_syn, dt / tau_mem, floor]
-    parameters = [torch.as_tensor(value).to(grad).expand(grad.shape[1:]) for value in values]
+    parameters = [
+        torch.as_tensor(value, dtype=grad.dtype, device=grad.device).expand(grad.shape[1:]) for value in values
+    ]
     if not fused_applies(spikes, current, grad):
         return _adjoint_reference(spikes, current, grad, parameters)
     steps, lanes = grad.shape[0], grad[0].numel()

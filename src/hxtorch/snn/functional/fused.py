@@ -186,7 +186,7 @@ class _Integrate(torch.autograd.Function):
         needs = ctx.needs_input_grad
         given = plan.given
         done = run_forward(given, any(needs), plan.membrane, plan.current)
-        listed.index = done.index
+        listed.index = done.listed
         if any(needs):
             ctx.set_materialize_grads(False)
             ctx.options, ctx.alpha, ctx.shape, ctx.product = given.options, plan.alpha, given.shape, plan.product

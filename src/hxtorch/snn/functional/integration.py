@@ -44,7 +44,7 @@ def integrate(
     `States.last`; without it neurons start at rest.
 
     float32 on the CPU is computed by fused kernels, forward and backward; everything else, and everything
-    within `reference_numerics`, in plain torch. Within autocast states are float32 as well. Wrong shapes: ValueError.
+    within `reference_numerics`, in plain torch. Within autocast states are float32 too. Wrong shapes: ValueError.
     """
     dynamics = Dynamics(membrane, firing, exponential, adaptation, dt)
     return _integrate(input, dynamics, measured, recurrent, state)

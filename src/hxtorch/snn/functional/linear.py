@@ -42,7 +42,7 @@ def linear_later(input: Tensor | Carried, weight: Tensor) -> Carried:
 
 
 def spikes_at_once(input: Tensor, outputs: int | None) -> CarriedSpikes | None:
-    """Spikes (T, B, in) as a list alone, if a product with so many outputs starts from one: all entries are 0 or 1."""
+    """Spikes (T, B, in) as a list alone, if a product with so many outputs starts from one; all are 0 or 1."""
     if not outputs or input.requires_grad or not input.numel() or torch.compiler.is_compiling():
         return None
     if input.ndim < 2 or not fused_applies(input):

@@ -67,7 +67,7 @@ def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
     """All parameters in one tensor (PARAMETERS, period), where the period is 1, N or B*N."""
     tensors = [value for value in values if isinstance(value, Tensor)]
     if not tensors:
-        return _pack_numbers(values)
+        return _pack_numbers(values)  # type: ignore[arg-type]  # no tensor among them
     _, entries, size = input_shape
     # Torch's own function imports a package for symbols, which takes 1.4 s.
     shape: tuple[int, ...] = np.broadcast_shapes((1,), *(tuple(tensor.shape) for tensor in tensors))
@@ -81,7 +81,11 @@ def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
         shape = (entries, size)
     rows = []
     for value in values:
-        row = value.to(torch.float32) if isinstance(value, Tensor) else torch.full((1,), value, dtype=torch.float32, device="cpu")
+        row = (
+            value.to(torch.float32)
+            if isinstance(value, Tensor)
+            else torch.full((1,), value, dtype=torch.float32, device="cpu")
+        )
         rows.append(row.expand(shape).reshape(-1))
     return torch.stack(rows)
 

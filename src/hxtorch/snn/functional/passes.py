@@ -61,7 +61,7 @@ class Given:
 class Forward(NamedTuple):
     """What the forward pass computes: states (T, B, N), `last` (4, B, N), and what backward needs.
 
-    `index` lists the spikes, where they were listed while they were made.
+    `listed` is their index, where they were listed while they were made.
     """
 
     membrane: Tensor | None
@@ -71,7 +71,7 @@ class Forward(NamedTuple):
     last: Tensor
     before: Tensor | None  # membrane before reset
     marks: Tensor | None
-    index: SpikeIndex | None
+    listed: SpikeIndex | None
 
 
 class Saved(NamedTuple):
@@ -131,7 +131,11 @@ def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_cur
         start_state(given.state, given.parameters, lanes, options),
     )
     computed = Computed(
-        *(_lanes(tensor, lanes) for tensor in (membrane, current, spikes, adaptation, before)),
+        _lanes(membrane, lanes),
+        _lanes(current, lanes),
+        _lanes(spikes, lanes),
+        _lanes(adaptation, lanes),
+        _lanes(before, lanes),
         NO_MARKS if marks is None else marks.numpy().reshape(steps, lanes),
         _lanes(last, lanes),
     )
@@ -216,9 +220,7 @@ def run_backward(
             np.empty(width if connected else 0, np.float32),
             NO_MARK,
         )
-        propagate_lanes(
-            steps, size, group, np.float32(alpha), arrived, of_weights, *arguments, room, begin, end
-        )
+        propagate_lanes(steps, size, group, np.float32(alpha), arrived, of_weights, *arguments, room, begin, end)
 
     of_columns = None
     if index is None:

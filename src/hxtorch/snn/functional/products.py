@@ -183,7 +183,7 @@ class Product(Carried):
 
     @property
     def is_summed_here(self) -> bool:
-        """Whether a population gives the gradient of the weights at once: nobody else reads or looks at the product.
+        """Whether a population gives the gradient of the weights at once: nobody else looks at the product.
 
         Torch's search for anomalies looks at all gradients.
         """
@@ -198,7 +198,7 @@ class _OfWeight:
 
 
 def note_of_weight(shape: tuple[int, ...], of_product: Tensor | None, columns: Tensor | None) -> Tensor:
-    """The gradient of a product, and with it that of its transposed weights: what one node of the graph tells the next.
+    """The gradient of a product, and with it that of its transposed weights, for the next node of the graph.
 
     Without `of_product` it is NaN, and nobody reads it.
     """

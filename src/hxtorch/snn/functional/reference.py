@@ -37,7 +37,7 @@ def integrate_reference(
         i = w = refractory = torch.zeros_like(v)
     else:
         v, i, w, refractory = state.unbind(0)
-    reset = torch.as_tensor(firing.reset).to(v) if firing else v
+    reset = torch.as_tensor(firing.reset, dtype=v.dtype, device=v.device) if firing else v
 
     membranes, currents, spikes, adaptations = [], [], [], []
     # Indexing input[t] in the loop would make the backward pass quadratic in the number of steps.

@@ -95,7 +95,7 @@ class CarriedSpikes(Carried):
         return self.is_private and self._index is not None
 
     def index(self) -> SpikeIndex | None:
-        """What `index_of` finds in the spikes, found once as long as nobody outside of the run can write to them."""
+        """What `index_of` finds, once as long as nobody outside of the run can write to the spikes."""
         if not self.is_private:
             return index_of(self.values())
         if not self._looked:

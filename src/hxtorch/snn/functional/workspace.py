@@ -57,7 +57,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
     """A tensor with arbitrary contents on the CPU."""
     size = prod(shape) * dtype.itemsize
     if size < SMALLEST or _limit == 0:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")  # also where scripts make theirs elsewhere
     lease = _take(size).view(_Lease)
     memory = lease.base
     assert isinstance(memory, np.ndarray)

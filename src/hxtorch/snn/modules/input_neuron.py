@@ -65,8 +65,10 @@ class InputNeuron(InputPopulation):
         """The input's `spikes` (T, B, size), or the recorded ones."""
         given = input.peek("spikes")
         assert given is not None
+        if hw_data is not None:
+            given = F.CarriedSpikes(F.input_neuron(F.carried(given).values(), hw_data))
         handle = NeuronHandle()
-        handle.put(given if hw_data is None else F.CarriedSpikes(F.input_neuron(F.carried(given).values(), hw_data)))
+        handle.put(given)
         return handle
 
     def post_process(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:

@@ -83,7 +83,7 @@ def _write(library: Any, ran: LastRun, unit: float) -> nir.NIRGraph:
 
 
 def _input(
-    library: Any, nodes: dict[str, Any], inputs: dict[tuple[int, ...], str], name: str, given: dict[str, Tensor]
+    library: Any, nodes: dict[str, Any], inputs: dict[tuple[int, ...], str], name: str, given: Mapping[str, Tensor]
 ) -> str:
     """Name of the input node of a tensor of the user, which is added if it is new."""
     tensor = next(iter(given.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -85,7 +86,7 @@ def workload(experiment: Experiment) -> Workload:
 
 
 def _inputs(
-    ran: LastRun, sources: tuple[int | None, ...], given: tuple[dict[str, torch.Tensor], ...]
+    ran: LastRun, sources: tuple[int | None, ...], given: tuple[Mapping[str, torch.Tensor], ...]
 ) -> list[torch.Tensor]:
     """Spikes (T, B, N) that a synapse read."""
     own = iter(given)
