@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.linear import lists_spikes
+from hxtorch.snn.functional.surrogate import check_alpha
+from hxtorch.snn.model_values import check_model_values
 from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
 
 if TYPE_CHECKING:
     from hxtorch.snn.graph import Graph, Node
     from hxtorch.snn.modules.base import HXBaseExperimentModule
+    from hxtorch.snn.modules.population import Population
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -67,6 +71,27 @@ def check_graph(graph: Graph) -> None:
                 f"The inputs have unequal batch sizes: {batch[0]} for {batch[1]}, "
                 f"{tensor.shape[1]} for {node.module}. Give all inputs the same."
             )
+
+
+def check_model(graph: Graph, dt: float) -> None:
+    """ValueError if parameters of the model are out of their limits, however they came there.
+
+    One warning for all time constants that are shorter than the time step.
+    """
+    if not 0 < dt < math.inf:
+        raise ValueError(f"dt is {dt}, but must be a positive time step in seconds, for example 1e-6.")
+    lines: list[str] = []
+    for node in graph.modules_in_order:
+        if node.module.remembers:
+            module = cast("Population", node.module)
+            lines += check_model_values(module._modules, module.model_use, dt, module.short_name)
+            check_alpha(getattr(module, "alpha", 50.0))
+    if lines:
+        warn_user(
+            f"Time constants of the model are shorter than its time step of {dt:g} s: {', '.join(lines)}. They "
+            "decay by exp(-dt/tau) per step, which is stable, but nothing happens within a step. Choose a smaller "
+            "dt of the experiment."
+        )
 
 
 def check_chip_input(graph: Graph, runtime: int) -> None:

@@ -20,7 +20,7 @@ from hxtorch.snn.functional.neuron_model import (
 from hxtorch.snn.functional.products import Product
 from hxtorch.snn.functional.reference import integrate_reference
 from hxtorch.snn.functional.resumption import current_session
-from hxtorch.snn.functional.surrogate import surrogate
+from hxtorch.snn.functional.surrogate import check_alpha, surrogate
 
 
 def integrate(
@@ -86,6 +86,7 @@ def _check(input: Tensor | Product, firing: Firing | None, recurrent: Tensor | N
         raise ValueError(f"The input has shape {tuple(input.shape)}, expected (time, batch, neuron).")
     if firing is not None:
         surrogate(firing.method)
+        check_alpha(firing.alpha)
     size = input.shape[2]
     if recurrent is not None and recurrent.shape != (size, size):
         raise ValueError(f"The recurrent weights have shape {tuple(recurrent.shape)}, expected ({size}, {size}).")

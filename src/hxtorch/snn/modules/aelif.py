@@ -21,7 +21,7 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, handle_type
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Parameter, Population, TraceValue
-from hxtorch.snn.neuron_parameters import PARAMETERS
+from hxtorch.snn.neuron_parameters import PARAMETERS, ModelUse
 from hxtorch.snn.parameter import HXTransformedModelParameter
 from hxtorch.snn.readout_source import ReadoutSource
 
@@ -170,6 +170,24 @@ class AELIF(Neuron):
         return self.subthreshold_adaptation or self.spike_triggered_adaptation
 
     @property
+    def model_use(self) -> ModelUse:  # type: ignore[override]  # depends on the terms
+        """The parameters in the equations of these neurons."""
+        decaying: tuple[str, ...] = ("tau_syn",)
+        others: tuple[str, ...] = ("leak", "membrane_capacitance")
+        if self.leaky:
+            decaying += ("tau_mem",)
+        else:
+            others += ("tau_mem",)
+        if self.fire:
+            others += ("threshold", "reset", "refractory_time")
+        if self.exponential:
+            others += ("exponential_slope", "exponential_threshold", "threshold")
+        if self.adapts:
+            decaying += ("tau_adap",)
+            others += ("subthreshold_adaptation_strength", "spike_triggered_adaptation_increment")
+        return ModelUse(decaying, others)
+
+    @property
     def output_type(self) -> type[Handle]:  # type: ignore[override]  # depends on the terms
         """The class of handles with the observables of these neurons."""
         names = {"membrane_cadc", "current", "membrane_madc"}
@@ -205,7 +223,12 @@ class AELIF(Neuron):
         """Exponential term and adaptation, if they are there."""
         exponential = adaptation = None
         if self.exponential:
-            exponential = F.Exponential(self.model("exponential_slope", x), self.model("exponential_threshold", x))
+            names = (
+                "exponential_slope",
+                "exponential_threshold",
+                "threshold",
+            )  # neurons that do not fire have a peak
+            exponential = F.Exponential(*(self.model(name, x) for name in names))
         if self.adapts:
             strength = self.model("subthreshold_adaptation_strength", x) if self.subthreshold_adaptation else 0.0
             step = self.model("spike_triggered_adaptation_increment", x)
@@ -291,6 +314,8 @@ class LIF(AELIF):
 
 class LI(ReadoutNeuron):
     """Leaky integrators: `LIF` that never fires; arguments as in `ReadoutNeuron`."""
+
+    model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "membrane_capacitance"))
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from hxtorch.snn import functional as F
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle
 from hxtorch.snn.modules.population import Parameter, Population, TraceValue
+from hxtorch.snn.neuron_parameters import ModelUse
 from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData, neuron_data, readout_data
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Neuron(Population):
     """
 
     output_type: ClassVar[type[Handle]] = NeuronHandle
+    model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "reset", "threshold"))
     threshold_at_spikes: bool = False
 
     def __init__(
@@ -175,6 +177,7 @@ class ReadoutNeuron(Neuron):
     """
 
     output_type: ClassVar[type[Handle]] = ReadoutNeuronHandle
+    model_use = ModelUse(("tau_mem", "tau_syn"), ("leak",))
 
     def __init__(
         self,
