@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import warnings
 from numbers import Integral
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.linear import lists_spikes
+from hxtorch.snn.functional.stepping import check_dt
 from hxtorch.snn.functional.surrogate import check_alpha
 from hxtorch.snn.model_values import check_model_values
 from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
@@ -78,8 +78,7 @@ def check_model(graph: Graph, dt: float) -> None:
 
     One warning for all time constants that are shorter than the time step.
     """
-    if not 0 < dt < math.inf:
-        raise ValueError(f"dt is {dt}, but must be a positive time step in seconds, for example 1e-6.")
+    check_dt(dt)
     lines: list[str] = []
     for node in graph.modules_in_order:
         if node.module.remembers:

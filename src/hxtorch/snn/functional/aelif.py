@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.integration import integrate
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane
-from hxtorch.snn.functional.stepping import readable
+from hxtorch.snn.functional.stepping import check_dt, readable
 from hxtorch.snn.parameter import Value
 
 
@@ -58,11 +58,11 @@ def refractory_steps(refractory_time: Value, dt: float) -> Value | None:
 
     A time that is negative, infinite or NaN: ValueError.
     """
+    check_dt(dt)
+    _check_range("refractory_time", refractory_time, "at least 0, and finite")
     if isinstance(refractory_time, Tensor):
-        _check_range("refractory_time", refractory_time, "at least 0, and finite")
         steps = torch.ceil(refractory_time.detach() / dt - 1e-6)
         return steps if bool((steps > 0).any()) else None
-    _check_range("refractory_time", refractory_time, "at least 0, and finite")
     return float(math.ceil(refractory_time / dt - 1e-6)) or None
 
 

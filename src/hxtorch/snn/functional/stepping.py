@@ -97,9 +97,10 @@ def exponential_bounds(
 def exponential_peak(exponential: Exponential, firing: Firing | None) -> Value | None:
     """The peak of the exponential term, if there is one: the threshold, where neurons fire."""
     slope, peak = exponential.slope, firing.threshold if firing else exponential.peak
-    if not isinstance(slope, Tensor) and not 0 < slope < math.inf:
+    steepest = slope if not isinstance(slope, Tensor) else float(slope.detach().min()) if readable(slope) else 1.0
+    if not 0 < steepest < math.inf:
         raise ValueError(
-            f"The slope of the exponential term is {slope:g}, but must be above 0, and finite. Give such a value."
+            f"The slope of the exponential term is {steepest:g}, but must be above 0, and finite. Give such a value."
         )
     if peak is not None and not isinstance(peak, Tensor) and not math.isfinite(peak):
         raise ValueError(
@@ -115,9 +116,14 @@ def _smaller(a: Value, b: Value) -> Value:
     return b.clamp(max=a) if isinstance(b, Tensor) else min(a, b)
 
 
-def _ratio(tau: float, dt: float, name: str) -> float:
+def check_dt(dt: float) -> None:
+    """ValueError unless a time step is above zero, and finite."""
     if not 0 < dt < math.inf:
         raise ValueError(f"dt is {dt:g}, but must be a positive time step in seconds, for example 1e-6.")
+
+
+def _ratio(tau: float, dt: float, name: str) -> float:
+    check_dt(dt)
     if not tau > 0:
         raise ValueError(f"{name} is {tau:g}, but must be above 0. Give a positive value.")
     return dt / tau
