@@ -447,6 +447,25 @@ def test_the_remedy_works():
                         neuron.tau_mem.model_value.clamp_(min=1e-06)
 
 
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("leaky", [False, True])
+def test_adaptation_that_swings_up_is_refused(leaky, trained):
+    """Just below the limit a disturbance dies out, just above it grows."""
+    rate_mem, rate_w, gain = 0.1 if leaky else 0.0, 0.01, 0.1
+    limit = (2 - rate_mem) * (2 - rate_w) / (rate_w * gain)
+    for part in (0.999, 1.001):
+        state = torch.zeros(4, 1, 1, dtype=torch.float64)
+        state[0] = 1.0
+        x = torch.zeros(4000, 1, 1, dtype=torch.float64)
+        membrane = F.Membrane(0.0, 1e-5, 1e-5, 1.0, leaky)
+        states = F.integrate(x, membrane, adaptation=F.Adaptation(1e-4, part * limit), state=state)
+        assert (states.membrane[-1].abs() > 1).item() == (part > 1)
+        strength = snn.ModelParameter(part * limit)
+        options = {"subthreshold_adaptation_strength": strength.make_trainable() if trained else strength}
+        with pytest.raises(ValueError, match=f"must be below {limit:g}") if part > 1 else nullcontext():
+            network(snn.AELIF, leaky=leaky, exponential=False, fire=False, **options)
+
+
 def test_what_the_model_does_not_use_is_not_refused():
     network(snn.LI, membrane_capacitance=snn.MixedHXModelParameter(1e-5, 0), reset=math.inf, exponential_slope=1.0)
     network(snn.Neuron, membrane_capacitance=0)

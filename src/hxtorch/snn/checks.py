@@ -83,7 +83,7 @@ def check_model(graph: Graph, dt: float) -> None:
     for node in graph.modules_in_order:
         if node.module.remembers:
             module = cast("Population", node.module)
-            lines += check_model_values(module._modules, module.model_use, dt, module.short_name)
+            lines += check_model_values(module, dt)
             check_alpha(getattr(module, "alpha", 50.0))
     if lines:
         warn_user(

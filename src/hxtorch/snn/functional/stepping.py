@@ -100,7 +100,7 @@ def exponential_peak(exponential: Exponential, firing: Firing | None) -> Value |
     steepest = slope if not isinstance(slope, Tensor) else float(slope.detach().min()) if readable(slope) else 1.0
     if not 0 < steepest < math.inf:
         raise ValueError(
-            f"The slope of the exponential term is {steepest:g}, but must be above 0, and finite. Give such a value."
+            f"The slope of the exponential term is {steepest:g}, but must be above 0, and finite. Give one."
         )
     if peak is not None and not isinstance(peak, Tensor) and not math.isfinite(peak):
         raise ValueError(

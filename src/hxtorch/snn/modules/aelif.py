@@ -5,12 +5,14 @@ With c the model value of `membrane_capacitance` and g = c/tau_mem:
     c dv/dt = i + g (leak - v) + g D exp((v - v_T)/D) - w
 
 `LIF` and `LI` keep the first two terms. With c = tau_mem they follow the equation of `Neuron`; a plain number
-given as capacitance is the model's c as well.
+given as capacitance is the model's c as well. The exponential term sees the potential up to the threshold, its peak,
+and carries the membrane no higher than four times the distance from leak to threshold above it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
@@ -51,6 +53,27 @@ def membrane_with_capacitance(module: Population, x: Tensor, leaky: bool = True)
         g=c / module.model("tau_mem", x),
         leaky=leaky,
     )
+
+
+@lru_cache
+def _use_of(leaky: bool, fire: bool, exponential: bool, adapts: bool) -> ModelUse:
+    """The parameters that a model with these terms uses."""
+    decaying: tuple[str, ...] = ("tau_syn",)
+    others: tuple[str, ...] = ("leak", "membrane_capacitance")
+    if leaky:
+        decaying += ("tau_mem",)
+    else:
+        others += ("tau_mem",)
+    if fire:
+        others += ("reset", "refractory_time")
+    if fire or exponential:
+        others += ("threshold",)
+    if exponential:
+        others += ("exponential_slope", "exponential_threshold")
+    if adapts:
+        decaying += ("tau_adap",)
+        others += ("subthreshold_adaptation_strength", "spike_triggered_adaptation_increment")
+    return ModelUse(decaying, others)
 
 
 class AELIF(Neuron):
@@ -172,20 +195,7 @@ class AELIF(Neuron):
     @property
     def model_use(self) -> ModelUse:  # type: ignore[override]  # depends on the terms
         """The parameters in the equations of these neurons."""
-        decaying: tuple[str, ...] = ("tau_syn",)
-        others: tuple[str, ...] = ("leak", "membrane_capacitance")
-        if self.leaky:
-            decaying += ("tau_mem",)
-        else:
-            others += ("tau_mem",)
-        if self.fire:
-            others += ("threshold", "reset", "refractory_time")
-        if self.exponential:
-            others += ("exponential_slope", "exponential_threshold", "threshold")
-        if self.adapts:
-            decaying += ("tau_adap",)
-            others += ("subthreshold_adaptation_strength", "spike_triggered_adaptation_increment")
-        return ModelUse(decaying, others)
+        return _use_of(self.leaky, self.fire, self.exponential, self.adapts)
 
     @property
     def output_type(self) -> type[Handle]:  # type: ignore[override]  # depends on the terms
