@@ -5,17 +5,21 @@ from __future__ import annotations
 import sys
 import warnings
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.spikes import carried_spikes
+from hxtorch.snn.functional.stepping import check_dt
+from hxtorch.snn.functional.surrogate import check_alpha
+from hxtorch.snn.model_values import check_model_values
 from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
 
 if TYPE_CHECKING:
     from hxtorch.snn.graph import Graph, Node
     from hxtorch.snn.modules.base import HXBaseExperimentModule
+    from hxtorch.snn.modules.population import Population
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -48,6 +52,26 @@ def check_graph(graph: Graph) -> None:
         for source in node.predecessors:
             if source is not None:
                 _check_connection(source, node)
+
+
+def check_model(graph: Graph, dt: float) -> None:
+    """ValueError if parameters of the model are out of their limits, however they came there.
+
+    One warning for all time constants that are shorter than the time step.
+    """
+    check_dt(dt)
+    lines: list[str] = []
+    for node in graph.modules_in_order:
+        if node.module.remembers:
+            module = cast("Population", node.module)
+            lines += check_model_values(module, dt)
+            check_alpha(getattr(module, "alpha", 50.0))
+    if lines:
+        warn_user(
+            f"Time constants of the model are shorter than its time step of {dt:g} s: {', '.join(lines)}. They "
+            "decay by exp(-dt/tau) per step, which is stable, but nothing happens within a step. Choose a smaller "
+            "dt of the experiment."
+        )
 
 
 def check_chip_input(graph: Graph, runtime: int) -> None:

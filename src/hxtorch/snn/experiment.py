@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from hxtorch.snn.backend.module_manager import ModuleManager
-from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime, check_wait, positive_int
+from hxtorch.snn.checks import (
+    check_chip_input,
+    check_graph,
+    check_model,
+    check_runtime,
+    check_wait,
+    positive_int,
+)
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, GraphBuilder
@@ -199,6 +206,7 @@ class Experiment:
         graph = self.build_graph()
         take_inputs(graph)
         check_graph(graph)
+        check_model(graph, self.dt)
         for node in graph.modules_in_order:
             node.module.prepare(node)
         return self._run_on_chip(graph, check_runtime(runtime, self.dt), trial_seed)
@@ -271,6 +279,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
         graph = experiment.build_graph()
         take_inputs(graph)
         check_graph(graph)
+        check_model(graph, experiment.dt)
         for node in graph.modules_in_order:
             node.module.prepare(node)
         hw_map: dict[HXBaseExperimentModule, Any] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class NeuronParameter:
 
     `default` is that of a spiking neuron; None means not used unless given. `shapes` lists the shapes that
     a tensor may have besides (), with "size" for the number of neurons. `may_be_nan`: nan stands for neurons
-    that do not use it.
+    that do not use it. `divides`: a model that uses it needs it above zero. `may_be_infinite`: also in a model.
     """
 
     name: str
@@ -37,6 +38,19 @@ class NeuronParameter:
     chip_range: tuple[float, float] | None = None
     shapes: tuple[tuple[int | str, ...], ...] = (("size",),)
     may_be_nan: bool = False
+    divides: bool = False
+    may_be_infinite: bool = False
+
+
+class ModelUse(NamedTuple):
+    """The parameters that the equations of a module use: what decays with time, other values, and decay factors.
+
+    `decaying` are time constants; `factors` are those whose model value is exp(-dt/tau).
+    """
+
+    decaying: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    factors: tuple[str, ...] = ()
 
 
 PARAMETERS: Mapping[str, NeuronParameter] = {
@@ -44,9 +58,22 @@ PARAMETERS: Mapping[str, NeuronParameter] = {
     for item in (
         NeuronParameter("leak", 80, LSB, "Resting potential.", chip_range=(50, 160)),
         NeuronParameter("reset", 80, LSB, "Potential after a spike.", chip_range=(50, 160)),
-        NeuronParameter("threshold", 125, LSB, "Potential above which a neuron fires.", chip_range=(50, 220)),
         NeuronParameter(
-            "tau_mem", 10e-6, SECONDS, "Membrane time constant.", positive=True, chip_range=(0.5e-6, 60e-6)
+            "threshold",
+            125,
+            LSB,
+            "Potential above which a neuron fires.",
+            chip_range=(50, 220),
+            may_be_infinite=True,
+        ),
+        NeuronParameter(
+            "tau_mem",
+            10e-6,
+            SECONDS,
+            "Membrane time constant.",
+            positive=True,
+            chip_range=(0.5e-6, 60e-6),
+            may_be_infinite=True,
         ),
         NeuronParameter(
             "tau_syn",
@@ -56,6 +83,7 @@ PARAMETERS: Mapping[str, NeuronParameter] = {
             positive=True,
             chip_range=(0.3e-6, 30e-6),
             shapes=(("size",), (2, "size")),
+            may_be_infinite=True,
         ),
         NeuronParameter(
             "i_synin_gm",
@@ -67,7 +95,13 @@ PARAMETERS: Mapping[str, NeuronParameter] = {
             shapes=(("size",), (2,), (2, "size")),
         ),
         NeuronParameter(
-            "membrane_capacitance", 63, CODE, "Membrane capacitance.", non_negative=True, chip_range=(0, 63)
+            "membrane_capacitance",
+            63,
+            CODE,
+            "Membrane capacitance.",
+            non_negative=True,
+            chip_range=(0, 63),
+            divides=True,
         ),
         NeuronParameter(
             "refractory_time",
@@ -104,7 +138,9 @@ PARAMETERS: Mapping[str, NeuronParameter] = {
             "Clock scale of the adaptation pulse.",
             shapes=((2,),),
         ),
-        NeuronParameter("tau_adap", 100e-6, SECONDS, "Adaptation time constant.", positive=True),
+        NeuronParameter(
+            "tau_adap", 100e-6, SECONDS, "Adaptation time constant.", positive=True, may_be_infinite=True
+        ),
         NeuronParameter("leak_adaptation", None, LSB, "Resting potential of the adaptation circuit."),
         NeuronParameter(
             "e_coba_reversal",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.integration import integrate
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane
+from hxtorch.snn.functional.stepping import check_dt, readable
 from hxtorch.snn.parameter import Value
 
 
@@ -53,11 +54,28 @@ class CuBaStepCode:
 
 
 def refractory_steps(refractory_time: Value, dt: float) -> Value | None:
-    """Number of steps that a neuron stays at reset, ceil(refractory_time/dt); None if it is zero."""
+    """Number of steps that a neuron stays at reset, ceil(refractory_time/dt); None if it is zero.
+
+    A time that is negative, infinite or NaN: ValueError.
+    """
+    check_dt(dt)
+    _check_range("refractory_time", refractory_time, "at least 0, and finite")
     if isinstance(refractory_time, Tensor):
         steps = torch.ceil(refractory_time.detach() / dt - 1e-6)
         return steps if bool((steps > 0).any()) else None
     return float(math.ceil(refractory_time / dt - 1e-6)) or None
+
+
+def _check_range(name: str, value: Value, wanted: str, end: float = math.inf) -> None:
+    """ValueError unless all values are at least 0 and below `end`; those that cannot be read yet pass."""
+    if not isinstance(value, Tensor):
+        low = high = value
+    elif readable(value):
+        low, high = (float(item) for item in value.detach().aminmax())
+    else:
+        return
+    if not (low >= 0 and high < end):
+        raise ValueError(f"{name} is {high if low >= 0 else low:g}, but must be {wanted}. Give such a value.")
 
 
 def cuba_aelif_integration(
@@ -93,6 +111,10 @@ def cuba_aelif_integration(
     `spikes`, `voltage` and `adaptation`, the latter two with `cadc` and `madc`, or a tuple (spikes, cadc, madc).
     Returns (membrane, membrane_madc, current, adaptation, adaptation_madc, spikes); what there is not is None.
 
+    Where a time constant is shorter than `dt`, its states decay by exp(-dt/tau) per step, which is stable, else by
+    1 - dt/tau. `threshold` is also the peak of the exponential term, of neurons that do not fire too. Capacitance,
+    time constants, slope or `dt` not above zero, a negative conductance or refractory time: ValueError.
+
     `integration_step_code` is accepted as None, as `CuBaStepCode` or as what its `generate` returns, and then
     decides which terms there are. Program text is not executed: ValueError.
     """
@@ -115,7 +137,7 @@ def cuba_aelif_integration(
         x,
         Membrane(leak, tau_syn, c_mem, g_l, leaky),
         Firing(threshold, reset, method, alpha, steps) if fire else None,
-        Exponential(exp_slope, exp_threshold) if exponential else None,
+        Exponential(exp_slope, exp_threshold, threshold) if exponential else None,
         Adaptation(
             tau_adap,
             subthreshold_adaptation_strength if subthreshold_adaptation else 0.0,
@@ -157,7 +179,8 @@ def exp_cuba_lif_integration(
     """Neurons stepped with the exact decay of membrane and current (exponential Euler).
 
     `tau_mem_exp` and `tau_syn_exp` are the factors exp(-dt/tau): ``v <- a (v - leak) + leak + (1 - a) i`` and
-    ``i <- s i + x``. `hw_data` is (spikes, cadc, madc). Returns (spikes, membrane, current, membrane_madc).
+    ``i <- s i + x``. Factors below 0, or not below 1: ValueError. `hw_data` is (spikes, cadc, madc).
+    Returns (spikes, membrane, current, membrane_madc).
     """
     measured, madc, _ = _measured(hw_data)
     firing = Firing(threshold, reset, method, alpha)
@@ -178,4 +201,6 @@ def exp_cuba_li_integration(
 
 def _exponential_euler(leak: Value, tau_syn_exp: Value, tau_mem_exp: Value) -> Membrane:
     """The same step as forward Euler with dt = 1 and time constants 1/(1 - factor)."""
+    for name, factor in (("tau_syn_exp", tau_syn_exp), ("tau_mem_exp", tau_mem_exp)):
+        _check_range(name, factor, "a factor exp(-dt/tau), at least 0 and below 1", 1.0)
     return Membrane(leak, tau_syn=1 / (1 - tau_syn_exp), c=1 / (1 - tau_mem_exp))

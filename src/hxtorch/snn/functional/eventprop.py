@@ -20,6 +20,7 @@ from hxtorch.snn.functional.linear import linear
 from hxtorch.snn.functional.mode import fused_applies
 from hxtorch.snn.functional.neuron_model import Firing, Membrane
 from hxtorch.snn.functional.resumption import needs_all_steps
+from hxtorch.snn.functional.stepping import step_rate
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 from hxtorch.snn.parameter import Value
@@ -81,6 +82,8 @@ class EventPropLIFFunction(torch.autograd.Function):
                 f"The input has shape {tuple(input.shape)}, "
                 "expected (2, time, batch, neuron) of an EventPropSynapse."
             )
+        if not isinstance(tau_syn, Tensor) and tau_syn == math.inf:
+            raise ValueError("tau_syn is inf, but EventProp needs a finite one: the gradient is in units of it.")
         x = input[0]
         spikes, membrane = hw_data[:2] if hw_data is not None else (None, None)
         firing = Firing(threshold, reset)
@@ -127,7 +130,8 @@ def adjoint(
 ) -> tuple[Tensor, Tensor]:
     """Adjoint states of membrane and current (T, B, N) for the gradient `grad` of the spikes."""
     floor = -math.inf if smallest_slope is None else smallest_slope * (threshold - leak)
-    values = [leak, reset, threshold, dt / tau_syn, dt / tau_mem, floor]
+    rates = step_rate(tau_syn, dt, "tau_syn"), step_rate(tau_mem, dt, "tau_mem")
+    values = [leak, reset, threshold, *rates, floor]
     parameters = [
         torch.as_tensor(value, dtype=grad.dtype, device=grad.device).expand(grad.shape[1:]) for value in values
     ]

@@ -21,7 +21,7 @@ from hxtorch.snn.functional.neuron_model import (
 from hxtorch.snn.functional.reference import integrate_reference
 from hxtorch.snn.functional.resumption import current_session
 from hxtorch.snn.functional.spikes import CarriedSpikes
-from hxtorch.snn.functional.surrogate import surrogate
+from hxtorch.snn.functional.surrogate import check_alpha, surrogate
 
 
 def integrate(
@@ -107,6 +107,7 @@ def _check(shape: torch.Size, firing: Firing | None, recurrent: Tensor | None, s
         raise ValueError(f"The input has shape {tuple(shape)}, expected (time, batch, neuron).")
     if firing is not None:
         surrogate(firing.method)
+        check_alpha(firing.alpha)
     size = shape[2]
     if recurrent is not None and recurrent.shape != (size, size):
         raise ValueError(f"The recurrent weights have shape {tuple(recurrent.shape)}, expected ({size}, {size}).")

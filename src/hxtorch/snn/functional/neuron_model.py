@@ -15,6 +15,12 @@ The membrane sees the current of the step before: an input at step t moves the m
 so does a spike at step t through the recurrent weights R. The reset carries no gradient. Within the
 refractory period the membrane stays at reset and no spike leaves. Values measured on the chip take the place
 of v and z as soon as these are computed (`inject`), while gradients pass through the equations.
+
+Two rules keep the step stable (`stepping`). Where a time constant is shorter than the step, forward Euler would
+swing up: there 1 - dt/tau becomes exp(-dt/tau), and dt/c becomes (1 - exp(-dt g/c))/g; the state comes to rest
+where it did before. And the exponential term sees the potential min(v, peak, v_T + 60 D), where the peak is the
+threshold; in one step it carries the membrane no higher than peak + 4 |peak - leak|. Beyond these bounds it has no
+slope, and gradients stay finite.
 """
 
 from __future__ import annotations
@@ -59,10 +65,15 @@ class Firing:
 
 @dataclass(frozen=True)
 class Exponential:
-    """Spike initiation of the adaptive exponential neuron: `slope` D and `threshold` v_T."""
+    """Spike initiation of the adaptive exponential neuron: `slope` D and `threshold` v_T.
+
+    `peak` bounds the term of neurons that do not fire; of others it is their threshold. Without it, their membrane
+    may rise up to where the exponential is e^60.
+    """
 
     slope: Value
     threshold: Value
+    peak: Value | None = None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Membrane
+from hxtorch.snn.functional.stepping import exponential_peak, step_decay, step_gain, step_rate
 from hxtorch.snn.functional.surrogate import surrogate
 from hxtorch.snn.parameter import Value
 
@@ -44,21 +47,22 @@ def values_of(
     """The rows of `layout`, computed as the reference does."""
     values: list[Value] = [0.0] * at.PARAMETERS
     values[at.LEAK] = membrane.leak
-    values[at.DECAY] = 1 - dt / membrane.tau_syn
-    values[at.GAIN] = dt / membrane.c
+    values[at.DECAY] = step_decay(membrane.tau_syn, dt, "tau_syn")
+    values[at.GAIN] = step_gain(membrane, dt)
     values[at.CONDUCTANCE] = membrane.g
-    if firing:
-        values[at.THRESHOLD] = firing.threshold
-        values[at.RESET] = firing.reset
-        values[at.REFRACTORY] = 0.0 if firing.refractory_steps is None else firing.refractory_steps
     if exponential:
         values[at.EXP_GAIN] = membrane.g * exponential.slope
         values[at.EXP_SLOPE] = exponential.slope
         values[at.EXP_THRESHOLD] = exponential.threshold
+        peak = exponential_peak(exponential, firing)
+        values[at.THRESHOLD] = math.inf if peak is None else peak
+    if firing:
+        values[at.THRESHOLD] = firing.threshold
+        values[at.RESET] = firing.reset
+        values[at.REFRACTORY] = 0.0 if firing.refractory_steps is None else firing.refractory_steps
     if adaptation:
-        rate = dt / adaptation.tau
-        values[at.ADAPT_DECAY] = 1 - rate
-        values[at.ADAPT_PULL] = rate * adaptation.subthreshold
+        values[at.ADAPT_DECAY] = step_decay(adaptation.tau, dt, "tau_adap")
+        values[at.ADAPT_PULL] = step_rate(adaptation.tau, dt, "tau_adap") * adaptation.subthreshold
         values[at.ADAPT_STEP] = adaptation.increment
     return tuple(values)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.injection import fit_steps, inject
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
+from hxtorch.snn.functional.stepping import exponential_bounds, step_decay, step_gain, step_rate
 from hxtorch.snn.functional.surrogate import threshold as spike_function
 from hxtorch.snn.parameter import Value
 
@@ -29,8 +30,14 @@ def integrate_reference(
     z_chip = steps_of(measured.spikes, input, repeat_last=False)
     w_chip = steps_of(measured.adaptation, input)
 
-    decay_syn = 1 - dt / membrane.tau_syn
-    dt_c = dt / membrane.c
+    decay_syn, dt_c = step_decay(membrane.tau_syn, dt, "tau_syn"), step_gain(membrane, dt)
+    if adaptation:
+        decay_w, rate_w = (step(adaptation.tau, dt, "tau_adap") for step in (step_decay, step_rate))
+    if exponential:
+        highest, limit = exponential_bounds(exponential, membrane, firing)
+        highest = torch.as_tensor(
+            highest, dtype=input.dtype, device=input.device
+        )  # numbers of numpy and Python alike
     if state is None:
         rest = membrane.leak if membrane.leaky or adaptation else 0.0
         v = torch.zeros_like(input[0]) + rest
@@ -47,7 +54,11 @@ def integrate_reference(
             drive = drive + _times(membrane.g, membrane.leak - v)
         if exponential:
             slope = exponential.slope
-            drive = drive + membrane.g * slope * torch.exp((v - exponential.threshold) / slope)
+            term = membrane.g * slope * torch.exp((v.clamp(max=highest) - exponential.threshold) / slope)
+            if limit is not None:
+                room = torch.relu(limit - v)
+                term = torch.where(dt_c * term > room, room / dt_c, term)
+            drive = drive + term
         if adaptation:
             drive = drive - w
         dv = dt_c * drive
@@ -64,8 +75,7 @@ def integrate_reference(
             if z_chip:
                 z = inject(z, z_chip[t])
         if adaptation:
-            decay = dt / adaptation.tau
-            w = w * (1 - decay) + decay * adaptation.subthreshold * (v - membrane.leak)
+            w = w * decay_w + rate_w * adaptation.subthreshold * (v - membrane.leak)
             if firing:
                 w = w + adaptation.increment * z
             if w_chip:

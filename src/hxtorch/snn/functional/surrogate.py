@@ -132,6 +132,15 @@ def check_method(method: str) -> None:
     surrogate(method)
 
 
+def check_alpha(alpha: float) -> None:
+    """ValueError for a steepness that is negative, infinite or NaN: gradients would be, too."""
+    if not 0 <= alpha < math.inf:
+        raise ValueError(
+            f"The steepness alpha of the surrogate gradient is {alpha:g}, but must be at least 0, and finite. The "
+            "default is 50."
+        )
+
+
 class SurrogateSpike(torch.autograd.Function):
     """Heaviside step: 1 where x > 0, else 0; backward with the derivative of a `Surrogate`."""
 
@@ -182,6 +191,7 @@ class SuperSpike(torch.autograd.Function):
 def threshold(input: Tensor, method: str = "superspike", alpha: float = 50.0) -> Tensor:
     """Spikes where `input` (membrane minus threshold) is above zero; `method` is a name in `SURROGATES`.
 
-    Unknown names: ValueError.
+    Unknown names, or an `alpha` that is negative, infinite or NaN: ValueError.
     """
+    check_alpha(alpha)
     return SurrogateSpike.apply(input, surrogate(method), alpha)  # type: ignore[no-any-return, no-untyped-call]

@@ -5,12 +5,14 @@ With c the model value of `membrane_capacitance` and g = c/tau_mem:
     c dv/dt = i + g (leak - v) + g D exp((v - v_T)/D) - w
 
 `LIF` and `LI` keep the first two terms. With c = tau_mem they follow the equation of `Neuron`; a plain number
-given as capacitance is the model's c as well.
+given as capacitance is the model's c as well. The exponential term sees the potential up to the threshold, its
+peak, and carries the membrane no higher than four times the distance from leak to threshold above it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
@@ -21,7 +23,7 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, handle_type
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Parameter, Population, TraceValue
-from hxtorch.snn.neuron_parameters import PARAMETERS
+from hxtorch.snn.neuron_parameters import PARAMETERS, ModelUse
 from hxtorch.snn.parameter import HXTransformedModelParameter
 from hxtorch.snn.readout_source import ReadoutSource
 
@@ -51,6 +53,27 @@ def membrane_with_capacitance(module: Population, x: Tensor, leaky: bool = True)
         g=c / module.model("tau_mem", x),
         leaky=leaky,
     )
+
+
+@lru_cache
+def _use_of(leaky: bool, fire: bool, exponential: bool, adapts: bool) -> ModelUse:
+    """The parameters that a model with these terms uses."""
+    decaying: tuple[str, ...] = ("tau_syn",)
+    others: tuple[str, ...] = ("leak", "membrane_capacitance")
+    if leaky:
+        decaying += ("tau_mem",)
+    else:
+        others += ("tau_mem",)
+    if fire:
+        others += ("reset", "refractory_time")
+    if fire or exponential:
+        others += ("threshold",)
+    if exponential:
+        others += ("exponential_slope", "exponential_threshold")
+    if adapts:
+        decaying += ("tau_adap",)
+        others += ("subthreshold_adaptation_strength", "spike_triggered_adaptation_increment")
+    return ModelUse(decaying, others)
 
 
 class AELIF(Neuron):
@@ -170,6 +193,11 @@ class AELIF(Neuron):
         return self.subthreshold_adaptation or self.spike_triggered_adaptation
 
     @property
+    def model_use(self) -> ModelUse:  # type: ignore[override]  # depends on the terms
+        """The parameters in the equations of these neurons."""
+        return _use_of(self.leaky, self.fire, self.exponential, self.adapts)
+
+    @property
     def output_type(self) -> type[Handle]:  # type: ignore[override]  # depends on the terms
         """The class of handles with the observables of these neurons."""
         names = {"membrane_cadc", "current", "membrane_madc"}
@@ -205,7 +233,12 @@ class AELIF(Neuron):
         """Exponential term and adaptation, if they are there."""
         exponential = adaptation = None
         if self.exponential:
-            exponential = F.Exponential(self.model("exponential_slope", x), self.model("exponential_threshold", x))
+            names = (
+                "exponential_slope",
+                "exponential_threshold",
+                "threshold",
+            )  # neurons that do not fire have a peak
+            exponential = F.Exponential(*(self.model(name, x) for name in names))
         if self.adapts:
             strength = self.model("subthreshold_adaptation_strength", x) if self.subthreshold_adaptation else 0.0
             step = self.model("spike_triggered_adaptation_increment", x)
@@ -291,6 +324,8 @@ class LIF(AELIF):
 
 class LI(ReadoutNeuron):
     """Leaky integrators: `LIF` that never fires; arguments as in `ReadoutNeuron`."""
+
+    model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "membrane_capacitance"))
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hxtorch.snn import functional as F
 from hxtorch.snn.handle import NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.aelif import LIF
+from hxtorch.snn.modules.neuron import Neuron
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.snn.observables import NeuronData, neuron_data
 
@@ -33,6 +34,7 @@ class EventPropLIF(LIF):
     """
 
     smallest_slope: float | None = None
+    model_use = Neuron.model_use  # neither capacitance nor refractory period
 
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
         """Integrate the input (2, T, B, size); spikes and membrane of the chip are passed through."""

@@ -10,11 +10,14 @@ from hxtorch.snn import functional as F
 from hxtorch.snn.handle import SynapseHandle
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Population
+from hxtorch.snn.neuron_parameters import ModelUse
 from hxtorch.snn.observables import NeuronData, ReadoutData
 
 
 class NeuronExp(Neuron):
     """`Neuron` stepped by exponential Euler. The model values of tau_mem and tau_syn are exp(-dt/tau)."""
+
+    model_use = ModelUse((), ("leak", "reset", "threshold"), ("tau_mem", "tau_syn"))
 
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None):  # type: ignore[no-untyped-def]
         """As in `Neuron`; warns that the class is deprecated."""
@@ -27,6 +30,8 @@ class NeuronExp(Neuron):
 
 class ReadoutNeuronExp(ReadoutNeuron):
     """`ReadoutNeuron` stepped by exponential Euler. The model values of tau_mem and tau_syn are exp(-dt/tau)."""
+
+    model_use = ModelUse((), ("leak",), ("tau_mem", "tau_syn"))
 
     def forward_func(self, *input: SynapseHandle, hw_data: ReadoutData | None = None):  # type: ignore[no-untyped-def,override]
         """As in `ReadoutNeuron`; warns that the class is deprecated."""

@@ -1,7 +1,8 @@
 """Leaky integrate-and-fire neurons and leaky integrators.
 
 In the model the membrane follows ``tau_mem dv/dt = leak - v + i``; it has no refractory period and ignores
-the membrane capacitance, which are settings of the chip.
+the membrane capacitance, which are settings of the chip. A time constant shorter than the time step decays by
+exp(-dt/tau) per step (`hxtorch.snn.functional.neuron_model`), and `run` warns.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from hxtorch.snn import functional as F
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle
 from hxtorch.snn.modules.population import Parameter, Population, TraceValue
+from hxtorch.snn.neuron_parameters import ModelUse
 from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData, neuron_data, readout_data
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Neuron(Population):
     """
 
     output_type: ClassVar[type[Handle]] = NeuronHandle
+    model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "reset", "threshold"))
     threshold_at_spikes: bool = False
 
     def __init__(
@@ -178,6 +181,7 @@ class ReadoutNeuron(Neuron):
     """
 
     output_type: ClassVar[type[Handle]] = ReadoutNeuronHandle
+    model_use = ModelUse(("tau_mem", "tau_syn"), ("leak",))
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from hxtorch.snn.chip_state import State, same
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
-from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff, check_parameter, chip_range_report
+from hxtorch.snn.neuron_parameters import PARAMETERS, ModelUse, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
 from hxtorch.snn.parameter import HXBaseParameter, HXParameter, Value, as_parameter, show
 from hxtorch.snn.readout_source import ReadoutSource, check_readout_source
@@ -44,6 +44,7 @@ class Population(HXModule):
 
     input_field = "graded_spikes"
     remembers = True
+    model_use: ModelUse | None = None  # the parameters in the equations of the model; None: equations of its own
     read_params_from_calibration = True  # whether hardware values follow a loaded calibration
 
     def __init__(

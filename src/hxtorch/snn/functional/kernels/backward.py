@@ -45,6 +45,7 @@ REFRACTORY_PERIOD, METHOD, AT_SPIKES = at.REFRACTORY_PERIOD, at.METHOD, at.THRES
 STATE_V, STATE_CURRENT, STATE_W = at.V, at.CURRENT, at.W
 BIT_SPIKED, BIT_CLAMPED = at.SPIKED, at.CLAMPED
 ZERO, ONE = np.float32(0), np.float32(1)
+LARGEST_EXPONENT, OVERSHOOT = np.float32(at.LARGEST_EXPONENT), np.float32(at.OVERSHOOT)
 FAST = {"contract", "nsz", "arcp"}
 
 
@@ -121,6 +122,24 @@ def through_adaptation(s: F32, n: int, before: F32, old: F32, fire: bool, traine
             s[GZ + k] += s[ADAPT_STEP + k] * s[GW + k]
     for k in range(n):
         s[GV + k] += s[ADAPT_PULL + k] * s[GW + k]
+
+
+@inner_kernel(fastmath=FAST)
+def through_exponential(s: F32, n: int, v_old: F32) -> None:
+    """Turn the exponential in the row EXP into the gradient of the membrane (n,) before the step.
+
+    The slope of the term works like a negative conductance; a term that fills the room up to the limit takes away
+    what the membrane had. Beyond the bounds there is none.
+    """
+    for k in range(n):
+        v, peak = v_old[k], s[THRESHOLD + k]
+        term = s[EXP_GAIN + k] * s[EXP + k]
+        room = max(peak + OVERSHOOT * abs(peak - s[LEAK + k]) - v, ZERO)
+        slope = s[GV + k] * s[GAIN + k] * (term / s[EXP_SLOPE + k])
+        inside = v <= peak and (v - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k] <= LARGEST_EXPONENT
+        free = slope if inside else ZERO
+        filled = -s[GV + k] if room > ZERO else ZERO
+        s[EXP + k] = filled if s[GAIN + k] * term > room else free
 
 
 @inner_kernel(fastmath=FAST)
@@ -262,15 +281,14 @@ def propagate_lanes(
                     v_old = out_v[t - 1, m0:m1] if t > 0 else state[STATE_V, m0:m1]
                     if exponential:
                         for k in range(n):
-                            s[EXP + k] = np.exp((v_old[k] - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k])
+                            exponent = (min(v_old[k], s[THRESHOLD + k]) - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k]
+                            s[EXP + k] = np.exp(min(exponent, LARGEST_EXPONENT))
                     if trained:
                         i_old = out_i[t - 1, m0:m1] if t > 0 else state[STATE_CURRENT, m0:m1]
                         w_old = out_w[t - 1, m0:m1] if adaptive and t > 0 else state[STATE_W, m0:m1]
-                        add_parameter_gradients(s, n, v_old, i_old, w_old, leaky, exponential, adaptive)
-                    if exponential:  # the slope of the term works like a negative conductance
-                        for k in range(n):
-                            slope = s[EXP_GAIN + k] * s[EXP + k] / s[EXP_SLOPE + k]
-                            s[EXP + k] = s[GV + k] * s[GAIN + k] * slope
+                        add_parameter_gradients(s, n, v_old, i_old, w_old, leaky, exponential, adaptive, fire)
+                    if exponential:
+                        through_exponential(s, n, v_old)
                 through_membrane(s, n, leaky)
                 if exponential:
                     add(s, GV, s[EXP : EXP + n], n)

@@ -32,6 +32,7 @@ REFRACTORY_PERIOD = at.REFRACTORY_PERIOD
 STATE_V, STATE_CURRENT, STATE_W, STATE_WAIT = at.V, at.CURRENT, at.W, at.WAIT
 SPIKED, CLAMPED = at.SPIKED, at.CLAMPED
 ZERO, ONE = np.float32(0), np.float32(1)
+LARGEST_EXPONENT, OVERSHOOT = np.float32(at.LARGEST_EXPONENT), np.float32(at.OVERSHOOT)
 
 
 @inner_kernel()
@@ -90,7 +91,11 @@ def move_membrane(s: F32, n: int, leaky: bool, exponential: bool, adaptive: bool
             s[D + k] = s[CURRENT + k]
     if exponential:
         for k in range(n):
-            s[D + k] += s[EXP_GAIN + k] * np.exp((s[V + k] - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k])
+            v, peak = s[V + k], s[THRESHOLD + k]
+            exponent = (min(v, peak) - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k]
+            term = s[EXP_GAIN + k] * np.exp(min(exponent, LARGEST_EXPONENT))
+            room = max(peak + OVERSHOOT * abs(peak - s[LEAK + k]) - v, ZERO)
+            s[D + k] += room / s[GAIN + k] if s[GAIN + k] * term > room else term
     if adaptive:
         for k in range(n):
             s[D + k] -= s[W + k]

@@ -8,9 +8,9 @@ from __future__ import annotations
 # Rows of the parameters (PARAMETERS, period): lane m reads column m modulo the period.
 LEAK = 0
 DECAY = 1  # of the synaptic current per step, 1 - dt/tau_syn
-GAIN = 2  # dt/c
+GAIN = 2  # dt/c; for this and other factors of a step see `stepping`
 CONDUCTANCE = 3  # g
-THRESHOLD = 4
+THRESHOLD = 4  # also the peak of the exponential term
 RESET = 5
 EXP_GAIN = 6  # g D
 EXP_SLOPE = 7  # D
@@ -42,6 +42,11 @@ STATES = 4
 # Bits of the marks that the forward pass leaves for the backward pass.
 SPIKED = 1  # above threshold, or spiked on the chip
 CLAMPED = 2  # within the refractory period
+
+# The exponential term sees no potential above v_T + 60 D, and carries a membrane at most so far above the peak, in
+# distances from leak to peak. More than that, it is infinite for float32.
+LARGEST_EXPONENT = 60.0
+OVERSHOOT = 4.0
 
 BLOCK = 512  # lanes that are integrated together: their states stay in the first-level cache
 BATCH_BLOCK = 8  # batch entries that share one pass over recurrent weights
