@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -46,7 +46,8 @@ class ChipNetwork:
 
     `network` is what the mapping places. By key: `populations` holds the module of every neuron population,
     `inputs` the place of every input population's handle among the graph's open inputs, `synapses` the module
-    of every projection, `looped` the modules that want the recorded spikes of an input population.
+    of every projection, `between` the modules between its source and its synapses, which may silence neurons,
+    `looped` the modules that want the recorded spikes of an input population.
     """
 
     network: Network
@@ -54,6 +55,7 @@ class ChipNetwork:
     inputs: dict[int, int]
     synapses: dict[int, Synapse]
     looped: dict[int, list[InputNeuron]] = field(default_factory=dict)
+    between: dict[int, tuple[HXFunctionalModule, ...]] = field(default_factory=dict)
 
 
 def structure_key(graph: Graph) -> Hashable:
@@ -117,7 +119,12 @@ def chip_network(graph: Graph) -> ChipNetwork:
                     looped.append(source.module)
             return key
         if isinstance(source.module, HXFunctionalModule) and source.module.input_field == "spikes":
-            return source_key(source, source.inputs[0], source.predecessors[0])  # acts on the chip's event outputs
+            if len(source.inputs) > 1:
+                raise MappingError(
+                    f"{source.module} reads {len(source.inputs)} handles, which have no common spikes on the chip. "
+                    "Give it one, or use Experiment(mock=True)."
+                )
+            return source_key(source, source.inputs[0], source.predecessors[0])
         if id(source) not in keys:
             raise MappingError(
                 f"{reader.module} reads the output of {source.module}, which has no counterpart on the chip. "
@@ -139,10 +146,21 @@ def chip_network(graph: Graph) -> ChipNetwork:
             for handle, source in zip(synapse.inputs, synapse.predecessors, strict=True):
                 pre = source_key(synapse, handle, source)
                 result.synapses[len(projections)] = synapse.module
+                result.between[len(projections)] = _between(source)
                 projections.append(_projection(len(projections), synapse.module, pre, key))
     neurons = tuple(_neuron_population(key, module) for key, module in result.populations.items())
     network = Network(_told_apart(inputs), _told_apart(neurons), tuple(projections))
-    return ChipNetwork(network, result.populations, result.inputs, result.synapses, result.looped)
+    return replace(result, network=network)
+
+
+def _between(source: Node | None) -> tuple[HXFunctionalModule, ...]:
+    """The modules that a synapse's spikes come through on their way from a population or an input."""
+    found = []
+    while source is not None and not isinstance(source.module, Population):
+        if isinstance(source.module, HXFunctionalModule):
+            found.append(source.module)
+        source = source.predecessors[0]
+    return tuple(found)
 
 
 def _check_represented(node: Node) -> None:
@@ -256,6 +274,23 @@ def chip_weights(synapse: Synapse) -> NDArray[np.int64]:
             f"transform, or give the synapse parallel_rows={math.ceil(largest / MAX_WEIGHT)}."
         )
     return rounded
+
+
+def heard_weights(weights: NDArray[np.int64], between: Iterable[HXFunctionalModule]) -> NDArray[np.int64]:
+    """`weights` (out, in), those from neurons that a module in `between` silences in this run set to 0."""
+    for module in between:
+        mask = module.chip_mask
+        if mask is None:
+            continue
+        if mask.shape != (weights.shape[1],):
+            raise ValueError(
+                f"The chip_mask of {module} has shape {tuple(mask.shape)}, but {weights.shape[1]} neurons come "
+                f"through it. Give it the shape ({weights.shape[1]},)."
+            )
+        heard = mask.detach().cpu().numpy().astype(np.bool_)
+        if not heard.all():
+            weights = weights * heard
+    return weights
 
 
 @kernel()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.connection import connected_chip
-from hxtorch.mapping import Mapping, MappingError, Part, by_group, map_network, partition
+from hxtorch.mapping import Mapping, MappingError, Member, Part, by_group, map_network, partition
 from hxtorch.snn.chip_network import ChipNetwork, chip_network, structure_key
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph
@@ -32,7 +32,8 @@ class ChipRun:
     """One run: its part of the network, mapped, and the execution instance on which it runs.
 
     `cadc_first`, `madc_first`: where the data of a neuron population begins in what the run records.
-    `record` and `routing` are those of the mapping, and input loop-back if it is wanted.
+    `record` and `routing` are those of the mapping, the spikes that later runs need, and input loop-back if it is
+    wanted.
     """
 
     part: Part
@@ -135,8 +136,9 @@ def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ())
     else:
         parts = by_group(network, {key: id(instance) for key, instance in instances.items()})
         owners = [instances[next(iter(part.members.values())).key] for part in parts]
+    sent = {member for part in parts for member in part.forwarded.values()}
     runs = tuple(
-        _run(part, route(part.network), owner, described) for part, owner in zip(parts, owners, strict=True)
+        _run(part, route(part.network), owner, described, sent) for part, owner in zip(parts, owners, strict=True)
     )
     where: dict[int, list[tuple[int, int]]] = {key: [] for key in described.populations}
     for number, part in enumerate(parts):
@@ -145,7 +147,9 @@ def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ())
     return ChipPlan(described, runs, {key: tuple(places) for key, places in where.items()})
 
 
-def _run(part: Part, mapping: Mapping, instance: ExecutionInstance, described: ChipNetwork) -> ChipRun:
+def _run(
+    part: Part, mapping: Mapping, instance: ExecutionInstance, described: ChipNetwork, sent: set[Member]
+) -> ChipRun:
     _check_madc(mapping)
     cadc, madc = {}, {}
     cadc_count = madc_count = 0
@@ -154,6 +158,14 @@ def _run(part: Part, mapping: Mapping, instance: ExecutionInstance, described: C
         cadc_count += population.size * population.record_cadc
         madc_count += len(population.record_madc)
     record, routing = mapping.record, mapping.routing.config
+    # later runs are sent the spikes of these neurons, whether the user wants to see them or not
+    unseen = [
+        mapping.main_circuits(own)
+        for own, member in part.members.items()
+        if member in sent and not np.isin(mapping.main_circuits(own), record.spikes).all()
+    ]
+    if unseen:
+        record = replace(record, spikes=np.concatenate([record.spikes, *unseen]))
     if any(key in described.looped for key in part.inputs.values()):
         record, routing = replace(record, loopback=True), _with_loop_back(routing)
     return ChipRun(part, mapping, instance, record, routing, cadc, madc)

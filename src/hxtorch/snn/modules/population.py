@@ -17,6 +17,7 @@ from hxtorch.snn.checks import positive_int, warn_user
 from hxtorch.snn.chip_state import State, same
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
+from hxtorch.snn.masks import all_pass, mask_of
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
@@ -123,19 +124,16 @@ class Population(HXModule):
     def mask(self) -> Tensor:
         """Which neurons (size,) pass their spikes on, as bool. Others fire, but nobody hears of it.
 
-        Set it to None to let all pass.
+        Lists, arrays and tensors of any type can be assigned: what is not zero passes. They are copied, and
+        reading gives a copy: assign to change it, None to let all pass. It is a setting of the user, that no run
+        changes and that is not part of a `state_dict`; `BatchDropout` has a mask of its own.
         """
-        return torch.ones(self.size, dtype=torch.bool) if self._mask is None else self._mask
+        return all_pass(self.size, "cpu") if self._mask is None else self._mask.clone()
 
     @mask.setter
-    def mask(self, value: Tensor | None) -> None:
-        if value is None:
-            self._mask = None
-            return
-        mask = torch.as_tensor(value).detach().to(torch.bool)
-        if mask.shape != (self.size,):
-            raise ValueError(f"mask has shape {tuple(mask.shape)}, expected ({self.size},).")
-        self._mask = mask
+    def mask(self, value: Any) -> None:
+        # Its tensor is never changed in place, but replaced: whoever holds it has the mask of that run.
+        self._mask = None if value is None else mask_of(value, self.size)
 
     @property
     def masks_neurons(self) -> bool:
