@@ -22,9 +22,10 @@ from hxtorch.mapping import (
     Structure,
 )
 from hxtorch.snn.checks import warn_user
+from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, Node
 from hxtorch.snn.handle import Handle
-from hxtorch.snn.modules.base import HXFunctionalModule
+from hxtorch.snn.modules.base import HXFunctionalModule, HXModule
 from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
@@ -59,12 +60,14 @@ class ChipNetwork:
 
 
 def structure_key(graph: Graph) -> Hashable:
-    """Equal for graphs that the chip represents in the same way, whatever their weights and inputs."""
+    """Equal for graphs that the chip represents in the same way, whatever their weights and inputs.
+
+    By what settings say, never by the identity of objects: scripts change lists in place.
+    """
     parts: list[object] = [graph.structure_key]
     for node in graph.modules_in_order:
         module = node.module
         if isinstance(module, Population):
-            # the constraint and the structure by identity: the plan that is kept under this key keeps them too
             parts.append(
                 (
                     module.size,
@@ -72,17 +75,27 @@ def structure_key(graph: Graph) -> Hashable:
                     module.enable_cadc_recording,
                     module.enable_cadc_recording_placement_in_dram,
                     _madc_neurons(module),
-                    id(module.placement_constraint),
-                    id(module.neuron_structure),
-                    module.execution_instance,
+                    _places(module),
+                    _structure(module.neuron_structure),
+                    instance_of(module),
                 )
             )
         elif isinstance(module, Synapse):
-            parts.append((id(module.chip_connections), module.parallel_rows))
+            parts.append((module.chip_connections, module.parallel_rows))
+        elif isinstance(module, InputNeuron):
+            parts.append(instance_of(module).input_loopback)
         for handle in node.open_inputs:
             spikes = getattr(handle, "spikes", None)
             parts.append(None if spikes is None else spikes.shape[2])
     return tuple(parts)
+
+
+def instance_of(module: HXModule) -> ExecutionInstance:
+    """Where a module runs: on its own execution instance, or on the one that its experiment has by now."""
+    if module.execution_instance is not None:
+        return module.execution_instance
+    assert module.experiment is not None  # by which it was called
+    return module.experiment.default_execution_instance
 
 
 def open_handles(graph: Graph) -> list[Handle]:
@@ -113,7 +126,7 @@ def chip_network(graph: Graph) -> ChipNetwork:
             return keys[id(handle)]
         if isinstance(source.module, InputNeuron):
             key = source_key(source, source.inputs[0], source.predecessors[0])
-            if key in result.inputs and getattr(source.module.execution_instance, "input_loopback", False):
+            if key in result.inputs and instance_of(source.module).input_loopback:
                 looped = result.looped.setdefault(key, [])
                 if source.module not in looped:
                     looped.append(source.module)
@@ -204,13 +217,17 @@ def _structure(given: Any) -> Structure | None:
     return Structure(int(given.size), bool(given.expand_horizontally))
 
 
+def _places(module: Population) -> tuple[tuple[int, ...], ...] | None:
+    """The circuits that the placement constraint names by neuron, one or more each."""
+    given = module.placement_constraint
+    return None if given is None else tuple(circuits_of(place) for place in given)
+
+
 def _constraint(module: Population) -> tuple[tuple[int, ...], ...] | None:
     """Circuits by neuron; a place that names one circuit is completed by the structure of the neurons."""
-    if module.placement_constraint is None:
-        return None
-    places = tuple(circuits_of(place) for place in module.placement_constraint)
+    places = _places(module)
     structure = _structure(module.neuron_structure)
-    if structure is None:
+    if places is None or structure is None:
         return places
     lengths = {len(place) for place in places}
     if lengths == {1}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from hxtorch.connection import connected_chip
 from hxtorch.mapping import Mapping, MappingError, Member, Part, by_group, map_network, partition
-from hxtorch.snn.chip_network import ChipNetwork, chip_network, structure_key
+from hxtorch.snn.chip_network import ChipNetwork, chip_network, instance_of, structure_key
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph
 from hxtorch.snn.modules.population import Population
 from hxtorch.twin import Record, RoutingConfig
+from hxtorch.twin.chip import fingerprint
 from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
 
 if TYPE_CHECKING:
+    from hxtorch.calibration import CalibrationResult
     from hxtorch.snn.experiment import Experiment
     from hxtorch.twin import ChipConfig
 
@@ -32,6 +34,7 @@ class ChipRun:
     """One run: its part of the network, mapped, and the execution instance on which it runs.
 
     `cadc_first`, `madc_first`: where the data of a neuron population begins in what the run records.
+    `warned` are the calibrations of whose failed circuits the user was told.
     `record` and `routing` are those of the mapping, the spikes that later runs need, and input loop-back if it is
     wanted.
     """
@@ -43,6 +46,7 @@ class ChipRun:
     routing: RoutingConfig
     cadc_first: dict[int, int]
     madc_first: dict[int, int]
+    warned: list[CalibrationResult] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +96,9 @@ class PlanCache:
 
 def _circuits_to_avoid(experiment: Experiment, graph: Graph) -> tuple[int, ...]:
     chip = connected_chip()
-    name = "" if chip is None else chip.identifier
+    name = "" if chip is None else fingerprint(chip)
     modules = [node.module for node in graph.modules_in_order if isinstance(node.module, Population)]
-    instances = {_instance(experiment, module) for module in modules}
+    instances = {instance_of(module) for module in modules}
     failed = set().union(*(instance.circuits_to_avoid(name) for instance in instances))
     # where most circuits fail, it is the target that is out of reach, and no other place is better
     return tuple(sorted(failed)) if len(failed) <= MOST_AVOIDED else ()
@@ -117,7 +121,7 @@ def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ())
     described = chip_network(graph)
     described = replace(described, network=replace(described.network, avoid=avoid))
     network = described.network
-    instances = {key: _instance(experiment, module) for key, module in described.populations.items()}
+    instances = {key: instance_of(module) for key, module in described.populations.items()}
     for key in described.populations:
         _check_recording(network, [k for k in instances if instances[k] is instances[key]])
     single = len({id(instance) for instance in instances.values()}) <= 1
@@ -178,11 +182,6 @@ def _with_loop_back(routing: RoutingConfig) -> RoutingConfig:
     mask[FIRST_CHANNEL + channels, FIRST_OFF_CHIP + channels] = 0
     target[FIRST_CHANNEL + channels, FIRST_OFF_CHIP + channels] = 0
     return replace(routing, crossbar_mask=mask, crossbar_target=target)
-
-
-def _instance(experiment: Experiment, module: Population) -> ExecutionInstance:
-    instance = module.execution_instance
-    return experiment.default_execution_instance if instance is None else instance
 
 
 def _check_recording(network: object, keys: list[int]) -> None:

@@ -24,6 +24,7 @@ from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.observables import HardwareObservables
 from hxtorch.twin import Chip, ChipConfig, InputEvents, Program, Recording
+from hxtorch.twin.chip import fingerprint
 from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _calibrated_plan(experiment: Experiment, graph: Graph, chip: Chip) -> tuple[
         calibrations = _calibrations(chip, plan)
         made = [(r, c) for r, c in zip(plan.runs, calibrations, strict=True) if r.instance.calibration is None]
         for run, calibrated in made:
-            run.instance.learn_failed(calibrated)
+            run.instance.learn_failed(fingerprint(chip), calibrated)
         same = not made or plan is experiment.plans.plan_for(experiment, graph)
         if same or last:
             break

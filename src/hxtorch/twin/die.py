@@ -1,12 +1,15 @@
 """The fixed pattern of one chip: how each of its circuits deviates from the nominal design.
 
-A `Die` is drawn once from a seed and never changes; `Die.ideal()` deviates nowhere. Each effect is drawn
+A `Die` is drawn once from a seed and never changes: its arrays are read-only, another chip is another object
+(`dataclasses.replace`). `Die.ideal()` deviates nowhere. Each effect is drawn
 from its own random stream, so that adding an effect leaves the others of the same chip as they were.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from hxtorch._html import facts, note, strip, table
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
+from hxtorch.twin.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +49,7 @@ class Likeness:
 
 
 @dataclass(frozen=True, eq=False)
-class Die:
+class Die(Frozen):
     """Deviations of one chip from the nominal design.
 
     * `leak_code`, `reset_code`, `threshold_code` (512,): codes by which a voltage cell has to be raised.
@@ -196,6 +200,16 @@ class Die:
             for name in EFFECTS
             if np.ndim(getattr(self, name))
         }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for dies that are equal in everything, and only for them."""
+        digest = hashlib.sha256()
+        for item in fields(self):
+            value = getattr(self, item.name)
+            part = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            digest.update(len(part).to_bytes(8, "little") + part)
+        return digest.hexdigest()[:32]
 
     def __repr__(self) -> str:
         return f"Die({self.identifier!r})"

@@ -46,6 +46,7 @@ class Population(HXModule):
     input_field = "graded_spikes"
     remembers = True
     read_params_from_calibration = True  # whether hardware values follow a loaded calibration
+    calibrated_circuits: NDArray[np.int64] | None = None  # whose targets the parameters have taken over
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Population(HXModule):
         self.interpolation_mode = interpolation_mode
         self.neuron_structure = neuron_structure
         self._mask: Tensor | None = None
-        self.calibration_read: CalibrationResult | None = None  # whose targets the parameters have taken over
+        self.calibration_read: CalibrationResult | None = None  # that whose targets these are
         check_holdoff(self.params, self.short_name)
         self._warn_outside_chip_range()
 
