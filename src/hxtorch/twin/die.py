@@ -7,9 +7,7 @@ from its own random stream, so that adding an effect leaves the others of the sa
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -200,16 +198,6 @@ class Die(Frozen):
             for name in EFFECTS
             if np.ndim(getattr(self, name))
         }
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Equal for dies that are equal in everything, and only for them."""
-        digest = hashlib.sha256()
-        for item in fields(self):
-            value = getattr(self, item.name)
-            part = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
-            digest.update(len(part).to_bytes(8, "little") + part)
-        return digest.hexdigest()[:32]
 
     def __repr__(self) -> str:
         return f"Die({self.identifier!r})"

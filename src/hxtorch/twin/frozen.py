@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +29,16 @@ class Frozen:
             value = getattr(self, item.name)
             if isinstance(value, np.ndarray):
                 object.__setattr__(self, item.name, frozen(value))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for objects of a class that are equal in everything, and only for them."""
+        digest = hashlib.sha256()
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            part = value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            digest.update(len(part).to_bytes(8, "little") + part)
+        return digest.hexdigest()[:32]
 
     def __getstate__(self) -> dict[str, Any]:
         # without what was derived; numpy's copies and pickles of read-only arrays can be written to
