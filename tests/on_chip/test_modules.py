@@ -97,7 +97,7 @@ def test_batch_dropout(exp):
     seen = [run() for _ in range(3)]
     masks = [(s.sum((0, 1)) > 0) for s in seen]
     assert all(0 < int(mask.sum()) < 20 for mask in masks) and not torch.equal(masks[0], masks[1])
-    assert torch.equal(masks[2], drop.mask) and torch.equal(masks[2], lif.mask)
+    assert torch.equal(masks[2], drop.mask) and lif.mask.all()  # the dropout has its mask for itself
     drop.eval()
     assert (run().sum((0, 1)) > 0).all() and drop.mask.all()
 

@@ -15,6 +15,7 @@ from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.result import VERSION, CalibrationResult
 from hxtorch.calibration.targets import SPIKING, SPIKING2, CalibrationTarget
 from hxtorch.twin import Chip, process
+from hxtorch.twin.chip import fingerprint
 
 NIGHTLY = {"spiking": SPIKING, "spiking2": SPIKING2}
 """Targets of the nightly calibrations by name."""
@@ -38,7 +39,8 @@ def cached(
 ) -> CalibrationResult:
     """Calibration of `chip` for `target` with `options`, from the cache or made now and cached.
 
-    An entry that cannot be read is made again; without a writable `folder` (default: `cache_folder()`) the
+    A virtual chip is known by all of its die, its noise and its step, not by its name alone. An entry that cannot
+    be read is made again; without a writable `folder` (default: `cache_folder()`) the
     calibration is made every time.
     """
     if chip.nominal:
@@ -74,7 +76,7 @@ def nightly(name: str, chip: Chip) -> CalibrationResult:
 def _key(chip: Chip, target: CalibrationTarget, options: CalibrationOptions) -> str:
     # the facts hold the nominal codes a calibration starts from: with others it is another calibration
     facts = repr(sorted(process.facts().items())).encode()
-    parts = (target.key(), repr(options).encode(), chip.identifier.encode(), str(VERSION).encode(), facts)
+    parts = (target.key(), repr(options).encode(), fingerprint(chip).encode(), str(VERSION).encode(), facts)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)

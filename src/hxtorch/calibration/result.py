@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +72,7 @@ class CalibrationResult:
     before: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     drivers: Drivers = field(default_factory=Drivers)
 
-    @cached_property
+    @property
     def defective(self) -> NDArray[np.int64]:
         """Numbers of the circuits that failed in something of their own.
 

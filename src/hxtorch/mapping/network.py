@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hxtorch.mapping.errors import MappingError
 from hxtorch.twin.coordinates import CIRCUITS, DRIVERS
+from hxtorch.twin.frozen import frozen
 
 MAX_SIGNED_INPUTS = DRIVERS
 """Signed inputs of one neuron circuit: each takes the two rows of a driver (chip.md 1.5)."""
@@ -111,6 +112,11 @@ class Connections:
         """Connections from a matrix (post, pre) that is true where a synapse exists."""
         post, pre = np.nonzero(exists)
         return cls(post.astype(np.int64), pre.astype(np.int64))
+
+    def __post_init__(self) -> None:
+        # networks with connections are kept by their content
+        object.__setattr__(self, "post", frozen(self.post))
+        object.__setattr__(self, "pre", frozen(self.pre))
 
     @cached_property
     def _key(self) -> tuple[bytes, bytes]:

@@ -16,8 +16,9 @@ from hxtorch.snn.checks import warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.neuron_parameters import PARAMETERS, check_holdoff
-from hxtorch.snn.parameter import HXParameter, Value, show
+from hxtorch.snn.parameter import HXParameter, Value, on_cpu, show
 from hxtorch.twin import Chip
+from hxtorch.twin.chip import fingerprint
 from hxtorch.twin.coordinates import CIRCUITS
 
 Placed = Iterable[tuple[Population, NDArray[np.int64]]]
@@ -39,7 +40,7 @@ def calibration_for(instance: ExecutionInstance, chip: Chip, placed: Placed) -> 
         for population, circuits in placed:
             read_parameters(population, instance.calibration, circuits)
         return instance.calibration
-    key = (chip.identifier, *(_parameter_key(p, c) for p, c in placed))
+    key = (fingerprint(chip), *(_parameter_key(p, c) for p, c in placed))
     if instance.made_calibration is None or instance.made_calibration[0] != key:
         result = calibration.cached(chip, target_of(placed), instance.calib_cache_dir)
         instance.made_calibration = (key, result)
@@ -66,21 +67,19 @@ def calibrated_values(target: CalibrationTarget, circuits: NDArray[np.int64]) ->
         return np.asarray(array[circuits] if array.ndim else np.full(circuits.size, float(array)))
 
     def seconds(value: Any) -> torch.Tensor:
-        return torch.tensor(per_neuron(value) / _SECONDS_TO_US, dtype=torch.float32)
+        return on_cpu(per_neuron(value) / _SECONDS_TO_US, torch.float32)
 
     exc, inh = seconds(target.tau_syn_exc), seconds(target.tau_syn_inh)
     gm = per_neuron(target.i_synin_gm)[0]
-    values = {
-        name: torch.tensor(np.rint(per_neuron(getattr(target, name))).astype(np.int64)) for name in _POTENTIALS
-    }
+    values = {name: on_cpu(np.rint(per_neuron(getattr(target, name))), torch.int64) for name in _POTENTIALS}
     return {
         **values,
         "tau_mem": seconds(target.tau_mem),
         "tau_syn": exc if torch.equal(exc, inh) else torch.stack([exc, inh]),
-        "i_synin_gm": torch.tensor([int(gm), int(gm)]),
-        "membrane_capacitance": torch.tensor(per_neuron(target.membrane_capacitance).astype(np.int64)),
+        "i_synin_gm": on_cpu([int(gm), int(gm)], torch.int64),
+        "membrane_capacitance": on_cpu(per_neuron(target.membrane_capacitance), torch.int64),
         "refractory_time": seconds(target.refractory_time),
-        "synapse_dac_bias": torch.tensor(int(np.asarray(target.synapse_dac_bias).flat[0])),
+        "synapse_dac_bias": on_cpu(int(np.asarray(target.synapse_dac_bias).flat[0]), torch.int64),
     }
 
 
@@ -88,9 +87,15 @@ def read_parameters(population: Population, loaded: CalibrationResult, circuits:
     """Take over the targets of a loaded calibration as hardware values of a population, once.
 
     Of plain values the model's value changes too. A value that the user chose and the calibration overrides
-    gives one warning that names both.
+    gives one warning that names both. Neurons that come to lie elsewhere later get the targets of the circuits
+    there, except for values that were changed in between.
     """
-    if population.calibration_read is loaded or not population.read_params_from_calibration:
+    if not population.read_params_from_calibration:
+        return
+    before, population.calibrated_circuits = population.calibrated_circuits, circuits
+    if population.calibration_read is loaded:
+        if before is not None and _targets_differ(loaded.target, before, circuits):
+            _move(population, loaded.target, before, circuits)
         return
     overridden = take_over(population, loaded.target, circuits)
     population.calibration_read = loaded
@@ -99,6 +104,25 @@ def read_parameters(population: Population, loaded: CalibrationResult, circuits:
             f"{type(population).__name__}: the loaded calibration decides on the chip and overrides "
             f"{', '.join(overridden)}. Without load_calib, the chip is calibrated to the module's own values."
         )
+
+
+def _targets_differ(target: CalibrationTarget, one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    """Whether a target asks for something else at other circuits."""
+    if np.array_equal(one, other):
+        return False
+    arrays = [value for value in vars(target).values() if np.ndim(value)]
+    return not all(np.array_equal(array[one], array[other], equal_nan=True) for array in arrays)
+
+
+def _move(
+    population: Population, target: CalibrationTarget, before: NDArray[np.int64], now: NDArray[np.int64]
+) -> None:
+    """Replace values that a target gave at earlier circuits by those of the present ones."""
+    given = calibrated_values(target, before)
+    for name, value in calibrated_values(target, now).items():
+        parameter = population.params.get(name)
+        if parameter is not None and _agrees(parameter.hardware_value, given[name]):
+            setattr(population, name, parameter.with_hardware_value(value))
 
 
 def take_over(population: Population, target: CalibrationTarget, circuits: NDArray[np.int64]) -> list[str]:
@@ -116,15 +140,15 @@ def take_over(population: Population, target: CalibrationTarget, circuits: NDArr
 
 def _chosen_by_user(name: str, parameter: Any) -> bool:
     """Whether a hardware value was given on purpose: it is no default, or it differs from the model's."""
-    if name == "refractory_time" and _agrees(parameter.hardware_value, torch.tensor(1e-6)):
+    if name == "refractory_time" and _agrees(parameter.hardware_value, 1e-6):
         return False
     default = PARAMETERS[name].default
-    return not isinstance(parameter, HXParameter) or not _agrees(parameter.hardware_value, torch.tensor(default))
+    return not isinstance(parameter, HXParameter) or not _agrees(parameter.hardware_value, default)
 
 
-def _agrees(value: Value, other: torch.Tensor) -> bool:
-    a = torch.as_tensor(value, dtype=torch.float64)
-    return bool(torch.isclose(a, other.to(torch.float64), rtol=1e-4, atol=0).all())
+def _agrees(value: Any, other: Any) -> bool:
+    a, b = (on_cpu(item, torch.float64).detach() for item in (value, other))
+    return bool(torch.isclose(a, b, rtol=1e-4, atol=0).all())
 
 
 def _short(value: torch.Tensor) -> Value:
@@ -138,10 +162,15 @@ def _short(value: torch.Tensor) -> Value:
 
 def _parameter_key(population: Population, circuits: NDArray[np.int64]) -> tuple[object, ...]:
     def hashable(value: Value) -> object:
-        return (tuple(value.shape), value.numpy().tobytes()) if isinstance(value, torch.Tensor) else value
+        return (tuple(value.shape), _array(value).tobytes()) if isinstance(value, torch.Tensor) else value
 
     values = tuple((name, hashable(p.hardware_value)) for name, p in population.params.items())
     return (circuits.tobytes(), values)
+
+
+def _array(value: Value) -> NDArray[np.float64]:
+    """A value of any device as an array."""
+    return np.asarray(value.detach().cpu().double() if isinstance(value, torch.Tensor) else value, np.float64)
 
 
 def target_of(placed: Placed, base: CalibrationTarget | None = None) -> CalibrationTarget:
@@ -159,7 +188,7 @@ def target_of(placed: Placed, base: CalibrationTarget | None = None) -> Calibrat
         for field, row, scale in rows:
             array = np.broadcast_to(np.asarray(getattr(default, field), dtype=np.float64), CIRCUITS).copy()
             for population, circuits in placed:
-                value = np.asarray(population.params[name].hardware_value, dtype=np.float64)
+                value = _array(population.params[name].hardware_value)
                 array[circuits] = (value[row] if value.ndim == 2 else value) * scale
             fields[field] = array
     fields["refractory_time"] = np.maximum(fields["refractory_time"], _SHORTEST_REFRACTORY)
@@ -191,7 +220,7 @@ def _conductances(placed: list[tuple[Population, NDArray[np.int64]]]) -> dict[st
             value = None if parameter is None else parameter.hardware_value
             if value is None:
                 continue
-            pair = np.asarray(value, dtype=np.float64)
+            pair = _array(value)
             if name == "e_coba_reversal" and (pair.ndim == 0 or pair.shape[0] != 2):
                 raise AttributeError(
                     "'e_coba_reversal' needs two rows, the excitatory and the inhibitory reversal potential (nan: "
@@ -212,9 +241,7 @@ def _conductances(placed: list[tuple[Population, NDArray[np.int64]]]) -> dict[st
 def _shared_value(name: str, placed: list[tuple[Population, NDArray[np.int64]]]) -> float | None:
     """Return the one value of a setting that the chip shares between all neurons."""
     label = "i_synin_gm[0]" if name == "i_synin_gm" else name
-    values = np.concatenate(
-        [np.asarray(p.params[name].hardware_value, dtype=np.float64).reshape(-1) for p, _ in placed]
-    )
+    values = np.concatenate([_array(p.params[name].hardware_value).reshape(-1) for p, _ in placed])
     if values.size and not np.all(values == values[0]):
         raise AttributeError(
             f"'{label}' requires same value for all neurons, but the modules ask for "

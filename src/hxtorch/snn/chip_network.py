@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -22,9 +22,10 @@ from hxtorch.mapping import (
     Structure,
 )
 from hxtorch.snn.checks import warn_user
+from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, Node
 from hxtorch.snn.handle import Handle
-from hxtorch.snn.modules.base import HXFunctionalModule
+from hxtorch.snn.modules.base import HXFunctionalModule, HXModule
 from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
@@ -46,7 +47,8 @@ class ChipNetwork:
 
     `network` is what the mapping places. By key: `populations` holds the module of every neuron population,
     `inputs` the place of every input population's handle among the graph's open inputs, `synapses` the module
-    of every projection, `looped` the modules that want the recorded spikes of an input population.
+    of every projection, `between` the modules between its source and its synapses, which may silence neurons,
+    `looped` the modules that want the recorded spikes of an input population.
     """
 
     network: Network
@@ -54,15 +56,18 @@ class ChipNetwork:
     inputs: dict[int, int]
     synapses: dict[int, Synapse]
     looped: dict[int, list[InputNeuron]] = field(default_factory=dict)
+    between: dict[int, tuple[HXFunctionalModule, ...]] = field(default_factory=dict)
 
 
 def structure_key(graph: Graph) -> Hashable:
-    """Equal for graphs that the chip represents in the same way, whatever their weights and inputs."""
+    """Equal for graphs that the chip represents in the same way, whatever their weights and inputs.
+
+    By what settings say, never by the identity of objects: scripts change lists in place.
+    """
     parts: list[object] = [graph.structure_key]
     for node in graph.modules_in_order:
         module = node.module
         if isinstance(module, Population):
-            # the constraint and the structure by identity: the plan that is kept under this key keeps them too
             parts.append(
                 (
                     module.size,
@@ -70,17 +75,27 @@ def structure_key(graph: Graph) -> Hashable:
                     module.enable_cadc_recording,
                     module.enable_cadc_recording_placement_in_dram,
                     _madc_neurons(module),
-                    id(module.placement_constraint),
-                    id(module.neuron_structure),
-                    module.execution_instance,
+                    _places(module),
+                    _structure(module.neuron_structure),
+                    instance_of(module),
                 )
             )
         elif isinstance(module, Synapse):
-            parts.append((id(module.chip_connections), module.parallel_rows))
+            parts.append((module.chip_connections, module.parallel_rows))
+        elif isinstance(module, InputNeuron):
+            parts.append(instance_of(module).input_loopback)
         for handle in node.open_inputs:
             spikes = getattr(handle, "spikes", None)
             parts.append(None if spikes is None else spikes.shape[2])
     return tuple(parts)
+
+
+def instance_of(module: HXModule) -> ExecutionInstance:
+    """Where a module runs: on its own execution instance, or on the one that its experiment has by now."""
+    if module.execution_instance is not None:
+        return module.execution_instance
+    assert module.experiment is not None  # by which it was called
+    return module.experiment.default_execution_instance
 
 
 def open_handles(graph: Graph) -> list[Handle]:
@@ -111,13 +126,18 @@ def chip_network(graph: Graph) -> ChipNetwork:
             return keys[id(handle)]
         if isinstance(source.module, InputNeuron):
             key = source_key(source, source.inputs[0], source.predecessors[0])
-            if key in result.inputs and getattr(source.module.execution_instance, "input_loopback", False):
+            if key in result.inputs and instance_of(source.module).input_loopback:
                 looped = result.looped.setdefault(key, [])
                 if source.module not in looped:
                     looped.append(source.module)
             return key
         if isinstance(source.module, HXFunctionalModule) and source.module.input_field == "spikes":
-            return source_key(source, source.inputs[0], source.predecessors[0])  # acts on the chip's event outputs
+            if len(source.inputs) > 1:
+                raise MappingError(
+                    f"{source.module} reads {len(source.inputs)} handles, which have no common spikes on the chip. "
+                    "Give it one, or use Experiment(mock=True)."
+                )
+            return source_key(source, source.inputs[0], source.predecessors[0])
         if id(source) not in keys:
             raise MappingError(
                 f"{reader.module} reads the output of {source.module}, which has no counterpart on the chip. "
@@ -139,10 +159,21 @@ def chip_network(graph: Graph) -> ChipNetwork:
             for handle, source in zip(synapse.inputs, synapse.predecessors, strict=True):
                 pre = source_key(synapse, handle, source)
                 result.synapses[len(projections)] = synapse.module
+                result.between[len(projections)] = _between(source)
                 projections.append(_projection(len(projections), synapse.module, pre, key))
     neurons = tuple(_neuron_population(key, module) for key, module in result.populations.items())
     network = Network(_told_apart(inputs), _told_apart(neurons), tuple(projections))
-    return ChipNetwork(network, result.populations, result.inputs, result.synapses, result.looped)
+    return replace(result, network=network)
+
+
+def _between(source: Node | None) -> tuple[HXFunctionalModule, ...]:
+    """The modules that a synapse's spikes come through on their way from a population or an input."""
+    found = []
+    while source is not None and not isinstance(source.module, Population):
+        if isinstance(source.module, HXFunctionalModule):
+            found.append(source.module)
+        source = source.predecessors[0]
+    return tuple(found)
 
 
 def _check_represented(node: Node) -> None:
@@ -186,13 +217,17 @@ def _structure(given: Any) -> Structure | None:
     return Structure(int(given.size), bool(given.expand_horizontally))
 
 
+def _places(module: Population) -> tuple[tuple[int, ...], ...] | None:
+    """The circuits that the placement constraint names by neuron, one or more each."""
+    given = module.placement_constraint
+    return None if given is None else tuple(circuits_of(place) for place in given)
+
+
 def _constraint(module: Population) -> tuple[tuple[int, ...], ...] | None:
     """Circuits by neuron; a place that names one circuit is completed by the structure of the neurons."""
-    if module.placement_constraint is None:
-        return None
-    places = tuple(circuits_of(place) for place in module.placement_constraint)
+    places = _places(module)
     structure = _structure(module.neuron_structure)
-    if structure is None:
+    if places is None or structure is None:
         return places
     lengths = {len(place) for place in places}
     if lengths == {1}:
@@ -256,6 +291,23 @@ def chip_weights(synapse: Synapse) -> NDArray[np.int64]:
             f"transform, or give the synapse parallel_rows={math.ceil(largest / MAX_WEIGHT)}."
         )
     return rounded
+
+
+def heard_weights(weights: NDArray[np.int64], between: Iterable[HXFunctionalModule]) -> NDArray[np.int64]:
+    """`weights` (out, in), those from neurons that a module in `between` silences in this run set to 0."""
+    for module in between:
+        mask = module.chip_mask
+        if mask is None:
+            continue
+        if mask.shape != (weights.shape[1],):
+            raise ValueError(
+                f"The chip_mask of {module} has shape {tuple(mask.shape)}, but {weights.shape[1]} neurons come "
+                f"through it. Give it the shape ({weights.shape[1]},)."
+            )
+        heard = mask.detach().cpu().numpy().astype(np.bool_)
+        if not heard.all():
+            weights = weights * heard
+    return weights
 
 
 @kernel()

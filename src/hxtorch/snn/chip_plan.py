@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.connection import connected_chip
-from hxtorch.mapping import Mapping, MappingError, Part, by_group, map_network, partition
-from hxtorch.snn.chip_network import ChipNetwork, chip_network, structure_key
+from hxtorch.mapping import Mapping, MappingError, Member, Part, by_group, map_network, partition
+from hxtorch.snn.chip_network import ChipNetwork, chip_network, instance_of, structure_key
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph
 from hxtorch.snn.modules.population import Population
 from hxtorch.twin import Record, RoutingConfig
+from hxtorch.twin.chip import fingerprint
 from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
 
 if TYPE_CHECKING:
+    from hxtorch.calibration import CalibrationResult
     from hxtorch.snn.experiment import Experiment
     from hxtorch.twin import ChipConfig
 
@@ -32,7 +34,9 @@ class ChipRun:
     """One run: its part of the network, mapped, and the execution instance on which it runs.
 
     `cadc_first`, `madc_first`: where the data of a neuron population begins in what the run records.
-    `record` and `routing` are those of the mapping, and input loop-back if it is wanted.
+    `warned` are the calibrations of whose failed circuits the user was told.
+    `record` and `routing` are those of the mapping, the spikes that later runs need, and input loop-back if it is
+    wanted.
     """
 
     part: Part
@@ -42,6 +46,7 @@ class ChipRun:
     routing: RoutingConfig
     cadc_first: dict[int, int]
     madc_first: dict[int, int]
+    warned: list[CalibrationResult] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +96,9 @@ class PlanCache:
 
 def _circuits_to_avoid(experiment: Experiment, graph: Graph) -> tuple[int, ...]:
     chip = connected_chip()
-    name = "" if chip is None else chip.identifier
+    name = "" if chip is None else fingerprint(chip)
     modules = [node.module for node in graph.modules_in_order if isinstance(node.module, Population)]
-    instances = {_instance(experiment, module) for module in modules}
+    instances = {instance_of(module) for module in modules}
     failed = set().union(*(instance.circuits_to_avoid(name) for instance in instances))
     # where most circuits fail, it is the target that is out of reach, and no other place is better
     return tuple(sorted(failed)) if len(failed) <= MOST_AVOIDED else ()
@@ -116,7 +121,7 @@ def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ())
     described = chip_network(graph)
     described = replace(described, network=replace(described.network, avoid=avoid))
     network = described.network
-    instances = {key: _instance(experiment, module) for key, module in described.populations.items()}
+    instances = {key: instance_of(module) for key, module in described.populations.items()}
     for key in described.populations:
         _check_recording(network, [k for k in instances if instances[k] is instances[key]])
     single = len({id(instance) for instance in instances.values()}) <= 1
@@ -135,8 +140,9 @@ def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ())
     else:
         parts = by_group(network, {key: id(instance) for key, instance in instances.items()})
         owners = [instances[next(iter(part.members.values())).key] for part in parts]
+    sent = {member for part in parts for member in part.forwarded.values()}
     runs = tuple(
-        _run(part, route(part.network), owner, described) for part, owner in zip(parts, owners, strict=True)
+        _run(part, route(part.network), owner, described, sent) for part, owner in zip(parts, owners, strict=True)
     )
     where: dict[int, list[tuple[int, int]]] = {key: [] for key in described.populations}
     for number, part in enumerate(parts):
@@ -145,7 +151,9 @@ def make_plan(experiment: Experiment, graph: Graph, avoid: tuple[int, ...] = ())
     return ChipPlan(described, runs, {key: tuple(places) for key, places in where.items()})
 
 
-def _run(part: Part, mapping: Mapping, instance: ExecutionInstance, described: ChipNetwork) -> ChipRun:
+def _run(
+    part: Part, mapping: Mapping, instance: ExecutionInstance, described: ChipNetwork, sent: set[Member]
+) -> ChipRun:
     _check_madc(mapping)
     cadc, madc = {}, {}
     cadc_count = madc_count = 0
@@ -154,6 +162,14 @@ def _run(part: Part, mapping: Mapping, instance: ExecutionInstance, described: C
         cadc_count += population.size * population.record_cadc
         madc_count += len(population.record_madc)
     record, routing = mapping.record, mapping.routing.config
+    # later runs are sent the spikes of these neurons, whether the user wants to see them or not
+    unseen = [
+        mapping.main_circuits(own)
+        for own, member in part.members.items()
+        if member in sent and not np.isin(mapping.main_circuits(own), record.spikes).all()
+    ]
+    if unseen:
+        record = replace(record, spikes=np.concatenate([record.spikes, *unseen]))
     if any(key in described.looped for key in part.inputs.values()):
         record, routing = replace(record, loopback=True), _with_loop_back(routing)
     return ChipRun(part, mapping, instance, record, routing, cadc, madc)
@@ -166,11 +182,6 @@ def _with_loop_back(routing: RoutingConfig) -> RoutingConfig:
     mask[FIRST_CHANNEL + channels, FIRST_OFF_CHIP + channels] = 0
     target[FIRST_CHANNEL + channels, FIRST_OFF_CHIP + channels] = 0
     return replace(routing, crossbar_mask=mask, crossbar_target=target)
-
-
-def _instance(experiment: Experiment, module: Population) -> ExecutionInstance:
-    instance = module.execution_instance
-    return experiment.default_execution_instance if instance is None else instance
 
 
 def _check_recording(network: object, keys: list[int]) -> None:

@@ -14,7 +14,7 @@ from hxtorch.connection import require_chip
 from hxtorch.mapping import Member, merge_events
 from hxtorch.snn.chip_calibration import calibration_for
 from hxtorch.snn.chip_data import input_observables, observables
-from hxtorch.snn.chip_network import chip_weights, open_handles
+from hxtorch.snn.chip_network import chip_weights, heard_weights, open_handles
 from hxtorch.snn.chip_plan import ChipPlan, ChipRun
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.failed_circuits import warn_of_failed
@@ -24,6 +24,7 @@ from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.observables import HardwareObservables
 from hxtorch.twin import Chip, ChipConfig, InputEvents, Program, Recording
+from hxtorch.twin.chip import fingerprint
 from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
 
 if TYPE_CHECKING:
@@ -61,8 +62,13 @@ def execute(
     batch_size = int(_spikes(handles[0]).shape[1]) if handles else 1
     cycles = round(runtime * experiment.dt * 1e6 * CYCLES_PER_US)
     weights = {id(synapse): chip_weights(synapse) for synapse in plan.described.synapses.values()}
-    matrices = {key: weights[id(synapse)] for key, synapse in plan.described.synapses.items()}
-    seed = int(torch.randint(2**62, ()).item()) if trial_seed is None else trial_seed
+    matrices = {
+        key: heard_weights(weights[id(synapse)], plan.described.between[key])
+        for key, synapse in plan.described.synapses.items()
+    }
+    seed = trial_seed
+    if seed is None:  # of the generator of the CPU, whatever the default device is
+        seed = int(torch.randint(2**62, (), dtype=torch.int64, device="cpu").item())
     on_chip = 0.0
     recordings: list[Recording] = []
     configs: dict[int, ChipConfig] = {}
@@ -116,7 +122,7 @@ def _calibrated_plan(experiment: Experiment, graph: Graph, chip: Chip) -> tuple[
         calibrations = _calibrations(chip, plan)
         made = [(r, c) for r, c in zip(plan.runs, calibrations, strict=True) if r.instance.calibration is None]
         for run, calibrated in made:
-            run.instance.learn_failed(calibrated)
+            run.instance.learn_failed(fingerprint(chip), calibrated)
         same = not made or plan is experiment.plans.plan_for(experiment, graph)
         if same or last:
             break

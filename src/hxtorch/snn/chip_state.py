@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 State = Mapping[str, tuple[Any, ...]]
@@ -34,12 +35,18 @@ def function_state(function: Callable[..., Any]) -> tuple[Any, ...]:
 
 
 def _copied(item: Any) -> Any:
-    return item.detach().clone() if isinstance(item, Tensor) else item
+    if isinstance(item, Tensor):
+        return item.detach().clone()
+    return copy.deepcopy(item) if isinstance(item, (np.ndarray, list, dict)) else item
 
 
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return a.shape == b.shape and a.device == b.device and bool(torch.equal(a, b))
+        if a.shape != b.shape or a.device != b.device:
+            return False
+        return bool(((a == b) | ((a != a) & (b != b))).all())  # NaN is a value, too: that of an unused potential
     if isinstance(a, Tensor) or isinstance(b, Tensor):
         return False
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
     return bool(a is b or a == b)

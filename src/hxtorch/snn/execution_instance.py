@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Hashable
 from functools import lru_cache
@@ -50,7 +51,7 @@ class ExecutionInstance:
         self.calibration: CalibrationResult | None = None
         # Of the last run without a loaded calibration: what it depends on, and the result.
         self.made_calibration: tuple[Hashable, CalibrationResult] | None = None
-        # Of calibrations made for runs: circuits that failed, by chip.
+        # Of calibrations made for runs: circuits that failed, by the fingerprint of the chip.
         self._failed: dict[str, frozenset[int]] = {}
         self._configured: tuple[Mapping, CalibrationResult, NeuronConfig] | None = None
         self._own_settings: NeuronConfig | None = None
@@ -217,21 +218,22 @@ class ExecutionInstance:
             raise FileNotFoundError(
                 f"There is no calibration file {path}. Give the path of one, or create one first."
             )
-        stat = path.stat()
-        self.calibration = _load(path, stat.st_mtime_ns, stat.st_size)
+        self.calibration = _load(path, hashlib.sha256(path.read_bytes()).digest())
         self.calib_path = Path(calib_path)
         return self.calibration
 
-    def circuits_to_avoid(self, chip_identifier: str) -> frozenset[int]:
-        """Circuits that failed in the loaded calibration, or in those that runs on this chip have needed."""
+    def circuits_to_avoid(self, chip: str) -> frozenset[int]:
+        """Circuits that failed in the loaded calibration, or in those that runs on this chip have needed.
+
+        `chip` is the `hxtorch.twin.chip.fingerprint` of one.
+        """
         if self.calibration is not None:
             return frozenset(self.calibration.defective.tolist())
-        return self._failed.get(chip_identifier, frozenset())
+        return self._failed.get(chip, frozenset())
 
-    def learn_failed(self, made: CalibrationResult) -> None:
-        """Remember the circuits that failed in a calibration made for a run."""
-        before = self._failed.get(made.chip_identifier, frozenset())
-        self._failed[made.chip_identifier] = before | frozenset(made.defective.tolist())
+    def learn_failed(self, chip: str, made: CalibrationResult) -> None:
+        """Remember the circuits that failed in a calibration of a chip that was made for a run."""
+        self._failed[chip] = self._failed.get(chip, frozenset()) | frozenset(made.defective.tolist())
 
     def sibling(self) -> ExecutionInstance:
         """Another run on the same chip, with the calibration file of this one, for parts of a network."""
@@ -267,6 +269,14 @@ class _Sibling(ExecutionInstance):
     def calibration(self, value: CalibrationResult | None) -> None:
         """Set by the original alone."""
 
+    @property
+    def calib_cache_dir(self) -> Path | None:
+        return self._original.calib_cache_dir
+
+    @calib_cache_dir.setter
+    def calib_cache_dir(self, value: Path | None) -> None:
+        """Set by the original alone."""
+
 
 class ExecutionInstances(set[ExecutionInstance]):
     """Several execution instances, and what they have by ID."""
@@ -296,8 +306,8 @@ class ExecutionInstances(set[ExecutionInstance]):
 
 
 @lru_cache(maxsize=8)
-def _load(path: Path, mtime_ns: int, size: int) -> CalibrationResult:
-    """Parse a file once; a changed file has another time stamp or size and is read again."""
+def _load(path: Path, digest: bytes) -> CalibrationResult:
+    """Parse a file once, as long as it has the content of this digest."""
     from hxtorch import calibration
 
     return calibration.load(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,15 +14,12 @@ if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
     from hxtorch.snn.chip_plan import ChipRun
 
-# Of which calibrations a run has warned already; both are kept alive by whoever uses them.
-_warned: WeakKeyDictionary[ChipRun, list[CalibrationResult]] = WeakKeyDictionary()
-
 
 def warn_of_failed(populations: Mapping[int, Population], run: ChipRun, calibrated: CalibrationResult) -> None:
     """Warn, once per run and calibration, of neurons on circuits that failed, with the quantities they missed."""
-    if any(known is calibrated for known in _warned.get(run, [])):
+    if any(known is calibrated for known in run.warned):
         return
-    _warned.setdefault(run, []).append(calibrated)
+    run.warned.append(calibrated)
     failed = calibrated.defective
     for own, member in run.part.members.items():
         used = np.intersect1d(run.mapping.circuits[own], failed)

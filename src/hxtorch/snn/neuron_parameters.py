@@ -175,8 +175,8 @@ def check_holdoff(params: Mapping[str, HXBaseParameter], who: str) -> None:
     if not {"holdoff_time", "refractory_time"} <= set(params):
         return
     holdoff, refractory = (
-        torch.as_tensor(params[name].hardware_value).detach().double()
-        for name in ("holdoff_time", "refractory_time")
+        torch.as_tensor(value, device=value.device if isinstance(value, Tensor) else "cpu").detach().double()
+        for value in (params[name].hardware_value for name in ("holdoff_time", "refractory_time"))
     )
     if holdoff.is_meta or refractory.is_meta:
         return

@@ -249,7 +249,7 @@ def by_neuron(value: Tensor | Mapping[Hashable, float], neurons: Iterable[Any] |
         if key not in by_place:
             raise ValueError(f"{name} has no value for {neuron}.")
         found.append(by_place[key])
-    return torch.tensor(found, dtype=torch.float32)
+    return torch.tensor(found, dtype=torch.float32, device="cpu")
 
 
 def _place(given: Any) -> Hashable:

@@ -20,12 +20,18 @@ Value = float | Tensor
 SetOnChip = Callable[[Any, Any, Any], None]  # (chip, coordinates, hardware value)
 
 
+def on_cpu(value: float | Sequence[float] | NDArray[Any] | Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """`value` as a tensor on the CPU, whatever torch's default device is."""
+    return torch.as_tensor(value, dtype=dtype, device="cpu")
+
+
 def as_value(value: float | Sequence[float] | NDArray[Any] | Tensor) -> Value:
     """A number stays a number; sequences and numpy arrays become tensors."""
     if isinstance(value, np.generic):
         return value.item()  # type: ignore[no-any-return]
     if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
-        return torch.as_tensor(value)
+        # A setting: on the device "meta" it would be lost, unlike weights, which are loaded later.
+        return on_cpu(value) if torch.get_default_device().type == "meta" else torch.as_tensor(value)
     if isinstance(value, Tensor) or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
     raise TypeError(f"A parameter value must be a number or a tensor, got {value!r} ({type(value).__name__}).")

@@ -20,11 +20,12 @@ from hxtorch.snn.functional.resumption import CannotResumeError, Session, resumi
 from hxtorch.snn.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.observables import NeuronData
+from hxtorch.snn.parameter import on_cpu
 
 _PROBE_STEPS = 12
 
-# Whether a module can go on from the step before, and for which function that was found out.
-_found: WeakKeyDictionary[Population, tuple[object, bool]] = WeakKeyDictionary()
+# Whether a module can go on from the step before, and in which situation that was found out.
+_found: WeakKeyDictionary[Population, tuple[tuple[object, ...], bool]] = WeakKeyDictionary()
 
 
 class Stepper(ABC):
@@ -118,18 +119,21 @@ def stepper(module: Population, like: Tensor, steps: int, data: Any, resume: boo
 def _resumes(module: Population, like: Tensor) -> bool:
     """Whether random inputs give a module the same spikes and gradients step by step as for all steps at once."""
     function = getattr(module.forward_func, "__func__", module.forward_func)
+    situation = (function, module.training, like.dtype, like.device)
     known = _found.get(module)
-    if known is None or known[0] is not function:
-        known = _found[module] = (function, _same_by_step(module, like))
+    if known is None or known[0] != situation:
+        with torch.inference_mode(False):  # there are no gradients in it, of which the answer is, too
+            known = _found[module] = (situation, _same_by_step(module, like))
     return known[1]
 
 
 def _same_by_step(module: Population, like: Tensor) -> bool:
-    draw = torch.Generator().manual_seed(0)
+    draw = torch.Generator("cpu").manual_seed(0)
     shape = (_PROBE_STEPS, *like.shape)
-    swing = torch.as_tensor(module.model("threshold", like)) - torch.as_tensor(module.model("leak", like))
-    x = (2 * float(swing.abs().max()) * torch.rand(shape, generator=draw)).to(like).requires_grad_()
-    weights = torch.rand(shape, generator=draw).to(like)
+    swing = on_cpu(module.model("threshold", like)) - on_cpu(module.model("leak", like))
+    size = 2 * float(swing.detach().abs().max())
+    x = (size * torch.rand(shape, generator=draw, dtype=torch.float32, device="cpu")).to(like).requires_grad_()
+    weights = torch.rand(shape, generator=draw, dtype=torch.float32, device="cpu").to(like)
     one = Resumer(module, torch.zeros_like(like), _PROBE_STEPS, None)
     try:
         with torch.enable_grad():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from threading import Lock
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,24 +56,43 @@ class Chip(Protocol):
         ...
 
 
+def fingerprint(chip: Chip) -> str:
+    """What a calibration of `chip` depends on besides its target; more than a name for a virtual chip.
+
+    Dies of one name may differ (`dataclasses.replace`), and the temporal noise moves what a calibration measures.
+    """
+    if not isinstance(chip, VirtualChip):
+        return chip.identifier
+    return f"{chip.identifier} {chip.die.fingerprint} {chip.noise} {chip.step}"
+
+
 class _Cache:
-    """Results by the identity of the objects they came from (which it keeps alive), the last few of them."""
+    """Results by the identity of the objects they came from (which it keeps alive), the last few of them.
+
+    The objects are such that nobody can change them (`hxtorch.twin.frozen`). Several threads may use it at once.
+    """
 
     def __init__(self, size: int = 16) -> None:
         self._entries: OrderedDict[tuple[object, ...], tuple[object, object]] = OrderedDict()
         self._size = size
+        self._lock = Lock()
 
     def get(self, objects: tuple[object, ...], values: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what `make` gave for these very `objects` and equal hashable `values`."""
         key = (*(id(item) for item in objects), *values)
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return self._entries[key][1]  # type: ignore[return-value]
-        result = make()
-        self._entries[key] = (objects, result)
-        if len(self._entries) > self._size:
-            self._entries.popitem(last=False)
-        return result
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key][1]  # type: ignore[return-value]
+        result = make()  # without the lock: it takes long, and asks for other entries
+        with self._lock:
+            first = self._entries.setdefault(key, (objects, result))  # another thread may have been faster
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        return first[1]  # type: ignore[return-value]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Cache, (self._size,)  # empty: identities mean nothing in a copy or another process
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +137,7 @@ class VirtualChip:
     def parameters(self, config: ChipConfig) -> CircuitParameters:
         """Physical parameters of the circuits under `config`: what no real chip would tell."""
         return self._cache.get(
-            (config.neurons, config.common), ("parameters",), lambda: circuit_parameters(config, self.die)
+            (self.die, config.neurons, config.common), ("parameters",), lambda: circuit_parameters(config, self.die)
         )
 
     def run(self, program: Program, trial_seed: int = 0) -> Recording:
@@ -126,7 +146,10 @@ class VirtualChip:
         wires = self._links(config.neurons)
         read = (record.spikes, record.cadc, record.madc, record.trace)
         membranes = self._cache.get(
-            (config.neurons,),
+            (
+                self.die,
+                config.neurons,
+            ),
             ("membranes", *(circuits.tobytes() for circuits in read)),
             lambda: _membranes_in_use(program, wires),
         )
@@ -136,7 +159,7 @@ class VirtualChip:
         wiring = self._wiring(config, program.events.addresses, membranes)
         stimulus = input_stimulus(program, self.die, self.noise, h, origin)
         channel = self._cache.get(
-            (config.neurons, config.common, lanes),
+            (self.die, config.neurons, config.common, lanes),
             ("channels", *(circuits.tobytes() for circuits in read[1:])),
             lambda: channels(program, self.die, lanes),
         )
@@ -186,11 +209,11 @@ class VirtualChip:
     def _links(self, neurons: NeuronConfig) -> Links:
         if not np.any(neurons.enable_icc):
             return no_links()
-        return self._cache.get((neurons,), ("links",), lambda: links(neurons, self.die))
+        return self._cache.get((self.die, neurons), ("links",), lambda: links(neurons, self.die))
 
     def _lanes(self, config: ChipConfig, membranes: Membranes, h: float) -> LaneParameters:
         return self._cache.get(
-            (config.neurons, config.common),
+            (self.die, config.neurons, config.common),
             ("lanes", membranes.circuits.tobytes(), h),
             lambda: lane_parameters(self.parameters(config), membranes, h),
         )
@@ -210,7 +233,7 @@ class VirtualChip:
             return _Wiring(rows, every.size, route)
 
         key = ("wiring", addresses.tobytes(), membranes.circuits.tobytes())
-        return self._cache.get((config.routing, config.neurons, config.plasticity), key, make)
+        return self._cache.get((self.die, config.routing, config.neurons, config.plasticity), key, make)
 
     def _charges(self, weights: NDArray[np.uint8], wiring: _Wiring, lanes: LaneParameters) -> Charges:
         """Charges of all synapses: those of the last run if it had the same weights, which may change in place."""

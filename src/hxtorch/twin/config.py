@@ -4,7 +4,8 @@ CapMem codes are 10 bit (0..1022). They are kept as floating-point numbers becau
 them as they are; every other chip rounds them (`hxtorch.twin.circuits`). All other registers are integers.
 
 Every class is frozen: a changed configuration is a new object (`dataclasses.replace`), so that a chip can
-keep what it derived from a part that did not change.
+keep what it derived from a part that did not change. Arrays that can be written to are copied, see
+`hxtorch.twin.frozen`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from hxtorch.twin.coordinates import (
     ROWS,
 )
 from hxtorch.twin.crossbar import CROSSBAR_INPUTS, CROSSBAR_OUTPUTS, MAX_LABEL, NodeArray, straight_crossbar
+from hxtorch.twin.frozen import Frozen, frozen
 from hxtorch.twin.membranes import membrane_groups
 
 FloatArray = NDArray[np.float64]
@@ -65,11 +67,9 @@ def _switch(on: bool) -> Any:
     return field(default_factory=lambda: np.full(CIRCUITS, on, dtype=np.bool_))
 
 
-def _freeze(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
-    """Check a shape and forbid changes in place: a changed configuration is a new object."""
+def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
     if values.shape != shape:
         raise ConfigError(f"{name} has shape {values.shape}, expected {shape}.")
-    values.flags.writeable = False
 
 
 def _check_range(name: str, values: NDArray[Any], low: float, high: float) -> None:
@@ -93,7 +93,7 @@ def _refuse_beyond_the_row(name: str, switches: BoolArray) -> None:
 
 
 @dataclass(frozen=True)
-class NeuronConfig:
+class NeuronConfig(Frozen):
     """The registers of the 512 neuron circuits; every field has shape (512,).
 
     Voltages and bias currents are CapMem codes, the others integers or switches.
@@ -176,9 +176,10 @@ class NeuronConfig:
     enable_icc_division: BoolArray = _switch(False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for item in fields(self):
             values = getattr(self, item.name)
-            _freeze(item.name, values, (CIRCUITS,))
+            _check_shape(item.name, values, (CIRCUITS,))
             if item.name.startswith(("v_", "i_")):
                 _check_range(item.name, values, 0, MAX_CAPMEM_CODE)
         _check_range("membrane_capacitance", self.membrane_capacitance, 0, MAX_CAPACITANCE_CODE)
@@ -210,7 +211,7 @@ class NeuronConfig:
 
 
 @dataclass(frozen=True)
-class CommonConfig:
+class CommonConfig(Frozen):
     """Registers shared by many circuits.
 
     * `synapse_dac_bias`: CapMem code per quadrant, scales the charge of every synapse of the quadrant.
@@ -234,11 +235,13 @@ class CommonConfig:
     cadc_test_voltage: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "refractory_clock_scale", tuple(self.refractory_clock_scale))
         for name in ("synapse_dac_bias", "v_bias_casc_n", "cadc_ramp_offset", "cadc_ramp_slope"):
-            _freeze(name, getattr(self, name), (QUADRANTS,))
+            _check_shape(name, getattr(self, name), (QUADRANTS,))
             _check_range(name, getattr(self, name), 0, MAX_CAPMEM_CODE)
         _check_range("cadc_ramp_slope", self.cadc_ramp_slope, 1, MAX_CAPMEM_CODE)
-        _freeze("cadc_offset", self.cadc_offset, (CIRCUITS,))
+        _check_shape("cadc_offset", self.cadc_offset, (CIRCUITS,))
         _check_range("cadc_offset", self.cadc_offset, -128, 127)
         if len(self.refractory_clock_scale) != 2:
             raise ConfigError(
@@ -259,7 +262,7 @@ class RowMode(IntEnum):
 
 
 @dataclass(frozen=True)
-class RoutingConfig:
+class RoutingConfig(Frozen):
     """Which events reach which synapses: labels, row modes, address masks of the drivers and the crossbar.
 
     An event carries a 14-bit label. The crossbar sends it to PADI buses (`hxtorch.twin.crossbar`; masks and
@@ -274,19 +277,20 @@ class RoutingConfig:
     crossbar_target: NodeArray = field(default_factory=lambda: straight_crossbar()[1])
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("crossbar_mask", "crossbar_target"):
-            _freeze(name, getattr(self, name), (CROSSBAR_INPUTS, CROSSBAR_OUTPUTS))
+            _check_shape(name, getattr(self, name), (CROSSBAR_INPUTS, CROSSBAR_OUTPUTS))
             _check_range(name, getattr(self, name), 0, MAX_LABEL)
-        _freeze("labels", self.labels, (HEMISPHERES, ROWS, COLUMNS))
-        _freeze("row_mode", self.row_mode, (HEMISPHERES, ROWS))
-        _freeze("driver_mask", self.driver_mask, (HEMISPHERES, DRIVERS))
+        _check_shape("labels", self.labels, (HEMISPHERES, ROWS, COLUMNS))
+        _check_shape("row_mode", self.row_mode, (HEMISPHERES, ROWS))
+        _check_shape("driver_mask", self.driver_mask, (HEMISPHERES, DRIVERS))
         _check_range("labels", self.labels, 0, 63)
         _check_range("row_mode", self.row_mode, 0, max(RowMode))
         _check_range("driver_mask", self.driver_mask, 0, 31)
 
 
 @dataclass(frozen=True)
-class PlasticityConfig:
+class PlasticityConfig(Frozen):
     """Short-term plasticity of the synapse drivers; off by default.
 
     Per driver, shape (2, 128): `enable`, the 4-bit `utilization`, `recovery` and `offset`, and `voltage_set`
@@ -306,12 +310,14 @@ class PlasticityConfig:
     clock_scale: int = 8
 
     def __post_init__(self) -> None:
-        _freeze("enable", self.enable, (HEMISPHERES, DRIVERS))
+        super().__post_init__()
+        _check_shape("enable", self.enable, (HEMISPHERES, DRIVERS))
         for name, limit in (("utilization", 15), ("recovery", 15), ("offset", 15), ("voltage_set", 1)):
-            _freeze(name, getattr(self, name), (HEMISPHERES, DRIVERS))
+            _check_shape(name, getattr(self, name), (HEMISPHERES, DRIVERS))
             _check_range(name, getattr(self, name), 0, limit)
         for name in ("v_charge", "v_recover"):
-            _freeze(name, np.asarray(getattr(self, name)), (2,))
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+            _check_shape(name, np.asarray(getattr(self, name)), (2,))
             _check_range(name, np.asarray(getattr(self, name)), 0, MAX_CAPMEM_CODE)
         _check_range("i_ramp", np.asarray([self.i_ramp]), 1, MAX_CAPMEM_CODE)
         _check_range("v_stp", np.asarray([self.v_stp]), 0, MAX_CAPMEM_CODE)
@@ -327,7 +333,7 @@ class ChipConfig:
     """The whole chip: circuits, common registers, routing and the 6-bit `weights` (hemisphere, row, column).
 
     `enable_events` (512,) switches the event output of each circuit: one that is off fires and resets, but
-    nobody hears of it.
+    nobody hears of it. `weights` alone may be changed in place between runs.
     """
 
     neurons: NeuronConfig = field(default_factory=NeuronConfig)
@@ -338,7 +344,8 @@ class ChipConfig:
     plasticity: PlasticityConfig = _NO_PLASTICITY
 
     def __post_init__(self) -> None:
-        _freeze("enable_events", self.enable_events, (CIRCUITS,))
+        object.__setattr__(self, "enable_events", frozen(self.enable_events))
+        _check_shape("enable_events", self.enable_events, (CIRCUITS,))
         if self.weights.shape != (HEMISPHERES, ROWS, COLUMNS) or self.weights.dtype != np.uint8:
             raise ConfigError(
                 f"weights are {self.weights.dtype} of shape {self.weights.shape}, "

@@ -1,6 +1,7 @@
 """The fixed pattern of one chip: how each of its circuits deviates from the nominal design.
 
-A `Die` is drawn once from a seed and never changes; `Die.ideal()` deviates nowhere. Each effect is drawn
+A `Die` is drawn once from a seed and never changes: its arrays are read-only, another chip is another object
+(`dataclasses.replace`). `Die.ideal()` deviates nowhere. Each effect is drawn
 from its own random stream, so that adding an effect leaves the others of the same chip as they were.
 """
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from hxtorch._html import facts, note, strip, table
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
+from hxtorch.twin.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +47,7 @@ class Likeness:
 
 
 @dataclass(frozen=True, eq=False)
-class Die:
+class Die(Frozen):
     """Deviations of one chip from the nominal design.
 
     * `leak_code`, `reset_code`, `threshold_code` (512,): codes by which a voltage cell has to be raised.

@@ -39,9 +39,10 @@ def run_chunks(work: Callable[[int, int], None], total: int) -> None:
     if threads <= 1:
         work(0, total)
         return
-    if _pool is None or _pool[:2] != (os.getpid(), threads):
-        _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="hxtorch-twin"))
+    pool = _pool  # another thread may put one of another size in its place
+    if pool is None or pool[:2] != (os.getpid(), threads):
+        pool = _pool = (os.getpid(), threads, ThreadPoolExecutor(threads, thread_name_prefix="hxtorch-twin"))
     bounds = [total * i // threads for i in range(threads + 1)]
-    futures = [_pool[2].submit(work, begin, end) for begin, end in pairwise(bounds)]
+    futures = [pool[2].submit(work, begin, end) for begin, end in pairwise(bounds)]
     for future in futures:
         future.result()

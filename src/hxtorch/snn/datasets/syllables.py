@@ -65,7 +65,7 @@ class SyllableDataset(Dataset[tuple[Any, int]]):
         templates = _templates(template_seed, syllables, channels, events)
         random = np.random.default_rng([seed, template_seed])
         self.labels = torch.from_numpy(random.integers(len(self.words), size=size))
-        self.spikes = torch.zeros((size, self.steps, channels), dtype=torch.bool)
+        self.spikes = torch.zeros((size, self.steps, channels), dtype=torch.bool, device="cpu")
         for sample, word in enumerate(self.labels.tolist()):
             times, which = [], []
             for position, syllable in enumerate(self.words[word]):

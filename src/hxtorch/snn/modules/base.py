@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from hxtorch.snn.chip_state import State, same, snapshot
 from hxtorch.snn.execution_instance import ExecutionInstance
@@ -181,7 +181,20 @@ class HXModule(HXBaseExperimentModule):
 
 
 class HXFunctionalModule(HXBaseExperimentModule):
-    """A module without a counterpart on the chip: it works on what other modules return."""
+    """A module without a counterpart on the chip: it works on what other modules return.
+
+    One that reads spikes (``input_field = "spikes"``) can stand between neurons and synapses in a run on the chip,
+    too. There the synapses behind it hear the spikes of the neurons in front, whatever its `forward_func` makes
+    of them in the model; only what `chip_mask` silences they do not hear.
+    """
+
+    @property
+    def chip_mask(self) -> Tensor | None:
+        """Which neurons (size,) the synapses behind this module hear on the chip, in this run; None: all.
+
+        A module that silences neurons overrides it. Those that it silences have the weight 0 there.
+        """
+        return None
 
 
 def _placed_from_calls(module: nn.Module, name: str) -> str:

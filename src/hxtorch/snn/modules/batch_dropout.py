@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from hxtorch.snn import functional as F
 from hxtorch.snn.checks import positive_int
 from hxtorch.snn.handle import Handle, NeuronHandle
+from hxtorch.snn.masks import all_pass, drawn, mask_of
 from hxtorch.snn.modules.base import HXFunctionalModule
 from hxtorch.snn.modules.population import Population
 
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 class BatchDropout(HXFunctionalModule):
     """Silences each of `size` neurons with probability `dropout` while training.
 
-    Follows a module of spiking neurons. Before every run a new mask is drawn (all neurons in evaluation
-    mode); on the chip it switches off the event outputs of the neurons, in the model it sets their spikes to
-    zero. The mask is constant over the batch, and activations are not scaled.
+    Follows a module of spiking neurons, whose own output shows all spikes; the output of the dropout shows those
+    that pass. Before every run a new mask is drawn (in evaluation mode all neurons pass). The synapses behind the
+    dropout do not hear silenced neurons: on the chip they have the weight 0 in that run, in the model the spikes
+    are zero. Whoever else reads the neurons hears them, also another dropout. The mask is constant over the
+    batch, and activations are not scaled.
+
+    A subclass that draws otherwise overrides `set_mask` and assigns `mask` there.
     """
 
     output_type: ClassVar[type[Handle]] = NeuronHandle
@@ -35,28 +40,38 @@ class BatchDropout(HXFunctionalModule):
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout is {dropout}, but must be a probability from 0 to 1.")
         self.dropout = float(dropout)
-        self.register_buffer("_mask", torch.ones(self.size, dtype=torch.bool), persistent=False)
+        # A buffer, so that it follows `.to(device)`. Its tensor is never changed in place, but replaced: whoever
+        # holds it has the mask of that run.
+        self.register_buffer("_mask", all_pass(self.size, device=None), persistent=False)
         self._mask: Tensor
 
     @property
     def mask(self) -> Tensor:
-        """Which neurons (size,) pass their spikes on, as bool."""
-        return self._mask
+        """Which neurons (size,) passed their spikes on in the last run, as bool; a copy.
+
+        What is assigned to it is copied, too. The next run draws another one.
+        """
+        return self._mask.clone()
 
     @mask.setter
-    def mask(self, value: Tensor) -> None:
-        mask = torch.as_tensor(value).detach().to(self._mask)
-        if mask.shape != (self.size,):
-            raise ValueError(f"mask has shape {tuple(mask.shape)}, expected ({self.size},).")
-        self._mask = mask
+    def mask(self, value: Any) -> None:
+        self._mask = mask_of(value, self.size).to(self._device)
+
+    @property
+    def chip_mask(self) -> Tensor:
+        """`mask`."""
+        return self._mask
 
     def set_mask(self) -> Tensor:
         """Draw a new mask while training, else let all neurons pass; returns it."""
-        if self.training:
-            self._mask = torch.rand(self.size, device=self._mask.device) > self.dropout
-        else:
-            self._mask = torch.ones_like(self._mask)
-        return self._mask
+        device = self._device
+        self._mask = drawn(self.size, self.dropout, device) if self.training else all_pass(self.size, device)
+        return self.mask
+
+    @property
+    def _device(self) -> torch.device | str:
+        """Where masks are: a module of the device "meta" has no place for values."""
+        return "cpu" if self._mask.is_meta else self._mask.device
 
     @property
     def input_size(self) -> int:
@@ -69,12 +84,12 @@ class BatchDropout(HXFunctionalModule):
         return self.size
 
     def prepare(self, node: Node) -> None:
-        """Draw a mask and give it to the neurons in front."""
+        """Draw the mask of this run."""
         sources = node.predecessors
         before = sources[0].module if len(sources) == 1 and sources[0] is not None else None
         if not isinstance(before, Population) or "spikes" not in before.output_type.names():
             raise TypeError("The BatchDropout module is only allowed to succeed a Neuron module.")
-        before.mask = self.set_mask()
+        self.set_mask()
 
     if TYPE_CHECKING:  # so that an editor knows what a call returns
 

@@ -17,6 +17,7 @@ from hxtorch.snn.checks import positive_int, warn_user
 from hxtorch.snn.chip_state import State, same
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, SynapseHandle
+from hxtorch.snn.masks import all_pass, mask_of
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.neuron_parameters import PARAMETERS, ModelUse, check_holdoff, check_parameter, chip_range_report
 from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
@@ -46,6 +47,7 @@ class Population(HXModule):
     remembers = True
     model_use: ModelUse | None = None  # the parameters in the equations of the model; None: equations of its own
     read_params_from_calibration = True  # whether hardware values follow a loaded calibration
+    calibrated_circuits: NDArray[np.int64] | None = None  # whose targets the parameters have taken over
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ class Population(HXModule):
         self.interpolation_mode = interpolation_mode
         self.neuron_structure = neuron_structure
         self._mask: Tensor | None = None
-        self.calibration_read: CalibrationResult | None = None  # whose targets the parameters have taken over
+        self.calibration_read: CalibrationResult | None = None  # that whose targets these are
         check_holdoff(self.params, self.short_name)
         self._warn_outside_chip_range()
 
@@ -124,19 +126,16 @@ class Population(HXModule):
     def mask(self) -> Tensor:
         """Which neurons (size,) pass their spikes on, as bool. Others fire, but nobody hears of it.
 
-        Set it to None to let all pass.
+        Lists, arrays and tensors of any type can be assigned: what is not zero passes. They are copied, and
+        reading gives a copy: assign to change it, None to let all pass. It is a setting of the user, that no run
+        changes and that is not part of a `state_dict`; `BatchDropout` has a mask of its own.
         """
-        return torch.ones(self.size, dtype=torch.bool) if self._mask is None else self._mask
+        return all_pass(self.size, "cpu") if self._mask is None else self._mask.clone()
 
     @mask.setter
-    def mask(self, value: Tensor | None) -> None:
-        if value is None:
-            self._mask = None
-            return
-        mask = torch.as_tensor(value).detach().to(torch.bool)
-        if mask.shape != (self.size,):
-            raise ValueError(f"mask has shape {tuple(mask.shape)}, expected ({self.size},).")
-        self._mask = mask
+    def mask(self, value: Any) -> None:
+        # Its tensor is never changed in place, but replaced: whoever holds it has the mask of that run.
+        self._mask = None if value is None else mask_of(value, self.size)
 
     @property
     def masks_neurons(self) -> bool:

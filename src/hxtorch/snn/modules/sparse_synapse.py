@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.synapse import Synapse
+from hxtorch.snn.parameter import on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class SparseSynapse(Synapse):
         *,
         parallel_rows: int = 1,
     ) -> None:
-        given = torch.as_tensor(connections)
+        given = connections if isinstance(connections, Tensor) else on_cpu(connections)
         if given.layout != torch.strided:
             given = given.to_dense()
         if given.ndim != 2:
@@ -62,10 +63,15 @@ class SparseSynapse(Synapse):
             transform,
             parallel_rows=parallel_rows,
         )
-        self.register_buffer("mask", exists.to(self.weight.device), persistent=False)
-        self.mask: Tensor
         self._listed = _connections(exists.cpu().numpy())
+        self.register_buffer("_mask", exists.to(self.weight.device), persistent=False)
+        self._mask: Tensor
         self.reset_parameters()
+
+    @property
+    def mask(self) -> Tensor:
+        """Which synapses exist (out, in), as bool; a copy: they are chosen at construction."""
+        return self._mask.clone()
 
     @property
     def connections(self) -> list[list[int]]:
@@ -79,21 +85,38 @@ class SparseSynapse(Synapse):
 
     def reset_parameters(self) -> None:
         """Draw new weights, uniform in +-1/sqrt(inputs), with as many inputs as a neuron has on average."""
-        if not hasattr(self, "mask"):  # the constructor of the base
+        if not hasattr(self, "_listed"):  # the constructor of the base
             return
-        inputs = max(1.0, float(self.mask.sum()) / self.out_features)
+        inputs = max(1.0, len(self._listed.post) / self.out_features)
         bound = 1 / math.sqrt(inputs)
         nn.init.uniform_(self.weight, -bound, bound)
         self._silence()
 
     def _silence(self) -> None:
         with torch.no_grad():
-            self.weight.mul_(self.mask)
+            self.weight.mul_(self._existing)
+
+    @property
+    def _existing(self) -> Tensor:
+        """`mask` where the weights are by now: loading may have put others in their place."""
+        if self._mask.device != self.weight.device:
+            self._list_again()
+        return self._mask
+
+    def _list_again(self) -> None:
+        exists = torch.zeros(self.weight.shape, dtype=torch.bool, device="cpu")
+        exists[torch.from_numpy(self._listed.post.copy()), torch.from_numpy(self._listed.pre.copy())] = True
+        self._mask = exists.to(self.weight.device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._list_again()  # `to_empty` has taken its values
+        return self
 
     @property
     def effective_weight(self) -> Tensor:
         """The weights (out, in), zero where there is no synapse."""
-        return self.weight * self.mask
+        return self.weight * self._existing
 
     def forward_func(self, input: NeuronHandle) -> SynapseHandle:
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""

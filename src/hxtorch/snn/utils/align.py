@@ -16,7 +16,7 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handle import NeuronHandle
 from hxtorch.snn.modules import LI, LIF, Neuron, ReadoutNeuron, Synapse
-from hxtorch.snn.parameter import Value
+from hxtorch.snn.parameter import Value, on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.weights import set_weight_scale
 
@@ -81,7 +81,7 @@ def align(model: nn.Module, inputs: Any, *, apply: bool = True) -> dict[str, Lay
 
 def _apply(layer: Neuron, synapses: list[Synapse], item: LayerAlignment) -> None:
     layer.cadc_time_shift = item.time_shift
-    layer.trace_scale = torch.tensor(item.trace_scale)
+    layer.trace_scale = on_cpu(item.trace_scale, torch.float32)
     for synapse in synapses:
         transform = getattr(synapse.weight_transform, "func", synapse.weight_transform)
         if transform is linear_saturating:
@@ -202,7 +202,7 @@ def _measure(layer: Neuron) -> LayerAlignment:
 
 
 def _mean(value: Value) -> float:
-    return float(torch.as_tensor(value, dtype=torch.float64).mean())
+    return float(on_cpu(value, torch.float64).mean())
 
 
 def _time_shift(chip: Tensor, model: Tensor) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hxtorch.connection import connected_chip
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules import Neuron, Synapse
+from hxtorch.snn.parameter import on_cpu
 from hxtorch.snn.utils.align import align
 from hxtorch.snn.utils.code_version import code_version
 from hxtorch.snn.utils.weights import set_weight_scale, weight_scale
@@ -182,7 +183,7 @@ def _set_scales(model: nn.Module, scales: dict[str, Any]) -> None:
         if isinstance(module, Synapse):
             set_weight_scale(module, float(value))
         elif isinstance(module, Neuron):
-            module.trace_scale = torch.as_tensor(value["trace_scale"])
+            module.trace_scale = on_cpu(value["trace_scale"], torch.float32)
             module.cadc_time_shift = int(value["cadc_time_shift"])
 
 

@@ -16,7 +16,7 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handle import Handle, NeuronHandle
 from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, SparseSynapse, Synapse
-from hxtorch.snn.parameter import MixedHXModelParameter
+from hxtorch.snn.parameter import MixedHXModelParameter, on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.nir_config import ConversionConfig
 from hxtorch.snn.utils.nir_graph import Connection, FlatGraph, flatten
@@ -168,7 +168,7 @@ class NIRNetwork(nn.Module):
             chip_scale = chip_scale[:, None].to(self.cfg.device)
         transform = partial(linear_saturating, scale=chip_scale)
         if connection.sparse:
-            exists = torch.as_tensor(connection.weight.T != 0)
+            exists = on_cpu(connection.weight.T != 0)
             synapse: Synapse = SparseSynapse(exists, self.exp, device=self.cfg.device, transform=transform)
         else:
             synapse = Synapse(size, out, self.exp, device=self.cfg.device, transform=transform)
@@ -209,4 +209,4 @@ def _value(values: NDArray[np.float64]) -> Any:
     """A number if all neurons have the same, else a tensor (size,)."""
     if np.ptp(values) == 0:
         return float(values.flat[0])
-    return torch.as_tensor(values, dtype=torch.float32)
+    return on_cpu(values, torch.float32)

@@ -14,6 +14,7 @@ from hxtorch.snn.experiment import Experiment
 from hxtorch.snn.last_run import LastRun
 from hxtorch.snn.modules import AELIF, LI, InputNeuron, Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.modules.population import Population
+from hxtorch.snn.parameter import on_cpu
 from hxtorch.snn.utils.nir_config import TIME_UNITS
 from hxtorch.snn.utils.nir_graph import import_nir
 
@@ -100,7 +101,7 @@ def _node(library: Any, module: nn.Module, unit: float) -> Any:
         raise NotImplementedError(f"{module} has no counterpart in NIR. Leave it out, or replace it.")
 
     def value(name: str) -> NDArray[np.float32]:
-        model = torch.as_tensor(module.params[name].model_value).detach().float().cpu()
+        model = on_cpu(module.params[name].model_value).detach().float()
         model = model.mean(0) if model.ndim == 2 else model
         return np.broadcast_to(model.numpy(), (module.size,)).copy()
 

@@ -54,7 +54,9 @@ def workload(experiment: Experiment) -> Workload:
         raise ValueError("There is nothing to count: the experiment has not been run yet.")
     synapses = [(item.module, item) for item in ran.modules if isinstance(item.module, Synapse)]
     parameters = {id(p): p for item in ran.modules for p in item.module.parameters()}
-    weights = torch.cat([torch.zeros(0), *(synapse.weight.detach().reshape(-1).cpu() for synapse, _ in synapses)])
+    weights = torch.cat(
+        [torch.zeros(0, device="cpu"), *(synapse.weight.detach().reshape(-1).cpu() for synapse, _ in synapses)]
+    )
     outputs = [
         item.recorded["spikes"]
         for item in ran.modules
