@@ -21,6 +21,7 @@ from hxtorch.mapping import (
     Projection,
     Structure,
 )
+from hxtorch.snn import functional as F
 from hxtorch.snn.checks import warn_user
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph import Graph, Node
@@ -85,7 +86,7 @@ def structure_key(graph: Graph) -> Hashable:
         elif isinstance(module, InputNeuron):
             parts.append(instance_of(module).input_loopback)
         for handle in node.open_inputs:
-            spikes = getattr(handle, "spikes", None)
+            spikes = handle.peek("spikes") if "spikes" in handle.names() else None
             parts.append(None if spikes is None else spikes.shape[2])
     return tuple(parts)
 
@@ -96,6 +97,13 @@ def instance_of(module: HXModule) -> ExecutionInstance:
         return module.execution_instance
     assert module.experiment is not None  # by which it was called
     return module.experiment.default_execution_instance
+
+
+def spikes_of(handle: Handle) -> F.CarriedSpikes:
+    """The spikes (T, B, size) that a handle holds."""
+    spikes = handle.peek("spikes")
+    assert spikes is not None
+    return F.carried_spikes(spikes)
 
 
 def open_handles(graph: Graph) -> list[Handle]:
@@ -121,7 +129,7 @@ def chip_network(graph: Graph) -> ChipNetwork:
             if id(handle) not in keys:
                 key = keys[id(handle)] = len(keys)
                 result.inputs[key] = place[id(handle)]
-                size = int(handle.spikes.shape[2])  # type: ignore[attr-defined]
+                size = spikes_of(handle).shape[2]
                 inputs.append(InputPopulation(key, f"input of {reader.module}", size))
             return keys[id(handle)]
         if isinstance(source.module, InputNeuron):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from hxtorch.connection import require_chip
 from hxtorch.mapping import Member, merge_events
+from hxtorch.snn import functional as F
 from hxtorch.snn.chip_calibration import calibration_for
 from hxtorch.snn.chip_data import input_observables, observables
-from hxtorch.snn.chip_network import chip_weights, heard_weights, open_handles
+from hxtorch.snn.chip_network import chip_weights, heard_weights, open_handles, spikes_of
 from hxtorch.snn.chip_plan import ChipPlan, ChipRun
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.failed_circuits import warn_of_failed
 from hxtorch.snn.graph import Graph
-from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.observables import HardwareObservables
@@ -58,8 +58,8 @@ def execute(
             node.module.register_hw_entity()
     plan, calibrations = _calibrated_plan(experiment, graph, chip)
     handles = open_handles(graph)
-    inputs = {key: _events(handles[i], experiment.dt) for key, i in plan.described.inputs.items()}
-    batch_size = int(_spikes(handles[0]).shape[1]) if handles else 1
+    inputs = {key: _events(spikes_of(handles[i]), experiment.dt) for key, i in plan.described.inputs.items()}
+    batch_size = spikes_of(handles[0]).shape[1] if handles else 1
     cycles = round(runtime * experiment.dt * 1e6 * CYCLES_PER_US)
     weights = {id(synapse): chip_weights(synapse) for synapse in plan.described.synapses.values()}
     matrices = {
@@ -200,19 +200,21 @@ def _config(
     return replace(config, enable_events=enabled)
 
 
-def _spikes(handle: Handle) -> torch.Tensor:
-    spikes = getattr(handle, "spikes", None)
-    assert isinstance(spikes, torch.Tensor)
-    return spikes
-
-
-def _events(handle: Handle, dt: float) -> _Events:
+def _events(spikes: F.CarriedSpikes, dt: float) -> _Events:
     """Every entry of an input that is not zero becomes one event at its time step."""
-    spikes = _spikes(handle).detach().cpu().numpy()
-    # of bytes in a row, as `np.nonzero` of floats in another order takes ten times as long
-    found = np.flatnonzero(np.ascontiguousarray((spikes != 0).transpose(1, 0, 2)))
-    entry, step, channel = np.unravel_index(found, (spikes.shape[1], spikes.shape[0], spikes.shape[2]))
-    return _Events(entry, np.rint(step * (dt * 1e6 * CYCLES_PER_US)).astype(np.int64), channel)
+    steps, batch, _ = spikes.shape
+    index = spikes.index() if spikes.has_index else None
+    channel: NDArray[Any]
+    if index is not None:
+        by_entry = np.arange(steps * batch).reshape(steps, batch).T.ravel()
+        row, channel = index.places(by_entry)
+        step, entry = np.divmod(row, batch)
+    else:
+        fired = spikes.values().detach().cpu().numpy() != 0
+        # of bytes in a row, as `np.nonzero` of floats in another order takes ten times as long
+        found = np.flatnonzero(np.ascontiguousarray(fired.transpose(1, 0, 2)))
+        entry, step, channel = np.unravel_index(found, (batch, steps, fired.shape[2]))
+    return _Events(entry, np.rint(step * (dt * 1e6 * CYCLES_PER_US)).astype(np.int64), channel.astype(np.int64))
 
 
 def _recorded_spikes(run: ChipRun, own: int, recording: Recording) -> _Events:

@@ -47,14 +47,18 @@ class SpikeIndex:
         """The rows begin..end-1."""
         return SpikeIndex(self.start[begin:end], self.stop[begin:end], self.columns, self.size)
 
+    def places(self, order: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Row and column of every spike, row by row; `order` is another order of the rows."""
+        rows = np.arange(self.rows) if order is None else order
+        start, per_row = self.start[rows], (self.stop - self.start)[rows]
+        # the lists of the rows need not follow each other without a gap
+        place = np.arange(per_row.sum()) + np.repeat(start - np.cumsum(per_row) + per_row, per_row)
+        return np.repeat(rows, per_row), self.columns[place]
+
     def dense(self) -> Tensor:
         """The spikes as float32 (rows, size)."""
         spikes = empty((self.rows, self.size)).zero_()
-        per_row = self.stop - self.start
-        row = np.repeat(np.arange(self.rows), per_row)
-        # the place in `columns` of every spike: the lists of the rows need not follow each other without a gap
-        place = np.arange(row.size) + np.repeat(self.start - np.cumsum(per_row) + per_row, per_row)
-        spikes.numpy()[row, self.columns[place]] = 1
+        spikes.numpy()[self.places()] = 1
         return spikes
 
 
