@@ -88,8 +88,8 @@ def _check_coupling(module: Population, dt: float) -> None:
         worst = torch.broadcast_to(strengths, swings.shape)[swings][0].item()
         limit = torch.broadcast_to(torch.as_tensor(largest), swings.shape)[swings][0].item()
         raise ValueError(
-            f"{names[0]} (model value) of {module.short_name} is {worst:g}, but with these time constants and a "
-            f"dt of {dt:g} s it must be below {limit:g}: beyond, membrane and adaptation swing each other up from "
+            f"{names[0]} (model value) of {module.short_name} is {worst:g}, but with these time constants and a dt "
+            f"of {dt:g} s it must be below {limit:g}: beyond, membrane and adaptation swing each other up from "
             "step to step. Choose a smaller one, or a smaller dt."
             + _bound(names[0], module.params[names[0]], None, limit / 2)
         )
