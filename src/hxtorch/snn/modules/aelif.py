@@ -5,13 +5,8 @@ With c the model value of `membrane_capacitance` and g = c/tau_mem:
     c dv/dt = i + g (leak - v) + g D exp((v - v_T)/D) - w
 
 `LIF` and `LI` keep the first two terms. With c = tau_mem they follow the equation of `Neuron`; a plain number
-<<<<<<< HEAD
-given as capacitance is the model's c as well. The exponential term sees the potential up to the threshold, its
-peak, and carries the membrane no higher than four times the distance from leak to threshold above it.
-=======
 given as capacitance is the model's c as well. The exponential term sees the potential up to the threshold,
 its peak, and carries the membrane above it by four times the distance from leak to threshold at most.
->>>>>>> limits
 """
 
 from __future__ import annotations
