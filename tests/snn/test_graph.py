@@ -34,10 +34,10 @@ def test_order_and_predecessors(net):
 def test_order_does_not_depend_on_the_order_of_calls():
     exp = Experiment(mock=True)
     syn, lif, out = Synapse(1, 1, exp), Neuron(1, exp), Synapse(1, 1, exp)
-    first = lif(syn(NeuronHandle()))
     late = InputNeuron(1, exp)
-    syn(late(NeuronHandle()))  # a predecessor that is called last
+    first = lif(syn(late.output_handle))
     out(first)
+    late(NeuronHandle())  # a predecessor that is called last
     order = [node.module for node in exp.build_graph().modules_in_order]
     assert order.index(late) < order.index(syn) < order.index(lif) < order.index(out)
 

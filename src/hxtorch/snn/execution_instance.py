@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.snn.copies import copy_instance
+
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult, CalibrationTarget
     from hxtorch.mapping import Mapping
@@ -244,8 +246,9 @@ class ExecutionInstance:
         return vars(self) | {"_configured": None, "_own_settings": None, "_noted": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # A copy of a network runs in the same place as the original.
-        return self
+        """Another instance, with an ID of its own, the same settings and the same calibration."""
+        unknown = dict.fromkeys(("_configured", "_own_settings", "_noted"))
+        return copy_instance(self, memo, {"_id": next(self._ids), **unknown})
 
     def __str__(self) -> str:
         return f"ExecutionInstance(ID={self._id})"

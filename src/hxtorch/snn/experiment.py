@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from hxtorch.snn.backend.module_manager import ModuleManager
+from hxtorch.snn.calls import GraphBuilder
 from hxtorch.snn.checks import (
     check_chip_input,
     check_graph,
@@ -17,10 +18,12 @@ from hxtorch.snn.checks import (
     check_runtime,
     check_wait,
     positive_int,
+    warn_user,
 )
+from hxtorch.snn.copies import copy_experiment
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.graph import Graph, GraphBuilder
+from hxtorch.snn.graph import Graph
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.inputs import take_inputs
 from hxtorch.snn.last_run import LastRun, remember
@@ -70,11 +73,10 @@ class Experiment:
         )
         self.inter_batch_entry_wait = None
         self.inter_batch_entry_routing_disabled = True
-        self._calls = GraphBuilder()
         self._plans: PlanCache | None = None
         self.last_run: LastRun | None = None
         self._default_execution_instance: ExecutionInstance | None = None
-        self.modules = ModuleManager(self._calls)
+        self.modules = ModuleManager()
         self.ppu_symbols_read: dict[str, Any] = {}  # stays empty: a virtual chip has no plasticity processor
 
     @property
@@ -115,6 +117,10 @@ class Experiment:
     def grenade_network_graph(self) -> Mapping | None:
         """How it lies on the chip: that of the first run, if it was spread over several."""
         return None if self._plans is None or self._plans.last is None else self._plans.last.runs[0].mapping
+
+    @property
+    def _calls(self) -> GraphBuilder:
+        return self.modules.calls
 
     @property
     def _populations(self) -> list[Population]:
@@ -172,10 +178,13 @@ class Experiment:
 
     def output_of(self, module: HXBaseExperimentModule) -> Handle:
         """The handle that `module` fills in the current graph, whether it was called already or not."""
-        return self._calls.output_of(module)
+        return self.modules.output_of(module)
 
     def build_graph(self) -> Graph:
-        """The network as called since the last run. Nothing called: ValueError; a cycle: ValueError."""
+        """The network as called since the last run. Nothing called: ValueError; a cycle: ValueError.
+
+        Calls of an earlier forward pass that was not run are not in it, unless the last one reads their outputs.
+        """
         if not len(self._calls):
             raise ValueError(
                 "There is nothing to run: no module was called since the last run. "
@@ -184,13 +193,13 @@ class Experiment:
         return self._calls.build()
 
     def clear_calls(self) -> None:
-        """Forget the calls made since the last run."""
-        self._calls.clear()
+        """Forget the calls that this thread has made since the last run."""
+        self.modules.clear()
 
     def clear(self) -> None:
         """Return to the state of a fresh experiment: without calls, mappings and execution instance."""
         self.clear_calls()
-        self.modules = ModuleManager(self._calls)
+        self.modules = ModuleManager()
         self.inter_batch_entry_wait = None
         self.inter_batch_entry_routing_disabled = True
         self._default_execution_instance = None
@@ -203,13 +212,24 @@ class Experiment:
         """Run the called network on the chip: processed data by module, and about the run; mock: nothing."""
         if self.mock:
             return {}, None
-        graph = self.build_graph()
+        graph = self._graph_to_run()
         take_inputs(graph)
         check_graph(graph)
         check_model(graph, self.dt)
         for node in graph.modules_in_order:
             node.module.prepare(node)
         return self._run_on_chip(graph, check_runtime(runtime, self.dt), trial_seed)
+
+    def _graph_to_run(self) -> Graph:
+        graph = self.build_graph()
+        left = self._calls.left_out()
+        if left:
+            warn_user(
+                f"{', '.join(str(module) for module in left)}: called in a forward pass that was not run, and not "
+                "in the one after it. This run leaves them out, and their handles stay empty. Call them again, or "
+                "forget them with experiment.clear_calls() before the next forward pass."
+            )
+        return graph
 
     def _run_on_chip(
         self, graph: Graph, runtime: int, trial_seed: int | None
@@ -252,8 +272,9 @@ class Experiment:
         return vars(self) | {"_plans": None, "last_run": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # A copy of a network belongs to the same experiment, which holds the place where it runs.
-        return self
+        """The same settings, with execution instances of its own; nothing was called or run in it."""
+        fresh = {"modules": ModuleManager(), "ppu_symbols_read": {}, "_plans": None, "last_run": None}
+        return copy_experiment(self, memo, fresh)
 
 
 def run(experiment: Experiment, runtime: int | None, *, trial_seed: int | None = None) -> ExecutionInfo | None:
@@ -275,8 +296,9 @@ def run(experiment: Experiment, runtime: int | None, *, trial_seed: int | None =
 
 def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) -> ExecutionInfo | None:
     try:
+        experiment.modules.claim_calls()
         steps = 0 if experiment.mock else check_runtime(runtime, experiment.dt)
-        graph = experiment.build_graph()
+        graph = experiment._graph_to_run()
         take_inputs(graph)
         check_graph(graph)
         check_model(graph, experiment.dt)

@@ -1,9 +1,9 @@
-"""The network as it is built by calling modules: nodes, edges, and the order in which they are computed."""
+"""The network as a graph: nodes, edges, and the order in which they are computed."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -96,85 +96,6 @@ class Graph:
                 node.predecessors = ()
 
 
-@dataclass(eq=False)
-class _Call:
-    module: HXBaseExperimentModule
-    output: Handle
-    inputs: list[Handle] = field(default_factory=list)
-
-
-class GraphBuilder:
-    """Collects calls until `build`."""
-
-    def __init__(self) -> None:
-        self._calls: dict[int, _Call] = {}  # by id of the module, in the order of the first calls
-        self._outputs: dict[int, tuple[HXBaseExperimentModule, Handle]] = {}  # asked for before the call
-        self._wrappers: dict[int, HXModuleWrapper] = {}
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def output_of(self, module: HXBaseExperimentModule) -> Handle:
-        """The handle that calls of `module` in this graph return, also before its first call."""
-        if id(module) in self._calls:
-            return self._calls[id(module)].output
-        return self._outputs.setdefault(id(module), (module, module.output_type()))[1]
-
-    def connect(
-        self, module: HXBaseExperimentModule, inputs: Iterable[Handle], output: Handle | None = None
-    ) -> Handle:
-        """Note that `module` reads `inputs`; return its output handle, one per module and graph.
-
-        The inputs of repeated calls are collected.
-        """
-        call = self._calls.get(id(module))
-        if call is None:
-            handle = self.output_of(module) if output is None else output
-            call = self._calls[id(module)] = _Call(module, handle)
-        elif output is not None and output is not call.output:
-            raise ValueError(f"{module} was called before and has another output handle already.")
-        call.inputs.extend(inputs)
-        return call.output
-
-    def connect_wrapper(self, wrapper: HXModuleWrapper) -> None:
-        """Note that the modules of `wrapper` are computed by it; ValueError if another wrapper has one of them."""
-        for other in self._wrappers.values():
-            shared = [
-                name for name, module in wrapper.modules.items() if other is not wrapper and other.contains(module)
-            ]
-            if shared:
-                raise ValueError(
-                    f"Module {shared[0]!r} is already in another wrapper. A module belongs to one wrapper at most."
-                )
-        self._wrappers[id(wrapper)] = wrapper
-
-    def clear(self) -> None:
-        """Forget all calls."""
-        self._calls.clear()
-        self._outputs.clear()
-        self._wrappers.clear()
-
-    def build(self) -> Graph:
-        """Order the calls. Circles without neurons, and handles of modules that were not called: ValueError."""
-        self._check_outputs()
-        nodes = {key: Node(call.module, tuple(call.inputs), call.output) for key, call in self._calls.items()}
-        source_of = {id(call.output): key for key, call in self._calls.items()}
-        for key, call in self._calls.items():
-            sources = [source_of.get(id(handle)) for handle in call.inputs]
-            nodes[key].predecessors = tuple(None if s is None else nodes[s] for s in sources)
-        steps = arrange(nodes.values(), self._wrappers.values())
-        return Graph(steps, _structure_key(steps))
-
-    def _check_outputs(self) -> None:
-        for module, handle in self._outputs.values():
-            if id(module) not in self._calls and any(
-                item is handle for call in self._calls.values() for item in call.inputs
-            ):
-                raise ValueError(
-                    f"The output of {module} was given to another module, but {module} was not called. Call it."
-                )
-
-
 def arrange(nodes: Iterable[Node], wrappers: Iterable[HXModuleWrapper] = ()) -> tuple[Step, ...]:
     """Order nodes in steps, each after those that it needs; inputs from other nodes do not matter.
 
@@ -213,7 +134,8 @@ def arrange(nodes: Iterable[Node], wrappers: Iterable[HXModuleWrapper] = ()) -> 
     )
 
 
-def _structure_key(steps: tuple[Step, ...]) -> Hashable:
+def structure_key(steps: tuple[Step, ...]) -> Hashable:
+    """Equal for steps of the same modules that are connected in the same way."""
     place: dict[int, int] = {}  # of an output handle, by its id
     for step in steps:
         for node in step.nodes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hxtorch.snn.calls import GraphBuilder
 from hxtorch.snn.checks import check_graph
-from hxtorch.snn.graph import Graph, GraphBuilder, Node
+from hxtorch.snn.graph import Graph, Node
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.inputs import take_inputs
+from hxtorch.snn.thread_calls import CallsOfThreads
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
@@ -25,43 +28,71 @@ class ModuleManager:
       reads ``"t_{number}"``. Every edge carries its `handle`.
     """
 
-    def __init__(self, calls: GraphBuilder | None = None) -> None:
+    def __init__(self) -> None:
         self.nodes: dict[HXBaseExperimentModule, int] = {}
         self.wrappers: dict[HXModuleWrapper, str] = {}
-        self.calls = GraphBuilder() if calls is None else calls
+        self._calls = CallsOfThreads()
+        self._lock = threading.Lock()
         self._last: Graph | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_last": None}  # holds data with gradients, which stay in this process
+        # calls, and data with gradients, stay in this process
+        return {name: value for name, value in vars(self).items() if name not in ("_calls", "_lock", "_last")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _calls=CallsOfThreads(), _lock=threading.Lock(), _last=None)
+
+    @property
+    def calls(self) -> GraphBuilder:
+        """The calls since the last run: of this thread, or of the only other one that has some."""
+        return self._calls.current
+
+    def claim_calls(self) -> GraphBuilder:
+        """`calls`, which belong to this thread from now on."""
+        return self._calls.claim()
 
     def add(self, module: HXBaseExperimentModule) -> int:
         """Number of a module, a new one if it has none."""
-        return self.nodes.setdefault(module, len(self.nodes))
+        number = self.nodes.get(module)
+        if number is None:
+            with self._lock:
+                number = self.nodes.setdefault(module, len(self.nodes))
+        return number
 
     def add_node(
         self, module: HXBaseExperimentModule, sources: Iterable[Handle], target: Handle | None = None
     ) -> Handle:
         """Note that `module` reads the handles `sources` and fills `target`; returns its output handle.
 
-        A module that is added twice keeps its number and collects further inputs; another target: ValueError.
+        A module that is added twice keeps its number. Neurons collect further inputs, and another target is a
+        ValueError; other modules then read the new inputs alone, and fill another handle.
         """
         self.add(module)
-        return self.calls.connect(module, sources, target)
+        return self._calls.own.connect(module, sources, target)
+
+    def output_of(self, module: HXBaseExperimentModule) -> Handle:
+        """The handle that calls of `module` return, also before its first call."""
+        return self._calls.own.output_of(module)
 
     def add_wrapper(self, wrapper: HXModuleWrapper) -> None:
         """Note that `wrapper` computes its modules; ValueError if one of them is in another wrapper."""
-        self.calls.connect_wrapper(wrapper)
-        self.wrappers.setdefault(wrapper, f"w_{len(self.wrappers)}")
+        self._calls.own.connect_wrapper(wrapper)
+        with self._lock:
+            self.wrappers.setdefault(wrapper, f"w_{len(self.wrappers)}")
+
+    def outputs_of(self, wrapper: HXModuleWrapper) -> tuple[Handle, ...]:
+        """The handles that the modules of `wrapper` fill."""
+        return self._calls.own.outputs_of(wrapper.modules.values())
 
     def clear(self) -> None:
-        """Forget the calls; modules keep their numbers."""
-        self.calls.clear()
+        """Forget the calls of this thread; modules keep their numbers."""
+        self._calls.own.clear()
 
     def remember(self, graph: Graph) -> None:
         """Keep the network that has run."""
-        if self._last is not None:
-            self._last.release()
-        self._last = graph
+        last, self._last = self._last, graph
+        if last is not None:
+            last.release()
 
     def pre_process(self, experiment: Experiment) -> None:
         """Check the network as called, and prepare its modules for a run; `run` does it."""

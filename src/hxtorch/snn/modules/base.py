@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from hxtorch.snn.chip_state import State, same, snapshot
+from hxtorch.snn.copies import copy_module
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handle import Handle, TensorHandle
 from hxtorch.snn.observables import HardwareObservables
@@ -76,6 +77,10 @@ class HXBaseExperimentModule(nn.Module):
         if self.experiment is None:
             raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
         return self.experiment.output_of(self)
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Self:
+        """A copy in the same experiment, unless that is copied as well, as part of the same network."""
+        return copy_module(self, memo)
 
     @property
     def func(self) -> Callable[..., Handle]:

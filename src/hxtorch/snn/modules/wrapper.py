@@ -83,7 +83,7 @@ class HXModuleWrapper(HXFunctionalModule):
         if not self.modules:
             raise ValueError(f"{type(self).__name__} wraps no modules. Give it some at construction.")
         self.experiment.connect_wrapper(self)
-        return tuple(self.experiment.output_of(module) for module in self.modules.values())
+        return self.experiment.modules.outputs_of(self)
 
     @property
     def has_own_function(self) -> bool:
