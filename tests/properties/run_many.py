@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -129,17 +130,15 @@ def find(kind: int, limit: int, first: int) -> dict[str, Any]:
         seen["failed"] += 1
         short = smaller(sequence)
         kinds = kinds_of(short)
-        if kind == 0 or kind in kinds:
+        if kind in kinds:
             again = play(short)
             result.update(
                 {"found after": seen["all"], "fault": again.fault, "kinds": kinds, "sequence": repr(short)}
             )
             raise Found
 
-    try:
-        draw(sequences(kind, pure=kind > 0), limit, first, use)
-    except Found:
-        pass
+    with suppress(Found):
+        draw(sequences(kind, pure=True), limit, first, use)
     return result | {"sequences": seen["all"], "seconds": round(time.time() - began, 1)}
 
 
@@ -158,10 +157,8 @@ def find_mixed(limit: int, first: int) -> dict[str, int]:
         if len(found) == len(KINDS):
             raise Found
 
-    try:
+    with suppress(Found):
         draw(sequences(), limit, first, use)
-    except Found:
-        pass
     return found
 
 

@@ -51,7 +51,7 @@ class Net:
     The readout is reached through `branches` synapses, each behind a dropout of its own if the last cell has one,
     and with `direct` through one more that reads the cell itself. `side`: a second readout reads the first
     synapse, which is called again for it. `plain_evaluation`: in evaluation the network leaves out its dropouts.
-    `pieces` is `checkpoint_steps`.
+    `pieces` is `checkpoint_steps`. It runs on the virtual chip called `chip` (see `twin`), else in mock mode.
     """
 
     inputs: int = 6
@@ -72,11 +72,7 @@ class Net:
     density: float = 0.3
     input_gradient: bool = False
     seed: int = 0
-
-    @property
-    def has_loop(self) -> bool:
-        """Whether a population feeds itself."""
-        return any(cell.loop for cell in self.cells)
+    chip: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,11 +88,15 @@ class Action:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Networks and what is done with them; on the virtual chip number `chip` if that is not empty."""
+    """Networks and what is done with them; all run in mock mode, or all on one virtual chip."""
 
     nets: tuple[Net, ...]
     actions: tuple[Action, ...]
-    chip: str = ""
+
+    @property
+    def chip(self) -> str:
+        """The virtual chip, empty in mock mode."""
+        return self.nets[0].chip
 
 
 # What is done in the name of which kind of fault; everything else belongs to all of them.
@@ -124,7 +124,7 @@ def without(sequence: Sequence, kind: int) -> Sequence:
         actions = tuple(a for a in actions if a.name not in ("backward", *OWN[3]))
     elif kind not in (4, 5):
         actions = tuple(a for a in actions if a.name not in OWN[kind])
-    return Sequence(tuple(plain(net, kind) for net in sequence.nets), actions, sequence.chip)
+    return Sequence(tuple(plain(net, kind) for net in sequence.nets), actions)
 
 
 def plain(net: Net, kind: int) -> Net:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from .description import KINDS, Action, Cell, Net, Sequence, plain
+from .twin import CHIPS
 
 METHODS = ("superspike", "sigmoid", "arctan", "triangular", "multi_gaussian", "straight_through")
 TERMS = ((), ("exponential",), ("subthreshold", "triggered"), ("exponential", "subthreshold", "triggered"))
@@ -15,10 +16,10 @@ SEEDS = st.integers(0, 999)
 
 # What is drawn for a kind, some more often.
 POOLS: dict[int, tuple[str, ...]] = {
-    1: ("check", "check", "run", "backward", "refill", "refill", "refill_called", "nan", "feed_on"),
+    1: ("check", "check", "run", "refill", "refill", "refill_called", "nan", "feed_on"),
     2: ("check", "elsewhere", "elsewhere", "mode"),
-    3: ("check", "run", "run", "backward", "backward", "step", "clamp", "read", "display", "hook", "grad_of"),
-    4: ("check", "run", "run", "backward", "backward", "mode", "evaluate", "alpha", "threshold", "mask"),
+    3: ("check", "run", "backward", "step", "step", "clamp", "read", "display", "hook", "grad_of"),
+    4: ("check", "run", "backward", "mode", "evaluate", "alpha", "alpha", "threshold", "mask", "clamp"),
     5: ("check", "check", "mode", "mask", "evaluate"),
     6: ("check", "interrupt", "interrupt", "twice", "again", "fail_in_run", "two_handles"),
     9: ("check", "copy", "copy", "copy_pending", "threads", "change_dt", "clamp", "alpha", "mode"),
@@ -29,7 +30,7 @@ HOW: dict[str, tuple[str, ...]] = {
     "refill": ("numpy", "data", "copy"),
     "refill_called": ("numpy", "data", "copy"),
     "nan": ("numpy", "data", "copy"),
-    "elsewhere": ("inference", "no_grad", "meta", "float64"),
+    "elsewhere": ("inference", "inference", "no_grad", "meta", "float64", "thread"),
     "read": ("", "no_grad", "inference"),
     "display": ("", "no_grad"),
     "grad_of": ("", "retain"),
@@ -65,21 +66,19 @@ def cells(draw: st.DrawFn, large: bool, kind: int) -> Cell:
         reset=draw(st.sampled_from((0.0, -0.25))),
         per_neuron=() if plain else draw(some),
         trained=() if plain else draw(some),
-        sparse=draw(st.integers(0, 4)) == 0,
+        sparse=draw(st.integers(0, 5)) == 0,
         loop=not large and draw(st.integers(0, 4)) == 0,
         dropout=0.4 if draw(st.integers(0, 3)) == 0 else None,
         masked=draw(st.integers(1, 99)) if draw(st.integers(0, 3)) == 0 else 0,
         method=method,
-        alpha=draw(st.sampled_from((1.0, 4.0)))
-        if method == "straight_through"
-        else draw(st.sampled_from((1.0, 4.0, 50.0))),
+        alpha=draw(st.sampled_from((1.0, 4.0, 50.0))),
     )
 
 
 @st.composite
-def nets(draw: st.DrawFn, kind: int) -> Net:
+def nets(draw: st.DrawFn, kind: int, can_be_large: bool = True) -> Net:
     """A network for sequences of a kind (0: all)."""
-    large = draw(st.integers(0, 9)) < {1: 6, 3: 3, 0: 2}.get(kind, 1)
+    large = can_be_large and draw(st.integers(0, 9)) < {1: 6, 3: 5, 0: 2}.get(kind, 1)
     pieces = kind == 4 or (kind == 0 and draw(st.integers(0, 4)) == 0)
     chain = tuple(draw(st.lists(cells(large, kind), min_size=1, max_size=2)))
     if kind == 5 and all(cell.dropout is None for cell in chain):
@@ -123,16 +122,36 @@ def sequences(draw: st.DrawFn, kind: int = 0, pure: bool = False) -> Sequence:
     if pure:
         for other in set(KINDS) - {kind}:
             made = [plain(net, other) for net in made]
-    chosen = draw(st.lists(st.sampled_from(pool), min_size=4 if kind in (0, 3) else 2, max_size=9))
+    actions = draw(_actions(pool, 4 if kind == 0 else 2, 8))
+    if kind == 4:
+        actions = (Action("mode", how="train"), *actions)
+    if kind in (1, 3, 4):  # something happens between a run and what is read of it
+        actions = (Action("run"), *actions, *draw(_actions(("backward", "backward", "read"), 1, 2)))
+    return Sequence(tuple(made), actions)
+
+
+# On the chip a network is small and its parameters are those of the calibration; no time step but 1 us.
+CHIP_POOL = (
+    *("check", "run", "backward", "read", "mode", "refill", "refill_called", "elsewhere", "step", "clamp", "hook"),
+    *("grad_of", "alpha", "threshold", "mask", "evaluate", "interrupt", "twice", "again", "fail_in_run"),
+    *("two_handles", "copy", "copy_pending", "threads", "feed_on", "display"),
+)
+
+
+@st.composite
+def chip_sequences(draw: st.DrawFn, chips: tuple[str, ...] = tuple(CHIPS)) -> Sequence:
+    """A sequence on one of these virtual chips."""
+    chip = draw(st.sampled_from(chips))
+    net = draw(nets(0, can_be_large=False))
+    chain = tuple(replace(cell, kind="LIF" if cell.terms else cell.kind, terms=()) for cell in net.cells)
+    net = replace(net, cells=chain, content="spikes", chip=chip)
+    return Sequence((net,), draw(_actions(CHIP_POOL, 2, 5)))
+
+
+@st.composite
+def _actions(draw: st.DrawFn, pool: tuple[str, ...], least: int, most: int) -> tuple[Action, ...]:
     actions = []
-    for name in chosen:
+    for name in draw(st.lists(st.sampled_from(pool), min_size=least, max_size=most)):
         how = draw(st.sampled_from(HOW[name])) if name in HOW else ""
         actions.append(Action(name, draw(st.integers(0, 2)), draw(st.integers(0, 3)), how, draw(SEEDS)))
-    if kind == 4:
-        actions.insert(0, Action("mode", how="train"))
-    return Sequence(tuple(made), tuple(actions))
-
-
-def chip_sequences() -> st.SearchStrategy[Sequence]:
-    """Sequences on the virtual chip."""
-    raise NotImplementedError
+    return tuple(actions)

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hxtorch import snn
+from hxtorch.snn.transforms.weight_transforms import linear_saturating
 
 from .description import DT, GRAIN, Cell, Net
 
 Handles = dict[str, snn.Handle]
 
 _built = count()  # so that no two networks of a process have the same parameters
-CHIP_LEAK, CHIP_HEIGHT = 80.0, 45.0  # leak and distance of the threshold, in LSB of the CADC
 CHIP_STEP = 1e-6
+# On the chip a weight of 1 has this code, and the CADC's trace comes in units of the model.
+CHIP_WEIGHT, CHIP_TRACE = 50.0, {"trace_offset": -48.0, "trace_scale": 1 / 45}
+CHIP_VALUES = {
+    "leak": 80,
+    "reset": 80,
+    "threshold": 125,
+    "tau_mem": 10e-6,
+    "tau_syn": 10e-6,
+    "refractory_time": 1e-6,
+    "membrane_capacitance": 63,
+}
 
 
 class Interrupted(Exception):
@@ -38,11 +51,14 @@ class FragileSynapse(snn.Synapse):
 class Network(nn.Module):
     """Modules and experiment of a `Net`; `forward` calls all modules and returns their handles by name."""
 
-    def __init__(self, spec: Net, *, mock: bool = True, fresh: int | None = None) -> None:
+    def __init__(self, spec: Net, fresh: int | None = None, calibration: Path | None = None) -> None:
         super().__init__()
         self.spec = spec
         self.fresh = next(_built) if fresh is None else fresh
+        mock = not spec.chip
         self.experiment = snn.Experiment(mock=mock, dt=DT if mock else CHIP_STEP, checkpoint_steps=spec.pieces)
+        if calibration is not None:
+            self.experiment.default_execution_instance.load_calib(calibration)
         g = torch.Generator().manual_seed(spec.seed)
         before, rate = spec.inputs, spec.density
         self.synapses, self.loops, self.cells, self.drops = (nn.ModuleDict() for _ in range(4))
@@ -72,21 +88,18 @@ class Network(nn.Module):
         self, before: int, after: int, rate: float, g: torch.Generator, sparse: bool = False, fragile: bool = False
     ) -> snn.Synapse:
         experiment, per_step = self.experiment, before * rate
+        transform = linear_saturating if experiment.mock else partial(linear_saturating, scale=CHIP_WEIGHT)
         if sparse:
             exists = torch.rand(before, after, generator=g) < 0.6
             exists[0, 0] = True
-            synapse: snn.Synapse = snn.SparseSynapse(exists.float(), experiment)
+            synapse: snn.Synapse = snn.SparseSynapse(exists.float(), experiment, transform=transform)
             per_step *= 0.6
         else:
-            synapse = (FragileSynapse if fragile else snn.Synapse)(before, after, experiment)
+            synapse = (FragileSynapse if fragile else snn.Synapse)(before, after, experiment, transform=transform)
         per_step = max(per_step, 0.5)
         drawn = 0.2 / per_step + 0.4 / per_step**0.5 * torch.randn(after, before, generator=g)
-        if experiment.mock:
-            value = (drawn / GRAIN).round() * GRAIN
-        else:
-            value = (drawn * 60).round().clamp(-63, 63)
         with torch.no_grad():
-            synapse.weight.copy_(value.clamp(-63, 63))
+            synapse.weight.copy_((drawn / GRAIN).round() * GRAIN)
             if sparse:
                 synapse.weight.mul_(synapse.mask)
         return synapse
@@ -95,6 +108,7 @@ class Network(nn.Module):
         kind: Any = {"Neuron": snn.Neuron, "LIF": snn.LIF, "AELIF": snn.AELIF}[cell.kind]
         values = self._values(cell)
         options: dict[str, Any] = {"method": cell.method, "alpha": cell.alpha}
+        options |= CHIP_TRACE if self.spec.chip else {}
         if cell.kind == "AELIF":
             options["exponential"] = "exponential" in cell.terms
             options["subthreshold_adaptation"] = "subthreshold" in cell.terms
@@ -111,15 +125,6 @@ class Network(nn.Module):
         """Parameters of a cell; the threshold is one that no other network of the process has."""
         dt = self.experiment.dt
         threshold = cell.threshold + self.fresh % 2**14 * 2.0**-20
-        if not self.experiment.mock:
-            # On the chip potentials are in LSB, and time constants such that it reaches them.
-            return {
-                "leak": CHIP_LEAK,
-                "reset": CHIP_LEAK + CHIP_HEIGHT * cell.reset,
-                "threshold": CHIP_LEAK + CHIP_HEIGHT * threshold,
-                "tau_mem": snn.MixedHXModelParameter(cell.tau_mem * dt, 10e-6),
-                "tau_syn": snn.MixedHXModelParameter(cell.tau_syn * dt, 10e-6),
-            }
         model: dict[str, Any] = {
             "leak": 0.0,
             "reset": cell.reset,
@@ -146,15 +151,13 @@ class Network(nn.Module):
         return {name: snn.MixedHXModelParameter(value, hardware.get(name, value)) for name, value in model.items()}
 
     def _readout(self, size: int) -> snn.ReadoutNeuron:
-        if not self.experiment.mock:
-            return snn.ReadoutNeuron(size, self.experiment, leak=CHIP_LEAK)
         tau = 8 * self.experiment.dt
         kind: Any = {"ReadoutNeuron": snn.ReadoutNeuron, "LI": snn.LI}[self.spec.readout]
-        capacitance = (
-            {"membrane_capacitance": snn.MixedHXModelParameter(tau, 63)} if self.spec.readout == "LI" else {}
-        )
-        leak = snn.MixedHXModelParameter(0.0, 80)
-        return kind(size, self.experiment, leak=leak, tau_mem=tau, tau_syn=tau / 2, **capacitance)
+        model = {"leak": 0.0, "tau_mem": tau, "tau_syn": tau / 2}
+        if self.spec.readout == "LI":
+            model["membrane_capacitance"] = tau
+        values = {name: snn.MixedHXModelParameter(v, CHIP_VALUES[name]) for name, v in model.items()}
+        return kind(size, self.experiment, **values, **(CHIP_TRACE if self.spec.chip else {}))
 
     def calls(self, given: snn.Handle) -> Iterator[tuple[str, snn.Handle]]:
         """Call the modules one after the other, and say the name of each handle."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -17,7 +18,9 @@ from .description import Net, Sequence
 from .model import take, take_drops
 from .network import Handles, Network, content
 from .record import Record, compare, compare_gradients, shuffled
+from .twin import calibration_of, connect, run_network
 
+_trials = count(1)
 KEPT = 4  # runs whose handles the script still holds
 
 
@@ -45,13 +48,15 @@ class State:
 
 
 def start(sequence: Sequence) -> State:
-    """Build the networks of a sequence."""
+    """Connect the chip if the sequence needs one, and build its networks."""
+    if sequence.chip:
+        connect(sequence.chip)
     return State([made(net) for net in sequence.nets])
 
 
 def made(spec: Net, fresh: int | None = None) -> Live:
-    """A network with its input buffer, which is made as scripts make one: by torch, from numpy, in shared memory."""
-    network = Network(spec, fresh=fresh)
+    """A network with its input buffer, made as scripts make one: by torch, from numpy, in shared memory."""
+    network = Network(spec, fresh, calibration_of(spec.chip))
     x = content(spec, spec.seed + 1)
     if spec.seed % 3 == 1:
         x = torch.from_numpy(x.numpy().copy())
@@ -74,9 +79,19 @@ def execute(live: Live, handles: Handles) -> Record:
     if live.x.requires_grad:
         leaves["x"] = live.x
     has_gradient = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-    snn.run(network.experiment, None)
+    trial = go(live)
     take_drops(network, snapshot)
-    return Record(network, handles, snapshot, leaves, has_gradient, live.x)
+    return Record(network, handles, snapshot, leaves, has_gradient, live.x, trial)
+
+
+def go(live: Live) -> int:
+    """Run what was called; returns what fixes the noise of the chip and the masks of dropouts."""
+    trial = 0
+    if live.spec.chip:
+        trial = next(_trials)
+        torch.manual_seed(trial)
+    run_network(live.network, trial)
+    return trial
 
 
 def keep(state: State, record: Record) -> None:

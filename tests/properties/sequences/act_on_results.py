@@ -1,35 +1,17 @@
-"""What users do, one function for each `Action.name`."""
+"""Actions of kinds 1 to 3: buffers, modes of torch, and results that are read late."""
 
 from __future__ import annotations
 
-import copy
-import random
-from collections.abc import Callable
 from threading import Thread
 
 import torch
 from torch import Tensor
 
-from hxtorch import snn
-
 from .description import GRAIN, Action, Cell, Net
-from .network import FragileSynapse, Interrupted, content
+from .network import content
 from .record import Record, Wrong, compare, compare_gradients, loss_of, same_gradient, shuffled, some
-from .state import Live, State, call, check, check_record, execute, keep, made, trained_on, within
-
-Function = Callable[[State, Live, Action], None]
-ACTIONS: dict[str, Function] = {}
-
-
-def action(function: Function) -> Function:
-    """Let `Action(name=...)` mean this function."""
-    ACTIONS[function.__name__.rstrip("_")] = function
-    return function
-
-
-def perform(state: State, item: Action) -> None:
-    """Do one action; networks and runs are counted around, so that every number names one."""
-    ACTIONS[item.name](state, state.lives[item.net % len(state.lives)], item)
+from .state import Live, State, call, check, check_record, execute, go, keep, made, trained_on, within
+from .table import action
 
 
 def _record(state: State, item: Action) -> Record | None:
@@ -114,7 +96,7 @@ def nan(state: State, live: Live, item: Action) -> None:
     fill(live.x, bad, item.how)
     try:
         call(live)
-        snn.run(live.network.experiment, None)
+        go(live)
     except ValueError:
         pass
     else:
@@ -138,7 +120,9 @@ def feed_on(state: State, live: Live, item: Action) -> None:
     if z.is_inference():
         return
     steps, batch, size = z.shape
-    net = Net(size, (Cell(size=min(size, 32)),), batch=batch, steps=steps, density=0.1, seed=3 * item.seed)
+    net = Net(
+        size, (Cell(size=min(size, 32)),), batch=batch, steps=steps, density=0.1, seed=3 * item.seed, chip=spec.chip
+    )
     other = made(net)
     fill(z, content(net, item.seed), "data")
     other.x = z.detach()
@@ -148,6 +132,27 @@ def feed_on(state: State, live: Live, item: Action) -> None:
 # --- 2: nothing is kept from one context for another ----------------------------------------------------------
 
 
+def _first_run(new: Live, how: str) -> Record:
+    found: list[Record | BaseException] = []
+
+    def work() -> None:
+        try:
+            with within(how):
+                found.append(execute(new, call(new)))
+        except BaseException as error:
+            found.append(error)
+
+    if how == "thread":
+        worker = Thread(target=work)
+        worker.start()
+        worker.join()
+    else:
+        work()
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    return found[0]
+
+
 @action
 def elsewhere(state: State, live: Live, item: Action) -> None:
     """A new network runs first in a mode of torch, then as always; so does another one with its values."""
@@ -155,9 +160,7 @@ def elsewhere(state: State, live: Live, item: Action) -> None:
     new.network.train(live.network.training)
     if item.seed % 2:
         check(state, new, item.seed)
-    with within(item.how):
-        handles = call(new)
-        record = execute(new, handles)
+    record = _first_run(new, item.how)
     compare(record, shuffled(record.names, item.seed))
     keep(state, record)
     check(state, new, item.seed)
@@ -288,191 +291,3 @@ def _inside(record: Record) -> list[str]:
     if record.snapshot.spec.pieces is not None:
         return [name for name in record.names if name.startswith("readout")]
     return trained_on(record)
-
-
-# --- 4 and 5: settings that change between runs ---------------------------------------------------------------
-
-
-@action
-def alpha(state: State, live: Live, item: Action) -> None:
-    """Another steepness, or another method, of the surrogate gradient."""
-    for cell in live.network.cells.values():
-        cell.alpha = 1.0 + item.seed % 7
-        if item.how:
-            cell.method = item.how
-
-
-@action
-def threshold(state: State, live: Live, item: Action) -> None:
-    """Another threshold."""
-    for cell in live.network.cells.values():
-        cell.threshold.model_value = 0.5 + item.seed % 64 / 64
-
-
-@action
-def mask(state: State, live: Live, item: Action) -> None:
-    """Another mask of the user, or none."""
-    g = torch.Generator().manual_seed(item.seed)
-    for cell in live.network.cells.values():
-        cell.mask = None if item.how == "none" else torch.rand(cell.size, generator=g) < 0.6
-
-
-@action
-def evaluate(state: State, live: Live, item: Action) -> None:
-    """An evaluation between trainings."""
-    before = live.network.training
-    live.network.eval()
-    with torch.no_grad():
-        check(state, live, item.seed)
-    live.network.train(before)
-
-
-# --- 6: calling again -----------------------------------------------------------------------------------------
-
-
-@action
-def interrupt(state: State, live: Live, item: Action) -> None:
-    """A forward pass ends between two calls; the next one works, with the same handle or another."""
-    given = snn.NeuronHandle(live.x)
-    calls = len(list(_names_of_calls(live)))
-    live.network.experiment.clear_calls()
-    try:
-        live.network(given, 1 + item.seed % calls)
-    except Interrupted:
-        pass
-    check(state, live, item.seed, given if item.how == "same" else None)
-
-
-def _names_of_calls(live: Live) -> list[str]:
-    return [name for name, _ in live.network.calls(snn.NeuronHandle(live.x))]
-
-
-@action
-def twice(state: State, live: Live, item: Action) -> None:
-    """The cell of a notebook that calls the modules is run twice before the run."""
-    call(live)
-    check(state, live, item.seed)
-
-
-@action
-def again(state: State, live: Live, item: Action) -> None:
-    """The same calls again, with the same handle, count once."""
-    given = snn.NeuronHandle(live.x)
-    call(live, given)
-    check(state, live, item.seed, given)
-
-
-@action
-def fail_in_run(state: State, live: Live, item: Action) -> None:
-    """A run fails on the way; the next one works."""
-    synapse = live.network.synapses["0"]
-    error = KeyboardInterrupt if item.how == "keyboard" else Interrupted
-    if isinstance(synapse, FragileSynapse):
-        synapse.error = error
-    else:
-        error, kept = ValueError, synapse.weight.detach().clone()
-        synapse.weight.data[0, 0] = float("nan")
-    call(live)
-    try:
-        snn.run(live.network.experiment, None)
-    except error:
-        pass
-    else:
-        raise Wrong("the error of a run is lost")
-    if isinstance(synapse, FragileSynapse):
-        synapse.error = None
-    else:
-        synapse.weight.data.copy_(kept)
-    check(state, live, item.seed)
-
-
-@action
-def two_handles(state: State, live: Live, item: Action) -> None:
-    """One synapse cannot read two handles in one pass; the experiment is usable afterwards."""
-    network = live.network
-    synapse, cell = network.synapses["0"], network.cells["0"]
-    a, b = snn.NeuronHandle(live.x), snn.NeuronHandle(live.x.detach().clone())
-    try:
-        if item.how == "apart":
-            first = synapse(a)
-            second = synapse(b)
-            cell(first)
-            cell(second)
-        else:
-            cell(synapse(a), synapse(b))
-        snn.run(network.experiment, None)
-    except ValueError:
-        pass
-    else:
-        raise Wrong("a synapse reads two handles in one pass")
-    check(state, live, item.seed)
-
-
-# --- 9: copies ------------------------------------------------------------------------------------------------
-
-
-def _copied(live: Live) -> Live:
-    return Live(copy.deepcopy(live.network), live.x, live.dt)
-
-
-@action
-def copy_(state: State, live: Live, item: Action) -> None:
-    """A copy goes its own way from here."""
-    state.lives.append(_copied(live))
-    check(state, state.lives[-1], item.seed)
-
-
-@action
-def copy_pending(state: State, live: Live, item: Action) -> None:
-    """A network is copied and run between calls and run of the original."""
-    if item.how == "before":
-        other = _copied(live)
-        handles = call(live)
-    else:
-        handles = call(live)
-        other = _copied(live)
-    check(state, other, item.seed)
-    record = execute(live, handles)
-    check_record(state, record, item.seed)
-
-
-@action
-def change_dt(state: State, live: Live, item: Action) -> None:
-    """Another time step of one network; its copies keep theirs."""
-    live.dt = live.network.experiment.dt = live.dt * (2.0 if live.dt < 2.0**-19 else 0.25)
-
-
-@action
-def threads(state: State, live: Live, item: Action) -> None:
-    """A network and its copy run at the same time."""
-    pair = [live, _copied(live)]
-    found: list[list[Record | BaseException]] = [[], []]
-
-    def work(number: int) -> None:
-        try:
-            for _ in range(3):
-                found[number].append(execute(pair[number], call(pair[number])))
-        except BaseException as error:
-            found[number].append(error)
-
-    workers = [Thread(target=work, args=(number,)) for number in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    for record in (*found[0], *found[1]):
-        if isinstance(record, BaseException):
-            raise record
-        check_record(state, record, item.seed + random.Random(item.seed).randint(0, 9))
-
-
-@action
-def spoil(state: State, live: Live, item: Action) -> None:
-    """Compare a run with the model of another network: not drawn, but to show that this is noticed."""
-    record = execute(live, call(live))
-    if item.how == "weight":
-        with torch.no_grad():
-            record.snapshot.leaves["synapse0"][0, 0] += 0.5
-    else:
-        record.snapshot.parameters["0"]["threshold"] = 0.25
-    compare(record, record.names)
