@@ -68,20 +68,21 @@ def take(network: Network, x: Tensor, dt: float) -> Snapshot:
         leaves,
         parameters,
         {key: (cell.method, cell.alpha) for key, cell in network.cells.items()},
-        {key: _copy(cell.mask).float() for key, cell in network.cells.items()},
-        {name: _copy(s.mask).float() for name, s in synapses.items() if hasattr(s, "mask")},
+        {key: _copy(cell.mask) for key, cell in network.cells.items()},
+        {name: _copy(s.mask) for name, s in synapses.items() if hasattr(s, "mask")},
     )
 
 
 def take_drops(network: Network, snapshot: Snapshot) -> None:
     """Copy the masks that dropouts drew in the run."""
-    snapshot.drops = {key: _copy(drop.mask).float() for key, drop in network.drops.items()}
+    snapshot.drops = {key: _copy(drop.mask) for key, drop in network.drops.items()}
 
 
 def _copy(tensor: Tensor, gradient: bool = False) -> Tensor:
     # An inference tensor must not get into the model, whose results have gradients.
     with torch.inference_mode(False):
-        copied = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+        dtype = torch.float32 if tensor.dtype == torch.bool else tensor.dtype
+        copied = torch.empty(tensor.shape, dtype=dtype, device="cpu")
         copied.copy_(tensor.detach())
         return copied.requires_grad_(gradient)
 
