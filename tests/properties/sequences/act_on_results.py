@@ -243,47 +243,38 @@ def grad_of(state: State, live: Live, item: Action) -> None:
         return
     names = some(_inside(record), item.seed)
     losses = ["readout.membrane_cadc", names[0]]
-    right_loss = loss_of({name: record.expected.values[name] for name in losses}, item.seed)
-    right = torch.autograd.grad(
-        right_loss, [record.expected.values[n] for n in names], retain_graph=True, allow_unused=True
-    )
+    values, retain = record.expected.values, item.how == "retain"
+    right_loss = loss_of({name: values[name] for name in losses}, item.seed)
+    right = _grads_of(right_loss, [values[name] for name in names], record.expected.leaves, retain)
     loss = loss_of({name: record.read(name) for name in losses}, item.seed)
-    tensors = [record.read(n) for n in names]
+    tensors = [record.read(name) for name in names]
     if not all(tensor.requires_grad for tensor in (loss, *tensors)):
         raise Wrong(f"{', '.join(names)}: no gradient")
-    _compare_grads_of(state, record, names, loss, tensors, right, retain=item.how == "retain")
-
-
-def _compare_grads_of(
-    state: State,
-    record: Record,
-    names: list[str],
-    loss: Tensor,
-    tensors: list[Tensor],
-    right: tuple[Tensor | None, ...],
-    retain: bool,
-) -> None:
     try:
-        if retain:
-            for tensor in tensors:
-                tensor.retain_grad()
-                tensor.grad = None
-            loss.backward(retain_graph=True)
-            found = [tensor.grad for tensor in tensors]
-            for leaf in record.leaves.values():
-                leaf.grad = None
-        else:
-            found = list(torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True))
+        found = _grads_of(loss, tensors, record.leaves, retain)
     except RuntimeError:
-        if record.written:
-            state.counts["refused"] += 1
-            return
-        raise
+        if not record.written:
+            raise
+        state.counts["refused"] += 1
+        return
     for name, grad, wanted in zip(names, found, right, strict=True):
         if not same_gradient(grad, wanted):
             compare(record, [n for n in record.names if n.endswith("spikes")])
             raise Wrong(f"gradient with respect to {name} is {'missing' if grad is None else 'another'}")
     state.counts["gradients"] += 1
+
+
+def _grads_of(loss: Tensor, tensors: list[Tensor], leaves: dict[str, Tensor], retain: bool) -> list[Tensor | None]:
+    """Gradients of the loss with respect to tensors, which keep them (`retain`), or by `autograd.grad`."""
+    if not retain:
+        return list(torch.autograd.grad(loss, tensors, retain_graph=True, allow_unused=True))
+    for tensor in tensors:
+        tensor.retain_grad()
+        tensor.grad = None
+    loss.backward(retain_graph=True)
+    for leaf in leaves.values():
+        leaf.grad = None
+    return [tensor.grad for tensor in tensors]
 
 
 def _inside(record: Record) -> list[str]:
