@@ -109,7 +109,7 @@ def test_sparse_tensors_are_taken_or_refused_in_a_sentence(transform, values):
 @pytest.mark.parametrize(
     "values_of_no_use",
     [None, "1, 2", [[1.0, 2.0], [3.0]], {"a": 1}, [object()], torch.tensor([1j]), [1j]],
-    ids=repr,
+    ids=["nothing", "text", "ragged", "dict", "objects", "complex", "complex list"],
 )
 def test_what_is_no_numbers_is_refused_in_a_sentence(transform, values, values_of_no_use):
     with pytest.raises(TypeError, match=r"^The .*\. Give "):
