@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, make_dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -69,7 +69,8 @@ class Handle(metaclass=_HandleType):
 
     def peek(self, name: str) -> Tensor | Carried | None:
         """The tensor called `name`, still `Carried` if nobody has read it yet; None: there is none."""
-        unread: Carried | None = vars(self).get(_CARRIED, {}).get(name)
+        held = vars(self)
+        unread: Carried | None = held[_CARRIED].get(name) if _CARRIED in held else None
         return getattr(self, name) if unread is None else unread
 
     def put(self, *tensors: Tensor | Carried | None, **named: Tensor | Carried | None) -> None:
@@ -93,7 +94,9 @@ class Handle(metaclass=_HandleType):
                 held.setdefault(_CARRIED, {})[name] = tensor
 
     def __setattr__(self, name: str, value: Any) -> None:
-        vars(self).get(_CARRIED, {}).pop(name, None)
+        held = vars(self)
+        if _CARRIED in held:
+            held[_CARRIED].pop(name, None)
         super().__setattr__(name, value)
 
     if not TYPE_CHECKING:  # which would take any name for a valid one
@@ -147,6 +150,16 @@ class Handle(metaclass=_HandleType):
         return all(_same(getattr(self, name), getattr(other, name)) for name in self.names())
 
     __hash__ = None  # type: ignore[assignment]  # compares by content, which changes
+
+
+H = TypeVar("H", bound=Handle)
+
+
+def empty_handle(kind: type[H]) -> H:
+    """A handle without tensors; calling the constructor takes longer, which small networks notice."""
+    made = object.__new__(kind)
+    vars(made).update(dict.fromkeys(kind.names()))
+    return made
 
 
 def _read(unread: Carried) -> Tensor:

@@ -144,7 +144,7 @@ def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_cur
         _lists(index),
         NOTHING if index is None or given.columns is None else given.columns,
         equations,
-        Chip(*(_lanes(tensor, lanes) for tensor in given.chip)),
+        Chip(_lanes(v_chip, lanes), _lanes(z_chip, lanes), _lanes(w_chip, lanes)),
         computed,
         NO_LISTS if listed is None else Lists(listed.start, listed.stop, listed.columns),
     )
@@ -186,7 +186,7 @@ def run_backward(
     elif not options[at.FIRE]:
         before = saved.membrane
     grad_x = empty(shape) if of_x or of_recurrent else None
-    grad_state = empty((at.STATES, entries, size)).zero_()
+    grad_state = torch.from_numpy(np.zeros((at.STATES, entries, size), np.float32))
     grad_parameters = np.zeros((at.PARAMETERS, lanes), np.float32) if of_parameters else NOTHING
     recurrent = NOTHING if saved.recurrent is None else saved.recurrent.detach().contiguous().numpy()
     connected = recurrent.shape[0] > 0
@@ -201,10 +201,18 @@ def run_backward(
         _lanes(saved.v_chip, lanes),
         _lanes(before, lanes),
         NO_MARKS if saved.marks is None else saved.marks.numpy().reshape(steps, lanes),
-        *(_lanes(tensor, lanes) for tensor in (saved.membrane, saved.current, saved.adaptation)),
+        _lanes(saved.membrane, lanes),
+        _lanes(saved.current, lanes),
+        _lanes(saved.adaptation, lanes),
     )
     arguments = (
-        OutputGradients(*(_lanes(grad, lanes) for grad in (grad_v, grad_i, grad_z, grad_w, grad_last))),
+        OutputGradients(
+            _lanes(grad_v, lanes),
+            _lanes(grad_i, lanes),
+            _lanes(grad_z, lanes),
+            _lanes(grad_w, lanes),
+            _lanes(grad_last, lanes),
+        ),
         equations,
         known,
         InputGradients(_lanes(grad_x, lanes), _lanes(grad_state, lanes), grad_parameters),
@@ -279,7 +287,7 @@ def start_state(state: Tensor | None, parameters: Tensor, lanes: int, options: O
     """The state before the first step, (STATES, lanes): the given one, or rest."""
     if state is not None:
         return _lanes(state, lanes)
-    start = empty((at.STATES, lanes)).zero_().numpy()
+    start = np.zeros((at.STATES, lanes), np.float32)
     if options[at.REST_IS_LEAK]:
         leak = parameters.detach().numpy()[at.LEAK]
         start[at.V].reshape(-1, leak.shape[0])[:] = leak
@@ -294,4 +302,6 @@ def _lanes(tensor: Tensor | None, lanes: int) -> F32:
     """A tensor (K, B, N) as an array (K, B*N)."""
     if tensor is None:
         return NOTHING
-    return tensor.detach().contiguous().numpy().reshape(-1, lanes)
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.contiguous().numpy().reshape(-1, lanes)

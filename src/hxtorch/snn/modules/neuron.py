@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hxtorch.snn import functional as F
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle
+from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle, empty_handle
 from hxtorch.snn.modules.population import Parameter, Population, TraceValue
 from hxtorch.snn.neuron_parameters import ModelUse
 from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData, neuron_data, readout_data
@@ -133,7 +133,7 @@ class Neuron(Population):
 
     def observables(self, states: F.Observed, madc: Tensor | None) -> NeuronHandle:
         """The handle that carries `states` and MADC samples."""
-        handle = NeuronHandle()
+        handle = empty_handle(NeuronHandle)
         handle.put(states.spikes, states.membrane, states.current, madc)
         return handle
 
@@ -257,7 +257,7 @@ class ReadoutNeuron(Neuron):
             x = F.Carried(F.EventPropReadoutFunction.apply(x.values(), self.dt))  # type: ignore[no-untyped-call]
         cadc, madc = readout_data(hw_data)
         states = F.observe(x, self.dynamics(x.like), F.Measured(cadc))
-        handle = ReadoutNeuronHandle()
+        handle = empty_handle(ReadoutNeuronHandle)
         handle.put(states.membrane, states.current, madc)
         return handle
 

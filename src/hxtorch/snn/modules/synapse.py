@@ -14,7 +14,7 @@ from hxtorch.snn import functional as F
 from hxtorch.snn.checks import positive_int
 from hxtorch.snn.chip_state import State, function_state
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, NeuronHandle, SynapseHandle
+from hxtorch.snn.handle import Handle, NeuronHandle, SynapseHandle, empty_handle
 from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.twin.coordinates import MAX_WEIGHT
@@ -143,7 +143,7 @@ class Synapse(Projection):
         """Weighted sum of the `spikes` (T, B, in) of the input: (T, B, out)."""
         spikes = input.peek("spikes")
         assert spikes is not None
-        handle = SynapseHandle()
+        handle = empty_handle(SynapseHandle)
         handle.put(F.linear_later(spikes, self.effective_weight))
         return handle
 
