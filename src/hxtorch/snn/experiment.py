@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from hxtorch.snn.backend.module_manager import ModuleManager
+from hxtorch.snn.calls import GraphBuilder
 from hxtorch.snn.checks import check_chip_input, check_graph, check_runtime, check_wait, positive_int, warn_user
 from hxtorch.snn.copies import copy_experiment
 from hxtorch.snn.execution_info import ExecutionInfo
@@ -109,6 +110,10 @@ class Experiment:
         return None if self._plans is None or self._plans.last is None else self._plans.last.runs[0].mapping
 
     @property
+    def _calls(self) -> GraphBuilder:
+        return self.modules.calls
+
+    @property
     def _populations(self) -> list[Population]:
         return [module for module in self.modules.nodes if isinstance(module, Population)]
 
@@ -141,7 +146,7 @@ class Experiment:
         """
         from hxtorch.mapping import report
 
-        if len(self.modules.calls):
+        if len(self._calls):
             graph = self.build_graph()
             check_graph(graph)
             plan = self.plans.plan_for(self, graph)
@@ -170,12 +175,12 @@ class Experiment:
 
         Calls of an earlier forward pass that was not run are not in it, unless the last one reads their outputs.
         """
-        if not len(self.modules.calls):
+        if not len(self._calls):
             raise ValueError(
                 "There is nothing to run: no module was called since the last run. "
                 "Call the modules again before each run."
             )
-        return self.modules.calls.build()
+        return self._calls.build()
 
     def clear_calls(self) -> None:
         """Forget the calls that this thread has made since the last run."""
@@ -205,7 +210,7 @@ class Experiment:
 
     def _graph_to_run(self) -> Graph:
         graph = self.build_graph()
-        left = self.modules.calls.left_out()
+        left = self._calls.left_out()
         if left:
             warn_user(
                 f"{', '.join(str(module) for module in left)}: called in a forward pass that was not run, and not "
