@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from numbers import Integral
@@ -127,7 +128,9 @@ def all_finite(tensor: Tensor) -> bool:
     if not tensor.is_floating_point():
         return True
     # One reduction is much cheaper than an elementwise test; only an overflow of the sum needs the latter.
-    return bool(torch.isfinite(tensor.detach().sum())) or bool(torch.isfinite(tensor).all())
+    # And a number of Python tells in a tenth of the time of torch's own test.
+    total = tensor.detach().sum()
+    return (not total.is_meta and math.isfinite(total.item())) or bool(torch.isfinite(tensor).all())
 
 
 def check_wait(cycles: int) -> int:

@@ -7,6 +7,7 @@ later readings and gradients from these alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,15 +99,24 @@ def _checked(value: Any, module: HXBaseExperimentModule, field: str) -> Carried:
 
 def _dense_tensor(value: Any, module: HXBaseExperimentModule, field: str) -> Tensor:
     """Arrays, lists and sparse tensors as dense tensors, of memory of their own; dense tensors as they are."""
-    what = f"The {field} given to {module}"
     if isinstance(value, Tensor):
         if value.dtype.is_complex or value.is_quantized:
-            raise TypeError(f"{what} are of type {value.dtype}. Give real numbers.")
+            raise TypeError(f"The {field} given to {module} are of type {value.dtype}. Give real numbers.")
         return value if value.layout == torch.strided else value.to_dense()
     if isinstance(value, list | tuple) and value and all(isinstance(item, Tensor) for item in value):
-        if len({item.shape for item in value}) > 1:
-            raise ValueError(f"{what} are a list of tensors of different shapes. Give one tensor.")
-        return torch.stack([item if item.layout == torch.strided else item.to_dense() for item in value])
+        return _stacked(value, module, field)
+    return _from_array(value, f"The {field} given to {module}")
+
+
+def _stacked(rows: Sequence[Tensor], module: HXBaseExperimentModule, field: str) -> Tensor:
+    if len({item.shape for item in rows}) > 1:
+        raise ValueError(
+            f"The {field} given to {module} are a list of tensors of different shapes. Give one tensor."
+        )
+    return torch.stack([_dense_tensor(item, module, field) for item in rows])
+
+
+def _from_array(value: Any, what: str) -> Tensor:
     if not isinstance(value, np.ndarray | list | tuple):
         raise TypeError(f"{what} are of type {type(value).__name__}. Give a tensor, an array or a list.")
     try:

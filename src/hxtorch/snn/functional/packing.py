@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels import layout as at
@@ -95,5 +97,10 @@ def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
 
 
 def _pack_numbers(values: tuple[float, ...]) -> Tensor:
-    # Made anew each time: a tensor belongs to the mode and the device in which it was made.
-    return torch.from_numpy(np.array(values, np.float32)[:, None])
+    # A tensor made anew each time: it belongs to the mode and the device in which it was made.
+    return torch.from_numpy(_numbers(values).copy())
+
+
+@lru_cache(maxsize=256)
+def _numbers(values: tuple[float, ...]) -> NDArray[np.float32]:
+    return np.array(values, np.float32)[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -126,7 +127,7 @@ def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_cur
     group = _group(size, whole, recurrent.shape[0] > 0)
     equations = Equations(
         given.parameters.detach().numpy(),
-        np.array(options),
+        _as_array(options),
         recurrent,
         start_state(given.state, given.parameters, lanes, options),
     )
@@ -193,7 +194,7 @@ def run_backward(
     group = _group(size, connected or index is not None, connected)
     equations = Equations(
         saved.parameters.detach().numpy(),
-        np.array(options),
+        _as_array(options),
         recurrent,
         start_state(saved.state, saved.parameters, lanes, options),
     )
@@ -292,6 +293,12 @@ def start_state(state: Tensor | None, parameters: Tensor, lanes: int, options: O
         leak = parameters.detach().numpy()[at.LEAK]
         start[at.V].reshape(-1, leak.shape[0])[:] = leak
     return start
+
+
+@lru_cache(maxsize=64)
+def _as_array(options: Options) -> NDArray[np.int64]:
+    """Options for the kernels, which only read them."""
+    return np.array(options)
 
 
 def _lists(index: SpikeIndex | None) -> Lists:
