@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hxtorch.snn.forward_passes import Call, ForwardPasses, not_called, two_handles
-from hxtorch.snn.graph import Graph, Node, arrange, structure_key
+from hxtorch.snn.graph import Graph, Node, arrange
 from hxtorch.snn.handle import Handle
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ class GraphBuilder(ForwardPasses):
         node_of = {id(call.output): nodes[key] for key, call in calls.items()}
         for node in nodes.values():
             node.predecessors = tuple([node_of.get(id(handle)) for handle in node.inputs])
-        steps = arrange(nodes.values(), wrappers)
-        return Graph(steps, structure_key(steps))
+        return Graph(arrange(nodes.values(), wrappers))
 
     def left_out(self) -> tuple[HXBaseExperimentModule, ...]:
         """Modules whose calls are from an earlier pass and not in the graph."""

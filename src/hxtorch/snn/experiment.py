@@ -310,6 +310,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
             hw_map, info = experiment._run_on_chip(graph, steps, trial_seed)
         _fill_handles(graph, hw_map, experiment.checkpoint_steps)
         experiment.last_run = remember(graph, info)
+        graph.forget_inputs()
         experiment.modules.remember(graph)
     finally:
         experiment.clear_calls()

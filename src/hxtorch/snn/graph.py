@@ -66,15 +66,17 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """All calls of one run.
-
-    * `steps`: what is computed, each after what it needs; otherwise in the order of the calls.
-    * `structure_key`: equal for graphs in which the same module objects are connected in the same way
-      (one user input feeding several modules included). Holding a key keeps its modules alive.
-    """
+    """All calls of one run, in `steps`: each after what it needs, otherwise in the order of the calls."""
 
     steps: tuple[Step, ...]
-    structure_key: Hashable
+
+    @property
+    def structure_key(self) -> Hashable:
+        """Equal for graphs in which the same module objects are connected in the same way.
+
+        One input of the user that feeds several modules counts as well. Holding a key keeps its modules alive.
+        """
+        return _structure_key(self.steps)
 
     @property
     def modules_in_order(self) -> tuple[Node, ...]:
@@ -85,6 +87,11 @@ class Graph:
     def open_inputs(self) -> tuple[tuple[Node, Handle], ...]:
         """Every handle given by the user, with the node that reads it."""
         return tuple((node, handle) for step in self.steps for node in step.nodes for handle in node.open_inputs)
+
+    def forget_inputs(self) -> None:
+        """Let go of what was taken down of the user's inputs: the handles are those of the calls again."""
+        for node in self.modules_in_order:
+            node.inputs = node.given
 
     def release(self) -> None:
         """Cut the edges of a graph that is no longer used.
@@ -116,6 +123,8 @@ def arrange(nodes: Iterable[Node], wrappers: Iterable[HXModuleWrapper] = ()) -> 
             raise ValueError(f"Module {missing[0]!r} of {type(wrapper).__name__} was not called. Call it first.")
         members[keys[0]], of_wrapper[keys[0]] = keys, wrapper
         group.update(dict.fromkeys(keys, keys[0]))
+    if not members and _is_chain(before):
+        return tuple(Step((node,)) for node in by_key.values())
     try:
         order = _sorted(group, before)
         circular = any(key in sources and group[key] not in of_wrapper for key, sources in before.items())
@@ -134,8 +143,17 @@ def arrange(nodes: Iterable[Node], wrappers: Iterable[HXModuleWrapper] = ()) -> 
     )
 
 
-def structure_key(steps: tuple[Step, ...]) -> Hashable:
-    """Equal for steps of the same modules that are connected in the same way."""
+def _is_chain(before: dict[int, list[int]]) -> bool:
+    """Whether every node reads the one before it alone: most networks are built so, and are in order."""
+    last: int | None = None
+    for key, sources in before.items():
+        if sources != ([] if last is None else [last]):
+            return False
+        last = key
+    return True
+
+
+def _structure_key(steps: tuple[Step, ...]) -> Hashable:
     place: dict[int, int] = {}  # of an output handle, by its id
     for step in steps:
         for node in step.nodes:
@@ -148,7 +166,7 @@ def structure_key(steps: tuple[Step, ...]) -> Hashable:
                 place[id(handle)]
                 if id(handle) in place
                 else -1 - open_place.setdefault(id(handle), len(open_place))
-                for handle in node.inputs
+                for handle in node.given
             )
             parts.append((node.module, edges))
     return tuple(parts)

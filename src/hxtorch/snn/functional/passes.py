@@ -16,6 +16,7 @@ from hxtorch.snn.functional.kernels.arguments import (
     NO_LISTS,
     NO_MARK,
     NO_MARKS,
+    NO_PARTS,
     NOTHING,
     BackwardRoom,
     Chip,
@@ -27,7 +28,7 @@ from hxtorch.snn.functional.kernels.arguments import (
     Lists,
     OutputGradients,
 )
-from hxtorch.snn.functional.kernels.backward import propagate_lanes
+from hxtorch.snn.functional.kernels.backward import propagate
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
 from hxtorch.snn.functional.packing import Options
 from hxtorch.snn.functional.products import SHARES, add_parts, empty_parts, weight_gradient
@@ -221,37 +222,26 @@ def run_backward(
     parallel = steps * lanes >= PARALLEL_FROM
     arrived = _lists(index)
 
-    def propagate(begin: int, end: int, of_weights: F32) -> None:
-        width = min(group, end - begin)
+    # A share of the batch entries has its own sum, whatever the number of threads: for the order of summation.
+    parts = None if index is None else empty_parts(index.size, size)
+    sums = NO_PARTS if parts is None else parts.numpy()
+
+    def work(begin: int, end: int) -> None:
+        width = min(group, end - begin if parts is None else -(-entries // SHARES) * size)
         room = BackwardRoom(
             _blocks(width, at.BACKWARD_ROWS),
             np.empty(width if connected or index is not None else 0, np.float32),
             np.empty(width if connected else 0, np.float32),
             NO_MARK,
+            NOTHING,
         )
-        propagate_lanes(steps, size, group, np.float32(alpha), arrived, of_weights, *arguments, room, begin, end)
+        propagate(steps, size, group, np.float32(alpha), arrived, sums, *arguments, room, begin, end)
 
-    of_columns = None
-    if index is None:
-        share(
-            lambda begin, end: propagate(begin, end, NOTHING),
-            lanes,
-            parallel,
-            multiple=size if connected else 16,
-        )
+    if parts is None:
+        share(work, lanes, parallel, multiple=size if connected else 16)
     else:
-        # A share of the batch entries has its own sum, whatever the number of threads: for the order of summation.
-        parts = empty_parts(index.size, size)
-        sums = parts.numpy()
-
-        def work(begin: int, end: int) -> None:
-            for part in range(begin, end):
-                sums[part].fill(0)
-                first, after = entries * part // SHARES * size, entries * (part + 1) // SHARES * size
-                propagate(first, after, sums[part])
-
         share(work, SHARES, parallel)
-        of_columns = add_parts(parts, size)
+    of_columns = None if parts is None else add_parts(parts, size)
     values = None
     if of_parameters:
         if options[at.REST_IS_LEAK]:

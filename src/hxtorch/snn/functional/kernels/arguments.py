@@ -17,6 +17,7 @@ U8 = NDArray[np.uint8]
 
 NOTHING = np.empty((0, 0), np.float32)
 NO_MARKS = np.empty((0, 0), np.uint8)
+NO_PARTS = np.empty((0, 0, 0), np.float32)
 NO_PLACES, NO_COLUMNS, NO_MARK = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8)
 
 
@@ -111,9 +112,13 @@ class InputGradients(NamedTuple):
 
 
 class BackwardRoom(NamedTuple):
-    """Room to work: `blocks` (blocks of a group, BACKWARD_ROWS * STRIDE), `total`, `behind` (group,); no marks."""
+    """Room to work: `blocks` (blocks of a group, BACKWARD_ROWS * STRIDE), `total`, `behind` (group,).
+
+    And what stands for arrays that are not there.
+    """
 
     blocks: F32
     total: F32
     behind: F32
     no_marks: U8
+    nothing: F32

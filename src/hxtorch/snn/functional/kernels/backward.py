@@ -155,7 +155,7 @@ def through_membrane(s: F32, n: int, leaky: bool) -> None:
             s[GI + k] = s[GI + k] * s[DECAY + k] + s[GV + k] * s[GAIN + k]
 
 
-@kernel(fastmath=FAST)
+@inner_kernel(fastmath=FAST)
 def propagate_lanes(
     steps: int,
     entry_size: int,
@@ -303,3 +303,41 @@ def propagate_lanes(
             if trained:
                 for row in range(PARAMETERS):
                     store(s, GRAD + row * STRIDE, grad_parameters[row, m0:m1], n)
+
+
+@kernel(fastmath=FAST)
+def propagate(
+    steps: int,
+    entry_size: int,
+    group: int,
+    alpha: np.float32,
+    arrived: Lists,
+    parts: NDArray[np.float32],
+    grads: OutputGradients,
+    equations: Equations,
+    known: Known,
+    found: InputGradients,
+    room: BackwardRoom,
+    begin: int,
+    end: int,
+) -> None:
+    """Gradients of the lanes begin..end-1; with `parts`, of the shares begin..end-1 of the batch entries.
+
+    Every one of the `parts` (K, inputs, padded(neurons)) takes the gradient of the weights of its share.
+    """
+    shares = parts.shape[0]
+    if shares == 0:
+        propagate_lanes(
+            steps, entry_size, group, alpha, arrived, room.nothing, grads, equations, known, found, room, begin, end
+        )
+        return
+    entries = found.state.shape[1] // entry_size
+    for share in range(begin, end):
+        total = parts[share]
+        for i in range(total.shape[0]):
+            for k in range(total.shape[1]):
+                total[i, k] = ZERO
+        first, after = entries * share // shares * entry_size, entries * (share + 1) // shares * entry_size
+        propagate_lanes(
+            steps, entry_size, group, alpha, arrived, total, grads, equations, known, found, room, first, after
+        )
