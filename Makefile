@@ -85,6 +85,7 @@ bench: $(PACKAGE)
 	$(BIN)/python benchmarks/compile_time.py
 	$(BIN)/python benchmarks/product_costs.py
 	$(BIN)/python benchmarks/twin_speed.py
+	$(BIN)/python benchmarks/own_parts.py
 
 # Brian2 does not work with the newest numpy.
 bench-simulators: $(PACKAGE)

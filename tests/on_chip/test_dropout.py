@@ -197,10 +197,9 @@ def test_own_dropout_modules(exp):
 def test_what_the_chip_cannot_do_is_refused():
     exp = hxsnn.Experiment()
     net, half = Net(exp, readouts=2), Half(exp)
-    other = hxsnn.Neuron(SIZE, exp)
-    half(net.fire())
+    second, other = hxsnn.Synapse(3, SIZE, exp), hxsnn.Neuron(SIZE, exp)
     with pytest.raises(MappingError, match="reads 2 handles, which have no common spikes"):
-        net.read(half(other(net.syn(hxsnn.NeuronHandle(spikes(3))))), net.lif.output_handle)
+        net.read(half(net.fire(), other(second(hxsnn.NeuronHandle(spikes(3))))), net.lif.output_handle)
 
 
 # --- Masks as values ----------------------------------------------------------------------------------------

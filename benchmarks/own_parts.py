@@ -1,0 +1,125 @@
+"""Time the parts of the numerics that are written by hand next to stock ones.
+
+    python benchmarks/own_parts.py [--output FILE]
+
+* sums of weights over few spikes: the kernels of `products`, torch's `embedding_bag`, the dense product;
+* threads: the OpenMP runtime of torch, and a pool of Python threads, for a kernel after a product;
+* memory: the workspace, and torch's allocator (`set_workspace_limit(0)`), for training steps.
+
+All ways take turns, medians are printed and written as JSON. Other programs on the machine change everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from hxtorch.snn import functional as F
+from hxtorch.snn.functional import products, threads
+from hxtorch.snn.functional.spikes import SpikeIndex, index_of
+from training import versions, write
+from training_networks import NETWORKS, input_of, with_hxtorch
+
+RESULTS = Path(__file__).parent / "results" / "own_parts.json"
+SIZES = {"yin-yang": (3840, 120, 3, 0.1), "mnist": (3000, 256, 246, 0.05), "large": (12800, 1024, 1024, 0.05)}
+Way = Callable[[], object]
+
+
+def medians(ways: dict[str, Way], repeats: int, rounds: int = 5) -> dict[str, float]:
+    """Median milliseconds of every way, in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            way()
+            for _ in range(repeats):
+                begin = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+
+
+def bags(index: SpikeIndex) -> tuple[torch.Tensor, torch.Tensor]:
+    """The list of spikes as `embedding_bag` wants it: without gaps, and where each row begins."""
+    row, column = index.places()
+    starts = torch.from_numpy(row).bincount(minlength=index.rows).cumsum(0)
+    return torch.from_numpy(column).long(), torch.cat([starts.new_zeros(1), starts[:-1]])
+
+
+def sums(rows: int, inputs: int, outputs: int, density: float) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(1)
+    spikes = (torch.rand(rows, inputs, generator=generator) < density).float()
+    weight, grad = torch.randn(outputs, inputs), torch.randn(rows, outputs)
+    index = index_of(spikes)
+    assert index is not None
+    columns, starts = bags(index)
+    table = weight.T.contiguous()
+    ways: dict[str, Way] = {
+        "own": lambda: products.sum_weights(index, weight),
+        "embedding_bag": lambda: torch.nn.functional.embedding_bag(columns, table, starts, mode="sum"),
+        "dense": lambda: spikes @ weight.T,
+        "own, gradient": lambda: products.sum_gradients(index, grad),
+        "dense, gradient": lambda: grad.T @ spikes,
+    }
+    return medians(ways, 3 if rows * outputs > 10_000_000 else 20)
+
+
+def after_a_product() -> dict[str, float]:
+    """A sum over spikes right after a product, with both kinds of threads."""
+    rows, inputs, outputs, density = SIZES["mnist"]
+    spikes = (torch.rand(rows, inputs) < density).float()
+    weight, other = torch.randn(outputs, inputs), torch.randn(1000, 1000)
+    index = index_of(spikes)
+    assert index is not None
+    openmp = threads._openmp
+
+    def step(runtime: Callable[[], object]) -> Way:
+        def way() -> None:
+            threads._openmp = runtime  # type: ignore[assignment]
+            other @ other
+            products.sum_weights(index, weight)
+            threads._openmp = openmp
+
+        return way
+
+    return medians({"torch's OpenMP": step(openmp), "pool of threads": step(lambda: None)}, 20)
+
+
+def memory(name: str) -> dict[str, float]:
+    x, training = input_of(NETWORKS[name]), with_hxtorch(NETWORKS[name])
+
+    def step(limit: int) -> Way:
+        def way() -> None:
+            F.set_workspace_limit(limit)
+            training(x)
+
+        return way
+
+    found = medians({"workspace": step(1 << 30), "torch's allocator": step(0)}, 2 if name == "large" else 20)
+    F.set_workspace_limit(1 << 30)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    report = {
+        "versions": versions(),
+        "unit": "ms",
+        "sums": {name: sums(*size) for name, size in SIZES.items()},
+        "after a product": after_a_product(),
+        "memory": {name: memory(name) for name in ("mnist 30 steps", "mnist 100 steps", "large")},
+    }
+    for name in ("sums", "after a product", "memory"):
+        print(name, json.dumps(report[name], indent=1))
+    write(options.output, json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
