@@ -110,7 +110,7 @@ class FrozenNetwork:
 
     def compute(
         self, begin: int, end: int, inputs: Tensors, states: Tensors, operands: Tensors
-    ) -> tuple[Tensors, Tensors, Tensors]:
+    ) -> tuple[list[F.Carried], list[F.Carried], Tensors]:
         """What the last modules give, what hidden ones do, and the states after the time steps begin..end-1."""
         values: _Values = {}
         for (key, given), rows in zip(self._inputs.items(), inputs, strict=True):
@@ -126,9 +126,7 @@ class FrozenNetwork:
                 values[op.target] = _passed(op, values[op.source], begin, end)
             else:
                 after.append(_integrated(op, values, begin, end, next(before, None), operands))
-        shown, hidden = (
-            tuple(values[key][name].values() for key, name in places) for places in (self.shown, self.hidden)
-        )
+        shown, hidden = ([values[key][name] for key, name in places] for places in (self.shown, self.hidden))
         return shown, hidden, tuple(after)
 
     def _piece(self, given: F.CarriedSpikes, rows: Tensor, begin: int, end: int) -> F.CarriedSpikes:
@@ -241,35 +239,46 @@ def _integrated(
     op: _Neurons, values: _Values, begin: int, end: int, state: Tensor | None, operands: Tensors
 ) -> Tensor:
     """Compute populations, put what they show into `values`, and return their state after the last step."""
-    inputs = [[values[key]["graded_spikes"].values() for key in keys if key in values] for keys in op.sources]
-    given = next(x for tensors in inputs for x in tensors)
-    parts = [
-        sum(tensors[1:], start=tensors[0]) if tensors else given.new_zeros((*given.shape[:2], size))
-        for tensors, size in zip(inputs, op.sizes, strict=True)
-    ]
-    x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+    inputs = [[values[key]["graded_spikes"] for key in keys if key in values] for keys in op.sources]
     dynamics: F.Dynamics = _filled(op.dynamics, operands)
     rows = [(_rows(data.cadc, begin, end), _rows(data.spikes, begin, end)) for data in op.data]
     measured = F.Measured(*(_side_by_side(tensors) for tensors in zip(*rows, strict=True)))
     recurrent = None if op.recurrent is None else _filled(op.recurrent, operands)
-    states = F.integrate(x, *dynamics.terms, measured, dynamics.dt, recurrent=recurrent, state=state)
+    x = inputs[0][0] if len(inputs) == len(inputs[0]) == 1 else F.Carried(_summed(inputs, op.sizes))
+    states = F.observe(x, dynamics, measured, recurrent=recurrent, state=state)
     first = 0
     for target, size, mask in zip(op.targets, op.sizes, op.masks, strict=True):
-        values[target] = _shown(states, first, size, mask)
+        values[target] = _shown(states, first, size, mask, len(op.sizes) > 1)
         first += size
     assert states.last is not None
     return states.last
 
 
-def _shown(states: F.States, first: int, size: int, mask: Tensor | None) -> dict[str, F.Carried]:
-    """The observables of a population among the states of several, by the names in its handle."""
-    found = {"membrane_cadc": states.membrane, "current": states.current}
-    if states.adaptation is not None:
-        found["adaptation_cadc"] = states.adaptation
-    shown = {name: F.Carried(tensor.narrow(2, first, size)) for name, tensor in found.items()}
-    if states.spikes is not None:
-        spikes = states.spikes.narrow(2, first, size)
-        shown["spikes"] = F.CarriedSpikes(spikes if mask is None else spikes * mask.to(spikes))
+def _summed(inputs: list[list[F.Carried]], sizes: tuple[int, ...]) -> Tensor:
+    """The input of populations side by side."""
+    found = [[item.values() for item in items] for items in inputs]
+    given = next(x for tensors in found for x in tensors)
+    parts = [
+        sum(tensors[1:], start=tensors[0]) if tensors else given.new_zeros((*given.shape[:2], size))
+        for tensors, size in zip(found, sizes, strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+
+def _shown(states: F.Observed, first: int, size: int, mask: Tensor | None, part: bool) -> dict[str, F.Carried]:
+    """The observables of a population, a `part` of several or all, by the names in its handle."""
+    found: dict[str, F.Carried | None] = {
+        "membrane_cadc": states.membrane, "current": states.current, "adaptation_cadc": states.adaptation,
+        "spikes": states.spikes,
+    }  # fmt: skip
+    shown = {name: item for name, item in found.items() if item is not None}
+    if part:
+        for name, item in shown.items():
+            kind = F.CarriedSpikes if name == "spikes" else F.Carried
+            shown[name] = kind(item.values().narrow(2, first, size))
+    if mask is not None and "spikes" in shown:
+        spikes = shown["spikes"].values()
+        shown["spikes"] = F.CarriedSpikes(spikes * mask.to(spikes))
     return shown
 
 

@@ -65,7 +65,8 @@ class _Piece(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         free = len(tensors) - len(network.operands)
         shown, hidden, states = network.compute(begin, end, tensors[:count], tensors[count:free], tensors[free:])
-        return (*shown, *(blank(tensor.shape, tensor.dtype, tensor.device) for tensor in hidden), *states)
+        blanks = (blank(item.shape, item.like.dtype, item.like.device) for item in hidden)
+        return (*(item.values() for item in shown), *blanks, *states)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -81,7 +82,7 @@ class _Piece(torch.autograd.Function):
         wanted = [tensor for tensor, needed in zip(given, needs, strict=True) if needed]
         pairs = [
             (r, g)
-            for r, g in zip((*shown, *hidden, *states), grads, strict=True)
+            for r, g in zip((*(item.like for item in (*shown, *hidden)), *states), grads, strict=True)
             if g is not None and r.requires_grad
         ]
         found = iter(
@@ -129,5 +130,5 @@ class _Hidden:
         for begin, end in self._bounds:
             rows = self._network.rows(begin, end)
             _, hidden, states = self._network.compute(begin, end, rows, states, self._operands)
-            parts.append(hidden)
+            parts.append(tuple(item.values() for item in hidden))
         self._found = {number: torch.cat(pieces) for number, pieces in enumerate(zip(*parts, strict=True))}

@@ -71,13 +71,18 @@ def integrate_fused(
 
 
 def observe_fused(
-    input: Carried, dynamics: Dynamics, measured: Measured | None = None, *, recurrent: Tensor | None = None
+    input: Carried,
+    dynamics: Dynamics,
+    measured: Measured | None = None,
+    *,
+    recurrent: Tensor | None = None,
+    state: Tensor | None = None,
 ) -> Observed:
     """As `integrate_fused`, for what modules hand to each other."""
     product = input if isinstance(input, Product) and input.is_private and not input.is_filled else None
     private = input.is_private
     given = _given(
-        tuple(input.shape), input.like, dynamics, measured, recurrent, None,
+        tuple(input.shape), input.like, dynamics, measured, recurrent, state,
         x=None if product is not None else input.keep() if private else input.values().detach().contiguous(),
         product=product,
     )  # fmt: skip
@@ -92,13 +97,14 @@ def observe_fused(
     if product is not None:
         product.claim()
     listed = _Listed()
-    v, i, z, w, _ = _integrate(input.like, recurrent, plan, listed)
+    v, i, z, w, last = _integrate(input.like, recurrent, plan, listed)
     later = _Later(given)
     observed = Observed(
         None if z is None else CarriedSpikes(z, listed.index),
         Carried(v, None if plan.membrane else later.membrane),
         Carried(i, None if plan.current else later.current),
         None if w is None else Carried(w),
+        last,
     )
     # What backward has saved of them is not what a script will hold.
     saved = (observed.membrane, observed.current, observed.adaptation) if all_needed else ()

@@ -86,19 +86,21 @@ def observe(
     measured: Measured | None = None,
     *,
     recurrent: Tensor | None = None,
+    state: Tensor | None = None,
 ) -> Observed:
     """As `integrate`, for modules: what they hand to each other, of which most may never be read."""
     source = carried(input)
     at_once = current_session() is None and not torch.compiler.is_compiling()
     if source.like.numel() and fused_applies(source.like) and at_once:
-        _check(source.shape, dynamics.firing, recurrent, None)
-        return observe_fused(source, dynamics, measured, recurrent=recurrent)
-    states = _integrate(source.values(), dynamics, measured, recurrent)
+        _check(source.shape, dynamics.firing, recurrent, state)
+        return observe_fused(source, dynamics, measured, recurrent=recurrent, state=state)
+    states = _integrate(source.values(), dynamics, measured, recurrent, state)
     return Observed(
         None if states.spikes is None else CarriedSpikes(states.spikes),
         Carried(states.membrane),
         Carried(states.current),
         None if states.adaptation is None else Carried(states.adaptation),
+        states.last,
     )
 
 

@@ -127,9 +127,10 @@ class States:
 
 @dataclass(frozen=True)
 class Observed:
-    """What neurons show, each (T, B, N): as `States`, on its way to a handle."""
+    """What neurons show, each (T, B, N): as `States`, on its way to a handle; `last` as there."""
 
     spikes: Carried | None
     membrane: Carried
     current: Carried
     adaptation: Carried | None = None
+    last: Tensor | None = None
