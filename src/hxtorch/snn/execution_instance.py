@@ -89,7 +89,7 @@ class ExecutionInstance:
 
     def note(self, mapping: Mapping, populations: dict[int, Population]) -> None:
         """Take down what runs here; what a virtual chip cannot do raises NotImplementedError."""
-        hooks = sorted(name for name in self.generate_playback_hooks() if self.generate_playback_hooks()[name])
+        hooks = sorted(name for name, program in self.generate_playback_hooks().items() if program)
         if hooks or self.write_ppu_symbols or self.read_ppu_symbols:
             what = hooks or ["write_ppu_symbols or read_ppu_symbols"]
             raise NotImplementedError(
@@ -152,7 +152,7 @@ class ExecutionInstance:
 
     def generate_playback_hooks(self) -> dict[str, Any]:
         """The programs to inject, by name."""
-        return {name: getattr(self, name) for name in dir(ExecutionInstance) if name.startswith("injection_")}
+        return {name: getattr(self, name) for name in _INJECTIONS}
 
     @property
     def calib(self) -> CalibrationResult | None:
@@ -255,6 +255,9 @@ class ExecutionInstance:
 
     def __repr__(self) -> str:
         return str(self._id)
+
+
+_INJECTIONS = tuple(name for name in vars(ExecutionInstance) if name.startswith("injection_"))
 
 
 class _Sibling(ExecutionInstance):
