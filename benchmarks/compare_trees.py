@@ -108,7 +108,7 @@ def main() -> None:
             ).stdout.strip()
             for tree, path in trees.items()
         },
-        "rows": {name: values | {"ratio": min(values["here"]) / min(values["other"])} for name, values in rows.items()},
+        "rows": {n: values | {"ratio": min(values["here"]) / min(values["other"])} for n, values in rows.items()},
     }  # fmt: skip
     for name, values in report["rows"].items():
         print(f"{name:45} {min(values['here']):9.3f} {min(values['other']):9.3f}  ratio {values['ratio']:.3f}")

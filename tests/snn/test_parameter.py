@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hxtorch import snn
 from hxtorch.snn import (
     Experiment,
     HXParameter,
@@ -200,3 +201,14 @@ def test_range_of_the_chip_is_a_warning_and_only_there():
         Neuron(1, Experiment(), threshold=1.0)
     assert chip_range_report(neuron().params) == []
     assert len(chip_range_report(neuron(leak=1022, tau_mem=1e-3).params)) == 2
+
+
+def test_a_number_for_a_trained_value_of_every_neuron_keeps_its_shape():
+    experiment = snn.Experiment(mock=True)
+    threshold = snn.MixedHXModelParameter(torch.tensor([1.0, 1.5, 2.0]), 100).make_trainable()
+    lif = snn.LIF(3, experiment, leak=snn.MixedHXModelParameter(0.0, 80), threshold=threshold)
+    z = lif(snn.SynapseHandle(torch.ones(30, 2, 3)))
+    snn.run(experiment, None)
+    threshold.model_value = 3.0
+    z.spikes.sum().backward()  # of the run before
+    assert threshold.model_value.grad.shape == (3,) and threshold.model_value.tolist() == [3.0] * 3

@@ -116,7 +116,9 @@ class HXBaseParameter(nn.Module):
     def _store_model(self, value: Value) -> None:
         current = self._parameters.get("_model")
         if current is not None and not isinstance(value, nn.Parameter):
-            current.data = torch.as_tensor(value, dtype=current.dtype, device=current.device).clone()
+            new = torch.as_tensor(value, dtype=current.dtype, device=current.device).detach()
+            # One number for all keeps the shape: runs before may still send their gradients here.
+            current.data = (new.reshape(()).expand(current.shape) if new.numel() == 1 else new).clone()
             return
         if hasattr(self, "_model"):
             del self._model
