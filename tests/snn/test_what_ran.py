@@ -393,6 +393,18 @@ def test_values_and_gradients_are_those_of_the_run_whenever_they_are_read(size, 
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("length", [7, 40])
+def test_pieces_of_time_give_the_same_values_and_gradients(size, length):
+    net, x = Net(size, checkpoint_steps=length), spikes(size)
+    handles = net.run(x)
+    values, (*gradients, _) = expected(x, net)
+    step(net, handles)
+    x.numpy()[:] = 0
+    same(shown(handles), values)
+    same(weight_gradients(net, handles), gradients)
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_writing_to_what_a_handle_gave_reaches_no_gradient(size):
     net, x = Net(size), spikes(size)
     s, z, _, y = net.run(x)

@@ -79,6 +79,9 @@ class _Piece(torch.autograd.Function):
             shown, hidden, states = network.compute(
                 ctx.begin, ctx.end, given[: ctx.count], given[ctx.count : free], given[free:]
             )
+        for item, grad in zip((*shown, *hidden), grads, strict=False):
+            if grad is not None:
+                item.watch()
         wanted = [tensor for tensor, needed in zip(given, needs, strict=True) if needed]
         pairs = [
             (r, g)

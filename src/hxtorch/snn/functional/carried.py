@@ -27,6 +27,7 @@ class Carried:
         self._fill = fill
         self._kept = False
         self._read = False
+        self._watched = False
 
     @property
     def shape(self) -> torch.Size:
@@ -47,6 +48,15 @@ class Carried:
     def is_filled(self) -> bool:
         """Whether the numbers are there."""
         return self._fill is None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether gradients may come to the tensor, or be seen there, other than from those who compute with it."""
+        return self._read or self._watched
+
+    def watch(self) -> None:
+        """Note that gradients come to the tensor itself."""
+        self._watched = True
 
     def values(self) -> Tensor:
         """The tensor with its numbers, for the run: neither write to it nor hand it out."""

@@ -187,7 +187,7 @@ class Product(Carried):
 
         Torch's search for anomalies looks at all gradients.
         """
-        return self.is_private and self._readers == 1 and not torch.is_anomaly_enabled()
+        return not self.is_watched and self._readers == 1 and not torch.is_anomaly_enabled()
 
 
 @dataclass(frozen=True, eq=False)
