@@ -4,6 +4,7 @@ The reference is plain torch: a loop over time on copies. Sizes lie on both side
 or dense products, membranes computed at once or when they are read.
 """
 
+import contextlib
 import copy
 import multiprocessing
 
@@ -13,6 +14,7 @@ import torch
 from torch.testing import assert_close
 
 from hxtorch import snn
+from hxtorch.snn import functional as F
 
 STEPS = 40
 # inputs, neurons, batch, density
@@ -573,3 +575,41 @@ def test_a_copy_of_a_handle_is_independent():
             if handle.holds(name):
                 getattr(handle, name).zero_()
     same(shown(copies), values)
+
+
+@pytest.mark.parametrize("size", ["tiny", "sparse", "long"])
+@pytest.mark.parametrize("length", [None, 7])
+def test_a_product_that_one_population_sums_and_another_adds_to_others(size, length):
+    """Its gradient comes from both, whoever of them sums the weights itself."""
+    found = []
+    for plain in (False, True):
+        net = Net(size, checkpoint_steps=length)
+        other = snn.Synapse(*reversed(net.first.weight.shape), net.experiment)
+        readout = snn.ReadoutNeuron(net.lif.size, net.experiment, leak=unit()["leak"], tau_mem=TAU, tau_syn=TAU)
+        with torch.no_grad():
+            other.weight.copy_(net.first.weight.flip(0))
+        handle = snn.NeuronHandle(spikes(size))
+        first, second = net.first(handle), other(handle)
+        z, y = net.lif(first), readout(first, second)
+        with F.reference_numerics() if plain else contextlib.nullcontext():
+            snn.run(net.experiment, None)
+        loss = (z.spikes * torch.linspace(0, 1, net.lif.size)).sum() + y.membrane_cadc.square().mean()
+        found.append(torch.autograd.grad(loss, (net.first.weight, other.weight)))
+    same(*found)
+
+
+def test_a_product_that_a_loop_and_a_readout_read():
+    found = []
+    for plain in (False, True):
+        net = Net("sparse")
+        loop = snn.Synapse(64, 64, net.experiment)
+        readout = snn.ReadoutNeuron(64, net.experiment, leak=unit()["leak"], tau_mem=TAU, tau_syn=TAU)
+        with torch.no_grad():
+            loop.weight.copy_((torch.eye(64) - 0.5).roll(1, 0) / 4)
+        first = net.first(snn.NeuronHandle(spikes("sparse")))
+        y, z = readout(first), net.lif(first, loop(net.lif.output_handle))
+        with F.reference_numerics() if plain else contextlib.nullcontext():
+            snn.run(net.experiment, None)
+        loss = (z.spikes * torch.linspace(0, 1, 64)).sum() + y.membrane_cadc.square().mean()
+        found.append(torch.autograd.grad(loss, (net.first.weight, loop.weight)))
+    same(*found)

@@ -59,7 +59,11 @@ class Carried:
         self._watched = True
 
     def values(self) -> Tensor:
-        """The tensor with its numbers, for the run: neither write to it nor hand it out."""
+        """The tensor with its numbers, for the run: neither write to it nor hand it out.
+
+        Who computes with it sends gradients to it.
+        """
+        self._watched = True
         if self._fill is not None:
             with torch.inference_mode(False), torch.no_grad():
                 self._move(self._fill())
