@@ -24,6 +24,7 @@ from hxtorch.twin import (
     Recording,
     RoutingConfig,
     RowMode,
+    VirtualChip,
 )
 from hxtorch.twin import process as facts
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
@@ -63,7 +64,9 @@ class Bench:
 
     def __init__(self, chip: Chip, trial_seed: int = 0, calibrate: Calibrate | None = None) -> None:
         self.chip = chip
-        self._calibrate = calibrate if calibrate is not None else lambda name: calibration.nightly(name, chip)
+        # One calibration for all steps of the integration: they are compared.
+        usual = VirtualChip(chip.die, chip.noise) if isinstance(chip, VirtualChip) else chip
+        self._calibrate = calibrate if calibrate is not None else lambda name: calibration.nightly(name, usual)
         self._seeds = count(trial_seed << 20)
         self._calibrations: dict[str, calibration.CalibrationResult] = {}
 

@@ -60,11 +60,11 @@ def fingerprint(chip: Chip) -> str:
     """What a calibration of `chip` depends on besides its target; more than a name for a virtual chip.
 
     Dies of one name may differ (`dataclasses.replace`), and the temporal noise moves what a calibration measures.
-    The step of the integration does not: it is no property of the chip.
+    So does the step of the integration, a little.
     """
     if not isinstance(chip, VirtualChip):
         return chip.identifier
-    return f"{chip.identifier} {chip.die.fingerprint} {chip.noise}"
+    return f"{chip.identifier} {chip.die.fingerprint} {chip.noise} {chip.step}"
 
 
 class _Cache:
