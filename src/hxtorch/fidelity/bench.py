@@ -24,9 +24,9 @@ from hxtorch.twin import (
     Recording,
     RoutingConfig,
     RowMode,
-    VirtualChip,
 )
 from hxtorch.twin import process as facts
+from hxtorch.twin.chip import at_usual_step
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Bench:
     def __init__(self, chip: Chip, trial_seed: int = 0, calibrate: Calibrate | None = None) -> None:
         self.chip = chip
         # One calibration for all steps of the integration: they are compared.
-        usual = VirtualChip(chip.die, chip.noise) if isinstance(chip, VirtualChip) else chip
+        usual = at_usual_step(chip)
         self._calibrate = calibrate if calibrate is not None else lambda name: calibration.nightly(name, usual)
         self._seeds = count(trial_seed << 20)
         self._calibrations: dict[str, calibration.CalibrationResult] = {}

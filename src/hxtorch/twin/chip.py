@@ -328,4 +328,9 @@ def _sends(config: ChipConfig, membranes: Membranes) -> NDArray[np.bool_]:
     return sends
 
 
+def at_usual_step(chip: Chip) -> Chip:
+    """The same chip, a virtual one with the default step of its integration."""
+    return VirtualChip(chip.die, chip.noise) if isinstance(chip, VirtualChip) else chip
+
+
 DEFAULT_CHIP_SEED = 13  # its first neuron resembles that of the published introduction
