@@ -22,6 +22,7 @@ Memo = dict[Any, Any]  # ids of originals -> copies; _MODULES -> the copied modu
 M = TypeVar("M", bound="HXBaseExperimentModule")
 E = TypeVar("E", bound="Experiment")
 P = TypeVar("P", bound="ExecutionInstance")
+H = TypeVar("H")
 
 _MODULES = "modules of hxtorch"
 _REFERENCES = ("experiment", "execution_instance")
@@ -52,26 +53,25 @@ def copy_module(module: M, memo: Memo) -> M:
 
 def copy_experiment(experiment: E, memo: Memo, fresh: dict[str, Any]) -> E:
     """A copy with the same settings, which has run nothing; `fresh` are attributes that are not taken over."""
-    result = type(experiment).__new__(type(experiment))
-    memo[id(experiment)] = result
-    state = {name: value for name, value in vars(experiment).items() if name not in fresh}
-    vars(result).update(copy.deepcopy(state, memo) | fresh)
-    for module in memo.get(_MODULES, []):
-        _settle(module, memo)
-    return result
+    return _copy_holder(experiment, memo, fresh, {})
 
 
 def copy_instance(instance: P, memo: Memo, fresh: dict[str, Any]) -> P:
     """Another instance with the same settings and calibration; `fresh` are attributes that are not taken over."""
-    result = type(instance).__new__(type(instance))
-    memo[id(instance)] = result
-    state = {name: value for name, value in vars(instance).items() if name not in fresh}
-    constant = {
-        name: state.pop(name)
-        for name in list(state)
+    shared = {
+        name: value
+        for name, value in vars(instance).items()
         if name in ("calibration", "made_calibration") or name.startswith("injection_")
     }
-    vars(result).update(copy.deepcopy(state, memo) | constant | fresh)
+    return _copy_holder(instance, memo, fresh, shared)
+
+
+def _copy_holder(original: H, memo: Memo, fresh: dict[str, Any], shared: dict[str, Any]) -> H:
+    """A copy of what modules refer to: attributes are copied, but for those that are `fresh` or `shared`."""
+    result = type(original).__new__(type(original))
+    memo[id(original)] = result
+    state = {name: value for name, value in vars(original).items() if name not in fresh and name not in shared}
+    vars(result).update(copy.deepcopy(state, memo) | shared | fresh)
     for module in memo.get(_MODULES, []):
         _settle(module, memo)
     return result

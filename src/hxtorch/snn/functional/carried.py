@@ -106,7 +106,7 @@ class Carried:
     def detached(self) -> Carried:
         """The same numbers outside of the graph, which this one does not keep alive."""
         if self._fill is not None:
-            return Carried(blank(self.shape, self._tensor.dtype), self._fill)
+            return Carried(blank(self.shape, self._tensor.dtype, self._tensor.device), self._fill)
         other = Carried(self._tensor.data)
         other._kept = True
         return other

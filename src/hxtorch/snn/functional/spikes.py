@@ -122,9 +122,8 @@ def carried_spikes(value: Tensor | Carried) -> CarriedSpikes:
     """Spikes as carried ones; of a tensor that somebody else holds, nothing is remembered."""
     if isinstance(value, CarriedSpikes):
         return value
-    made = CarriedSpikes(value.values() if isinstance(value, Carried) else value)
-    if not (isinstance(value, Carried) and value.is_private):
-        made.read()
+    made = CarriedSpikes(value.read() if isinstance(value, Carried) else value)
+    made.read()
     return made
 
 
