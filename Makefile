@@ -2,6 +2,7 @@
 # make docs       the documentation as a site in site/
 # make test       what CI runs: lint, format, types, tests
 # make test-long  tests that take minutes
+# make test-sequences  20,000 random sequences of what users do, against a plain computation: half an hour
 # make test-libraries  NIR graphs written by norse, snnTorch and sinabs, in an environment of their own
 # make data       fetch the images of MNIST (20 MB) to where `hxtorch.snn.datasets` looks for them
 # make bench      times of mock mode and the twin
@@ -25,7 +26,7 @@ PYTEST_ARGS ?= -n auto --maxprocesses 4
 PACKAGE := $(VENV)/.package-installed
 TOOLS := $(VENV)/.tools-installed
 
-.PHONY: install demo test test-long test-libraries bench bench-peers bench-simulators images fidelity clean
+.PHONY: install demo test test-long test-sequences test-libraries bench bench-peers bench-simulators images fidelity clean
 .DEFAULT_GOAL := demo
 
 install: $(TOOLS)
@@ -54,6 +55,9 @@ test: $(TOOLS)
 test-long: $(TOOLS)
 	@# pytest exits with 5 where no test is marked so
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS) || test $$? -eq 5
+
+test-sequences: $(TOOLS)
+	$(BIN)/python tests/properties/run_many.py --sequences 20000 --twin 2000 --processes 2
 
 .PHONY: docs
 docs: $(TOOLS)
