@@ -12,6 +12,8 @@ ROOT = Path(hxtorch.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = {
     "_html": -1,
+    "_kernels": -1,
+    "_moved": -1,
     "twin": 0,
     "calibration": 1,
     "mapping": 1,
@@ -30,7 +32,19 @@ FLOORS = {
     "reproduce": 8,
     "cli": 9,
 }
-WITHOUT_TORCH = ("_html", "twin", "calibration", "mapping", "connection", "logger", "spikes", "_alias", "")
+WITHOUT_TORCH = (
+    "_html",
+    "_kernels",
+    "_moved",
+    "twin",
+    "calibration",
+    "mapping",
+    "connection",
+    "logger",
+    "spikes",
+    "_alias",
+    "",
+)
 
 
 def module_name(path):

@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from hxtorch import logger
-from hxtorch._alias import install_alias, install_stand_in
+from hxtorch._alias import install_alias, install_moved, install_stand_in
+from hxtorch._moved import MOVED
 from hxtorch.connection import (
     CalibrationPath,
     HWDBPath,
@@ -41,6 +42,7 @@ __all__ = [
     "weight_to_connection",
 ]
 
+install_moved(MOVED)
 install_alias("hxtorch.spiking", "hxtorch.snn")
 install_alias("hxtorch.ann", "hxtorch.perceptron")
 install_stand_in("dlens_vx_v3", {"halco": "hxtorch.twin.coordinates"})

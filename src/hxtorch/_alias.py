@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -53,6 +53,19 @@ class _AliasFinder(MetaPathFinder):
         return ModuleSpec(fullname, _AliasLoader(real_name))
 
 
+class _MovedFinder(MetaPathFinder):
+    """Finds modules that moved, `moved[old path]` being the new one; asked last of all finders."""
+
+    def __init__(self, moved: Mapping[str, str]) -> None:
+        self.moved = moved
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        real_name = self.moved.get(fullname)
+        return None if real_name is None else ModuleSpec(fullname, _AliasLoader(real_name))
+
+
 class _StandInFinder(MetaPathFinder):
     """Answers imports of packages that are not installed, asked last of all finders."""
 
@@ -83,6 +96,28 @@ def install_alias(alias: str, target: str) -> None:
         if isinstance(finder, _AliasFinder) and (finder.alias, finder.target) == (alias, target):
             return
     sys.meta_path.insert(0, _AliasFinder(alias, target))
+
+
+def install_moved(moved: Mapping[str, str]) -> None:
+    """Make every module of `moved` importable by its old path, the key, as the same module object.
+
+    Installing the same again changes nothing.
+    """
+    for finder in sys.meta_path:
+        if isinstance(finder, _MovedFinder) and finder.moved == moved:
+            return
+    sys.meta_path.append(_MovedFinder(moved))
+
+
+def moved_modules_of(package: str, moved: Mapping[str, str]) -> Callable[[str], ModuleType]:
+    """A `__getattr__` for `package` that imports its modules of `moved` at first use."""
+
+    def find(name: str) -> ModuleType:
+        if f"{package}.{name}" in moved:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find
 
 
 def install_stand_in(package: str, modules: dict[str, str]) -> None:

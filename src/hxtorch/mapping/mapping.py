@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import kernel
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.groups import join_circuits
 from hxtorch.mapping.network import Network, Projection, Structure
@@ -16,7 +17,6 @@ from hxtorch.mapping.registers import SYNAPSES, Registers
 from hxtorch.mapping.routing import RoutingError, route
 from hxtorch.twin.config import NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, ROWS
-from hxtorch.twin.kernels import kernel
 from hxtorch.twin.program import InputEvents, Record
 
 

@@ -1,5 +1,9 @@
 """Spiking neural networks on BrainScaleS-2: modules, experiments and parameters."""
 
+from typing import TYPE_CHECKING
+
+from hxtorch._alias import moved_modules_of
+from hxtorch._moved import MOVED
 from hxtorch.snn import datasets, morphology, neuron_placement
 from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
@@ -82,3 +86,6 @@ __all__ = [
     "to_nir",
     "to_nir_data",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for a module
+    __getattr__ = moved_modules_of(__name__, MOVED)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import kernel
 from hxtorch.mapping import (
     InputPopulation,
     MappingError,
@@ -32,7 +33,6 @@ from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, circuits_of
-from hxtorch.twin.kernels import kernel
 
 P = TypeVar("P", InputPopulation, NeuronPopulation)
 

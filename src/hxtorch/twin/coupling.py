@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel
 from hxtorch.twin import process as p
 from hxtorch.twin.capmem import cell_values
 from hxtorch.twin.config import NeuronConfig
 from hxtorch.twin.die import Die
-from hxtorch.twin.kernels import inner_kernel
 from hxtorch.twin.layout import V
 from hxtorch.twin.membranes import Membranes, lowest_connected, soma_lines
 

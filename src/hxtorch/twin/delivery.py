@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel, kernel, prefetch
+from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel, kernel, prefetch
 from hxtorch.twin.layout import (
     BEAT_EXC,
     BEAT_INH,

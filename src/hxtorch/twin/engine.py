@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.twin.coupling import Coupling, couple
 from hxtorch.twin.delivery import (
     AHEAD,
@@ -23,7 +24,6 @@ from hxtorch.twin.delivery import (
     deliveries,
     most_deliveries,
 )
-from hxtorch.twin.kernels import inner_kernel, kernel
 from hxtorch.twin.layout import (
     CONDUCTANCE_MODE,
     LANES,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import inner_kernel, kernel
+from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.twin.random import mix
 
 

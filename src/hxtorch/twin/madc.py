@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel
 from hxtorch.twin.layout import (
     AMPLITUDE_EXC,
     AMPLITUDE_INH,

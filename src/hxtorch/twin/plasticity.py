@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel
 from hxtorch.twin import process as p
 from hxtorch.twin.config import PlasticityConfig
 from hxtorch.twin.die import Die
-from hxtorch.twin.kernels import inner_kernel
 
 Array = NDArray[np.float32]
 

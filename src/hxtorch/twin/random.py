@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import inner_kernel, kernel
+from hxtorch._kernels.compilation import inner_kernel, kernel
 
 _BYTES_SIGMA = np.float32(1.0 / math.sqrt(4 * (256**2 - 1) / 12))  # sum of four random bytes -> unit variance
 _BYTES_MEAN = np.float32(510.0)

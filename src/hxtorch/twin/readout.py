@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
+from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     CONDUCTANCE,
     DEAD,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
+from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     ARMED,
     DEAD,

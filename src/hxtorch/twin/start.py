@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hxtorch.twin.kernels import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel
 from hxtorch.twin.layout import (
     ADAPT_START,
     ADAPTATION,

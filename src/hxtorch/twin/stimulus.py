@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import kernel
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
 from hxtorch.twin.die import Die
 from hxtorch.twin.engine import Stimulus
-from hxtorch.twin.kernels import kernel
 from hxtorch.twin.link import Link
 from hxtorch.twin.noise import Noise
 from hxtorch.twin.program import InputEvents, Program, ProgramError

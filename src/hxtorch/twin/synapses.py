@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.twin.config import RoutingConfig, RowMode
 from hxtorch.twin.coordinates import BUSES, COLUMNS, DRIVERS, DRIVERS_PER_BUS, HEMISPHERES, ROWS
 from hxtorch.twin.crossbar import passes
 from hxtorch.twin.delivery import Charges
 from hxtorch.twin.die import Die
-from hxtorch.twin.kernels import inner_kernel, kernel
 from hxtorch.twin.layout import LANES, aligned
 from hxtorch.twin.membranes import Membranes
 

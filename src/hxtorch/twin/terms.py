@@ -23,7 +23,7 @@ import math
 
 import numpy as np
 
-from hxtorch.twin.kernels import VECTOR_MATH, inner_kernel
+from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel
 from hxtorch.twin.layout import (
     ADAPT_A,
     ADAPT_DECAY,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.arguments import (
     BackwardRoom,
@@ -22,7 +23,6 @@ from hxtorch.snn.functional.kernels.parameters import add_parameter_gradients
 from hxtorch.snn.functional.kernels.recurrent import multiply_dense
 from hxtorch.snn.functional.kernels.sparse import scatter_row
 from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
-from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
 # Globals become constants of the machine code: here the beginnings of the rows.

@@ -18,7 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel
 
 ZERO = np.float32(0)
 WORD, BYTE = ir.IntType(32), ir.IntType(8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import kernel
+from hxtorch._kernels.compilation import kernel
 
 F32 = NDArray[np.float32]
 ZERO, ONE = np.float32(0), np.float32(1)

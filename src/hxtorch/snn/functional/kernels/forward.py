@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.arguments import Chip, Computed, Equations, ForwardRoom, Lists
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.recurrent import add_recurrent
 from hxtorch.snn.functional.kernels.sparse import TOO_MANY, sum_row
-from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

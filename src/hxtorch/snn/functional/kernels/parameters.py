@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.twin.kernels import inner_kernel
 
 F32 = NDArray[np.float32]
 STRIDE = at.STRIDE

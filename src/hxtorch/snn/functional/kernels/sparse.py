@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.tiles import scatter_listed, sum_listed
-from hxtorch.twin.kernels import inner_kernel, kernel
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel
 
 F32 = NDArray[np.float32]
 

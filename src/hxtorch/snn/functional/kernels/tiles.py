@@ -18,7 +18,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hxtorch.twin.kernels import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel
 
 VECTOR = 16  # floats; LLVM splits it where the processor has shorter ones
 FULL = 4  # vectors of a whole tile
