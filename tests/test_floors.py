@@ -118,7 +118,7 @@ def test_the_floors_see_what_they_should():
     """Guards the test itself: the imports of a known module are found."""
     found = set(own_modules(imports_anywhere("hxtorch.connection")))
     assert found == {"hxtorch.twin"}
-    assert any(room(other) == "twin" for other in own_modules(imports_anywhere("hxtorch.snn.chip_run")))
+    assert any(room(other) == "twin" for other in own_modules(imports_anywhere("hxtorch.snn.chip.run")))
 
 
 def test_no_circles_at_import_time():

@@ -166,7 +166,7 @@ def test_own_neurons_go_on_from_the_step_before(kind, options, monkeypatch):
     """Steps computed grow with the number of steps, and nothing changes against computing all of them again."""
     lif, own = run_loop(kind, hxsnn.Experiment(mock=True), **options)
     assert lif.rows < 5 * STEPS
-    monkeypatch.setattr("hxtorch.snn.steppers._resumes", lambda module, like: False)
+    monkeypatch.setattr("hxtorch.snn.compute.steppers._resumes", lambda module, like: False)
     lif, expected = run_loop(kind, hxsnn.Experiment(mock=True), **options)
     assert lif.rows > STEPS * STEPS / 2
     torch.testing.assert_close(own, expected)
@@ -174,7 +174,7 @@ def test_own_neurons_go_on_from_the_step_before(kind, options, monkeypatch):
 
 def test_neurons_that_differ_step_by_step_are_computed_as_a_whole(monkeypatch):
     _, own = run_loop(Looking, hxsnn.Experiment(mock=True))
-    monkeypatch.setattr("hxtorch.snn.steppers._resumes", lambda module, like: False)
+    monkeypatch.setattr("hxtorch.snn.compute.steppers._resumes", lambda module, like: False)
     _, expected = run_loop(Looking, hxsnn.Experiment(mock=True))
     torch.testing.assert_close(own, expected)
 

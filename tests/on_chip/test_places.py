@@ -9,8 +9,8 @@ from small_networks import STEPS, synapse
 
 import hxtorch.snn as hxsnn
 from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
-from hxtorch.snn.neuron_placement import NeuronPlacement
-from hxtorch.snn.readout_source import ReadoutSource
+from hxtorch.snn.morphology.placement import NeuronPlacement
+from hxtorch.snn.recording.readout_source import ReadoutSource
 from hxtorch.twin import NeuronConfig
 from hxtorch.twin import coordinates as halco
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import hxtorch.snn as hxsnn
-from hxtorch.snn.observables import CADCHandle, HardwareObservables, MADCHandle, SpikeHandle
+from hxtorch.snn.recording.observables import CADCHandle, HardwareObservables, MADCHandle, SpikeHandle
 
 
 class FakeChip:
@@ -42,7 +42,7 @@ class FakeChip:
 @pytest.fixture
 def chip(monkeypatch):
     fake = FakeChip()
-    monkeypatch.setattr("hxtorch.snn.chip_run", fake, raising=False)
+    monkeypatch.setattr("hxtorch.snn.chip.run", fake, raising=False)
     return fake
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from hxtorch.snn.observables import (
+from hxtorch.snn.recording.observables import (
     CADCHandle,
     MADCHandle,
     SpikeHandle,

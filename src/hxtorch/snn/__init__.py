@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 from hxtorch._alias import moved_modules_of
 from hxtorch._moved import MOVED
-from hxtorch.snn import datasets, morphology, neuron_placement
-from hxtorch.snn.execution_info import ExecutionInfo
+from hxtorch.snn import datasets, morphology
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
-from hxtorch.snn.handle import (
+from hxtorch.snn.handles.handle import (
     Handle,
     LIFObservables,
     LIObservables,
@@ -35,12 +34,14 @@ from hxtorch.snn.modules import (
     SparseSynapse,
     Synapse,
 )
-from hxtorch.snn.parameter import (
+from hxtorch.snn.morphology import placement as neuron_placement
+from hxtorch.snn.parameters.parameter import (
     HXParameter,
     HXTransformedModelParameter,
     MixedHXModelParameter,
     ModelParameter,
 )
+from hxtorch.snn.recording.execution_info import ExecutionInfo
 from hxtorch.snn.utils.from_nir import ConversionConfig, from_nir
 from hxtorch.snn.utils.nir_data import from_nir_data, to_nir_data
 from hxtorch.snn.utils.to_nir import to_nir

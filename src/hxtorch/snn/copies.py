@@ -9,20 +9,14 @@ the copied experiment as soon as there is one.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-if TYPE_CHECKING:
-    from hxtorch.snn.execution_instance import ExecutionInstance
-    from hxtorch.snn.experiment import Experiment
-    from hxtorch.snn.modules.base import HXBaseExperimentModule
-
 Memo = dict[Any, Any]  # ids of originals -> copies; _MODULES -> the copied modules
-M = TypeVar("M", bound="HXBaseExperimentModule")
-E = TypeVar("E", bound="Experiment")
-P = TypeVar("P", bound="ExecutionInstance")
-H = TypeVar("H")
+M = TypeVar("M", bound=nn.Module)
+H = TypeVar("H")  # an experiment or an execution instance
 
 _MODULES = "modules of hxtorch"
 _REFERENCES = ("experiment", "execution_instance")
@@ -51,12 +45,12 @@ def copy_module(module: M, memo: Memo) -> M:
     return result
 
 
-def copy_experiment(experiment: E, memo: Memo, fresh: dict[str, Any]) -> E:
+def copy_experiment(experiment: H, memo: Memo, fresh: dict[str, Any]) -> H:
     """A copy with the same settings, which has run nothing; `fresh` are attributes that are not taken over."""
     return _copy_holder(experiment, memo, fresh, {})
 
 
-def copy_instance(instance: P, memo: Memo, fresh: dict[str, Any]) -> P:
+def copy_instance(instance: H, memo: Memo, fresh: dict[str, Any]) -> H:
     """Another instance with the same settings and calibration; `fresh` are attributes that are not taken over."""
     shared = {
         name: value
@@ -77,7 +71,7 @@ def _copy_holder(original: H, memo: Memo, fresh: dict[str, Any], shared: dict[st
     return result
 
 
-def _settle(module: HXBaseExperimentModule, memo: Memo) -> None:
+def _settle(module: nn.Module, memo: Memo) -> None:
     """Let a copied module refer to what was copied of what it referred to."""
     own = vars(module)
     experiment, instance = own.get("experiment"), own.get("execution_instance")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.copies import copy_instance
+from hxtorch.snn.morphology.placement import NeuronPlacement
+from hxtorch.snn.morphology.registers import Configurable, NeuronBlock, configured, equal
+from hxtorch.snn.occupancy import Occupancy, Occupant
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult, CalibrationTarget
     from hxtorch.mapping import Mapping
-    from hxtorch.snn.modules.population import Population
-    from hxtorch.snn.neuron_block import NeuronBlock
-    from hxtorch.snn.neuron_placement import NeuronPlacement
     from hxtorch.twin import ChipConfig, NeuronConfig
 
 
@@ -57,7 +57,7 @@ class ExecutionInstance:
         self._failed: dict[str, frozenset[int]] = {}
         self._configured: tuple[Mapping, CalibrationResult, NeuronConfig] | None = None
         self._own_settings: NeuronConfig | None = None
-        self._noted: tuple[Mapping, dict[int, Population]] | None = None
+        self.occupancy = Occupancy()  # of the last run
         self.write_ppu_symbols: dict[str, Any] = {}
         self.read_ppu_symbols: set[str] = set()
         if calib_path is not None:
@@ -71,23 +71,20 @@ class ExecutionInstance:
         return last[2]
 
     def with_own_settings(
-        self, neurons: NeuronConfig, placed: list[tuple[Population, range, NDArray[np.int64]]]
+        self, neurons: NeuronConfig, placed: Iterable[tuple[Configurable, range, NDArray[np.int64]]]
     ) -> NeuronConfig:
-        """Registers after the modules have set theirs, see `hxtorch.snn.neuron_block.configured`.
+        """Registers after the modules have set theirs, see `hxtorch.snn.morphology.registers.configured`.
 
         The same object as before if it has the same values, as the chip keeps what it derives from it.
         """
-        if not any(population.configures_itself for population, _, _ in placed):
-            return neurons
-        from hxtorch.snn.neuron_block import configured, equal
-
         result = configured(neurons, placed)
-        assert result is not None
+        if result is None:
+            return neurons
         if self._own_settings is None or not equal(self._own_settings, result):
             self._own_settings = result
         return self._own_settings
 
-    def note(self, mapping: Mapping, populations: dict[int, Population]) -> None:
+    def note(self, mapping: Mapping, populations: dict[int, Occupant]) -> None:
         """Take down what runs here; what a virtual chip cannot do raises NotImplementedError."""
         hooks = sorted(name for name, program in self.generate_playback_hooks().items() if program)
         if hooks or self.write_ppu_symbols or self.read_ppu_symbols:
@@ -96,37 +93,27 @@ class ExecutionInstance:
                 f"{self} has {', '.join(what)}, but a virtual chip has no sequencer and no plasticity processor. "
                 "Remove them; registers of neurons can be set in configure_hw_entity."
             )
-        self._noted = mapping, populations
+        self.occupancy = Occupancy.of(mapping, populations)
 
     @property
-    def modules(self) -> tuple[Population, ...]:
+    def modules(self) -> tuple[Occupant, ...]:
         """The neuron modules of the last run here; empty before it."""
-        return () if self._noted is None else tuple(self._noted[1].values())
+        return tuple(self.occupancy.neurons.values())
 
     @property
     def neuron_placement(self) -> NeuronPlacement:
         """Where the neurons of the last run lie, counted over its modules; empty before it."""
-        from hxtorch.snn.neuron_block import logical_neuron
-        from hxtorch.snn.neuron_placement import NeuronPlacement
-
-        result = NeuronPlacement()
-        if self._noted is not None:
-            places = [logical_neuron(row) for key in self._noted[1] for row in self._noted[0].circuits[key]]
-            result.register_id(range(len(places)), placement_constraint=places)
-        return result
+        return self.occupancy.placement
 
     @property
     def id_counter(self) -> int:
         """How many neurons the last run had here."""
-        return 0 if self._noted is None else sum(len(self._noted[0].circuits[key]) for key in self._noted[1])
+        return self.occupancy.count
 
     @property
-    def cadc_neurons(self) -> dict[Population, NDArray[np.int64]]:
+    def cadc_neurons(self) -> dict[Occupant, NDArray[np.int64]]:
         """Modules of the last run whose CADC traces are recorded, and the circuits (size,) that are read."""
-        if self._noted is None:
-            return {}
-        mapping, populations = self._noted
-        return {p: mapping.main_circuits(key) for key, p in populations.items() if p.enable_cadc_recording}
+        return self.occupancy.cadc_neurons
 
     @property
     def record_cadc_into_dram(self) -> bool | None:
@@ -139,7 +126,7 @@ class ExecutionInstance:
         """Whether the MADC recorded in the last run."""
         return any(module.enable_madc_recording for module in self.modules)
 
-    def cadc_recordings(self) -> dict[Population, NDArray[np.int64]]:
+    def cadc_recordings(self) -> dict[Occupant, NDArray[np.int64]]:
         """`cadc_neurons`; AssertionError if there are none."""
         recorded = self.cadc_neurons
         if not recorded:
@@ -176,14 +163,12 @@ class ExecutionInstance:
         """
         from hxtorch import calibration
         from hxtorch.connection import require_chip
-        from hxtorch.snn.chip_calibration import target_of
 
         chip = require_chip()
         if target is None:
-            if self._noted is None:
+            if not self.occupancy.neurons:
                 raise ValueError(f"Nothing has run on {self}. Give calibrate a target, or run a network first.")
-            mapping, populations = self._noted
-            target = target_of((p, row) for key, p in populations.items() for row in mapping.circuits[key].T)
+            target = self.occupancy.target()
         self.calibration = calibration.cached(chip, target, self.calib_cache_dir)
         return self.calibration
 
@@ -192,16 +177,7 @@ class ExecutionInstance:
 
         Only parameters with a function for it do, see `HXBaseParameter.make_trainable`; every run calls them.
         """
-        from hxtorch.snn.neuron_block import logical_neuron
-
-        mapping, populations = self._noted or (None, {})
-        for key, population in populations.items():
-            assert mapping is not None
-            places = [logical_neuron(row) for row in mapping.circuits[key]]
-            for parameter in population.params.values():
-                if parameter.has_chip_function:
-                    parameter.set_on_chip(neuron_block, places)
-        return neuron_block
+        return self.occupancy.set_parameters(neuron_block)
 
     @property
     def ID(self) -> int:  # noqa: N802  # name of the public interface
@@ -243,12 +219,16 @@ class ExecutionInstance:
 
     def __getstate__(self) -> dict[str, Any]:
         # Without what it knows of the last run, which belongs to the chip of this process.
-        return vars(self) | {"_configured": None, "_own_settings": None, "_noted": None}
+        return vars(self) | self._unknown()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Another instance, with an ID of its own, the same settings and the same calibration."""
-        unknown = dict.fromkeys(("_configured", "_own_settings", "_noted"))
-        return copy_instance(self, memo, {"_id": next(self._ids), **unknown})
+        return copy_instance(self, memo, {"_id": next(self._ids), **self._unknown()})
+
+    @staticmethod
+    def _unknown() -> dict[str, Any]:
+        """Attributes as they are before the first run."""
+        return {"_configured": None, "_own_settings": None, "occupancy": Occupancy()}
 
     def __str__(self) -> str:
         return f"ExecutionInstance(ID={self._id})"
@@ -293,7 +273,7 @@ class ExecutionInstances(set[ExecutionInstance]):
         return {item.ID: {0: item.chip} for item in self._sorted() if item.chip is not None}
 
     @property
-    def cadc_recordings(self) -> dict[int, dict[Population, NDArray[np.int64]]]:
+    def cadc_recordings(self) -> dict[int, dict[Occupant, NDArray[np.int64]]]:
         """Circuits whose CADC traces are recorded, of the instances that record any."""
         return {item.ID: item.cadc_neurons for item in self._sorted() if item.cadc_neurons}
 

@@ -9,34 +9,29 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from hxtorch.snn.backend.module_manager import ModuleManager
-from hxtorch.snn.calls import GraphBuilder
-from hxtorch.snn.checks import (
-    check_chip_input,
-    check_graph,
-    check_model,
-    check_runtime,
-    check_wait,
-    positive_int,
-    warn_user,
-)
+from hxtorch.snn.chip.settings import ChipSettings
+from hxtorch.snn.compute.model_values import check_model
+from hxtorch.snn.compute.pieces import compute_in_pieces
+from hxtorch.snn.compute.steps import compute_step
 from hxtorch.snn.copies import copy_experiment
-from hxtorch.snn.execution_info import ExecutionInfo
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.graph import Graph
-from hxtorch.snn.handle import Handle
-from hxtorch.snn.inputs import take_inputs
-from hxtorch.snn.last_run import LastRun, remember
-from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
+from hxtorch.snn.graph.calls import GraphBuilder
+from hxtorch.snn.graph.checks import check_graph
+from hxtorch.snn.graph.contract import Member, Wrapper
+from hxtorch.snn.graph.graph import Graph
+from hxtorch.snn.graph.inputs import take_inputs
+from hxtorch.snn.graph.last_run import LastRun, remember
+from hxtorch.snn.graph.module_manager import ModuleManager
+from hxtorch.snn.handles.handle import Handle
+from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Projection
-from hxtorch.snn.recompute import compute_in_pieces
-from hxtorch.snn.steps import compute_step
+from hxtorch.snn.recording.execution_info import ExecutionInfo
+from hxtorch.snn.refusals import check_runtime, check_wait, positive_int, warn_user
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # needed with a chip, or for a report, alone
     from hxtorch.mapping import Mapping, MappingReport, Network
-    from hxtorch.snn.chip_plan import PlanCache
-    from hxtorch.snn.modules.wrapper import HXModuleWrapper
+    from hxtorch.snn.chip.plan import PlanCache
     from hxtorch.snn.report import Curves
     from hxtorch.twin import ChipConfig
 
@@ -119,6 +114,10 @@ class Experiment:
         return None if self._plans is None or self._plans.last is None else self._plans.last.runs[0].mapping
 
     @property
+    def _chip_settings(self) -> ChipSettings:
+        return ChipSettings(self.dt, self.partition, self.hw_routing_func, self.inter_batch_entry_wait or 0)
+
+    @property
     def _calls(self) -> GraphBuilder:
         return self.modules.calls
 
@@ -142,7 +141,7 @@ class Experiment:
     def plans(self) -> PlanCache:
         """How the networks of this experiment run on the chip."""
         if self._plans is None:
-            from hxtorch.snn.chip_plan import PlanCache  # imports the mapping, which mock mode never needs
+            from hxtorch.snn.chip.plan import PlanCache  # imports the mapping, which mock mode never needs
 
             self._plans = PlanCache()
         return self._plans
@@ -159,7 +158,7 @@ class Experiment:
             graph = self.build_graph()
             take_inputs(graph)
             check_graph(graph)
-            plan = self.plans.plan_for(self, graph)
+            plan = self.plans.plan_for(self._chip_settings, graph)
         elif self.plans.last is not None:
             plan = self.plans.last
         else:
@@ -167,16 +166,20 @@ class Experiment:
         return report([(run.part, run.mapping) for run in plan.runs])
 
     def connect(
-        self, module: HXBaseExperimentModule, input_handles: Iterable[Handle], output_handle: Handle | None = None
+        self, module: Member, input_handles: Iterable[Handle], output_handle: Handle | None = None
     ) -> Handle:
         """Note that `module` reads handles; returns its output handle in the current graph."""
         return self.modules.add_node(module, input_handles, output_handle)
 
-    def connect_wrapper(self, wrapper: HXModuleWrapper) -> None:
-        """Note that `wrapper` computes its modules; ValueError if one of them is already in another wrapper."""
-        self.modules.add_wrapper(wrapper)
+    def connect_wrapper(self, wrapper: Wrapper) -> tuple[Handle, ...]:
+        """Note that `wrapper` computes its modules, and return the handles that they fill.
 
-    def output_of(self, module: HXBaseExperimentModule) -> Handle:
+        ValueError if one of them is already in another wrapper.
+        """
+        self.modules.add_wrapper(wrapper)
+        return self.modules.outputs_of(wrapper)
+
+    def output_of(self, module: Member) -> Handle:
         """The handle that `module` fills in the current graph, whether it was called already or not."""
         return self.modules.output_of(module)
 
@@ -208,7 +211,7 @@ class Experiment:
 
     def get_hw_results(
         self, runtime: int | None, *, trial_seed: int | None = None
-    ) -> tuple[dict[HXBaseExperimentModule, Any], ExecutionInfo | None]:
+    ) -> tuple[dict[Member, Any], ExecutionInfo | None]:
         """Run the called network on the chip: processed data by module, and about the run; mock: nothing."""
         if self.mock:
             return {}, None
@@ -233,11 +236,12 @@ class Experiment:
 
     def _run_on_chip(
         self, graph: Graph, runtime: int, trial_seed: int | None
-    ) -> tuple[dict[HXBaseExperimentModule, Any], ExecutionInfo]:
-        from hxtorch.snn import chip_run  # imports the mapping and the chip, which mock mode never needs
+    ) -> tuple[dict[Member, Any], ExecutionInfo]:
+        from hxtorch.snn.chip.inputs import check_chip_input  # they import the mapping, which mock mode never needs
+        from hxtorch.snn.chip.run import execute
 
         check_chip_input(graph, runtime)
-        raw, info = chip_run.execute(self, graph, runtime, trial_seed)
+        raw, info = execute(self._chip_settings, self.plans, graph, runtime, trial_seed)
         processed = {
             module: module.post_process(data, runtime * self.dt) if isinstance(module, HXModule) else data
             for module, data in raw.items()
@@ -304,7 +308,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
         check_model(graph, experiment.dt)
         for node in graph.modules_in_order:
             node.module.prepare(node)
-        hw_map: dict[HXBaseExperimentModule, Any] = {}
+        hw_map: dict[Member, Any] = {}
         info: ExecutionInfo | None = None
         if not experiment.mock:
             hw_map, info = experiment._run_on_chip(graph, steps, trial_seed)
@@ -317,7 +321,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
     return info
 
 
-def _fill_handles(graph: Graph, hw_map: dict[HXBaseExperimentModule, Any], piece: int | None) -> None:
+def _fill_handles(graph: Graph, hw_map: dict[Member, Any], piece: int | None) -> None:
     """Compute all modules in order. If one fails, no handle of the graph stays filled."""
     done = False
     try:

@@ -12,7 +12,7 @@ from torch import Tensor
 from hxtorch.snn.functional.integration import integrate
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane
 from hxtorch.snn.functional.stepping import check_dt, readable
-from hxtorch.snn.parameter import Value
+from hxtorch.snn.parameters.parameter import Value
 
 
 class GeneratedStep(str):

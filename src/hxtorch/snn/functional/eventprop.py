@@ -23,7 +23,7 @@ from hxtorch.snn.functional.resumption import needs_all_steps
 from hxtorch.snn.functional.stepping import step_rate
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
-from hxtorch.snn.parameter import Value
+from hxtorch.snn.parameters.parameter import Value
 
 
 class EventPropSynapseFunction(torch.autograd.Function):

@@ -9,7 +9,7 @@ from hxtorch.snn.functional.injection import fit_steps, inject
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
 from hxtorch.snn.functional.stepping import exponential_bounds, step_decay, step_gain, step_rate
 from hxtorch.snn.functional.surrogate import threshold as spike_function
-from hxtorch.snn.parameter import Value
+from hxtorch.snn.parameters.parameter import Value
 
 
 def integrate_reference(

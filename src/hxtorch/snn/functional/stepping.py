@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.kernels.layout import LARGEST_EXPONENT, OVERSHOOT
 from hxtorch.snn.functional.neuron_model import Exponential, Firing, Membrane
-from hxtorch.snn.parameter import Value
+from hxtorch.snn.parameters.parameter import Value
 
 EXACT_ABOVE = 1 + 1e-6  # dt/tau; a quotient of float32 numbers may miss 1 by its rounding
 _FASTEST = 80.0  # dt/tau: beyond, the factor counts as e^-80, so that its gradient is no 0 times infinity

@@ -11,24 +11,28 @@ its peak, and carries the membrane above it by four times the distance from leak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Unpack, cast
 
 from torch import Tensor
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.checks import warn_user
-from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, NeuronHandle, handle_type
+from hxtorch.snn.graph.contract import Host
+from hxtorch.snn.handles.handle import Handle, NeuronHandle, handle_type
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
-from hxtorch.snn.modules.population import Parameter, Population, TraceValue
-from hxtorch.snn.neuron_parameters import PARAMETERS, ModelUse
-from hxtorch.snn.parameter import HXTransformedModelParameter
-from hxtorch.snn.readout_source import ReadoutSource
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
+from hxtorch.snn.modules.population import Population
+from hxtorch.snn.modules.signatures import (
+    AELIF_NEURON,
+    LI_NEURON,
+    LIF_NEURON,
+    NeuronOptions,
+    TermOptions,
+    described_by,
+)
+from hxtorch.snn.parameters.parameter import HXTransformedModelParameter
+from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS
+from hxtorch.snn.parameters.table import ModelUse
+from hxtorch.snn.refusals import warn_user
 
 MODEL_CAPACITANCE = 10e-6  # in the model, a capacitance of 63 on the chip
 
@@ -41,6 +45,13 @@ def default_capacitance() -> HXTransformedModelParameter:
 def capacitance_code(value: Any) -> Any:
     """Capacitance of the chip for one of the model."""
     return value / MODEL_CAPACITANCE * 63
+
+
+def with_default_capacitance(values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of neurons with `default_capacitance` if none was given."""
+    if values["membrane_capacitance"] is not None:
+        return values
+    return {**values, "membrane_capacitance": default_capacitance()}
 
 
 def membrane_with_capacitance(module: Population, x: Tensor, leaky: bool = True) -> F.Membrane:
@@ -90,98 +101,20 @@ class AELIF(Neuron):
     The output has `spikes` if they fire, and `adaptation_cadc` if they adapt: the adaptation of the model.
     """
 
-    def __init__(
-        self,
-        size: int,
-        experiment: Experiment | None,
-        leak: Parameter = 80,
-        reset: Parameter = 80,
-        threshold: Parameter = 125,
-        tau_mem: Parameter = 10e-6,
-        tau_syn: Parameter = 10e-6,
-        i_synin_gm: Parameter = 500,
-        membrane_capacitance: Parameter | None = None,
-        refractory_time: Parameter = 1e-6,
-        synapse_dac_bias: Parameter = 600,
-        holdoff_time: Parameter = 0.0,
-        method: str = "superspike",
-        alpha: float = 50.0,
-        exponential_slope: Parameter = 50e-3,
-        exponential_threshold: Parameter = 110,
-        subthreshold_adaptation_strength: Parameter = 1,
-        spike_triggered_adaptation_increment: Parameter = 1,
-        clock_scale_adaptation_pulse: Parameter = (5, 5),
-        tau_adap: Parameter = 100e-6,
-        leak_adaptation: Parameter | None = None,
-        execution_instance: ExecutionInstance | None = None,
-        chip_coordinate: Any = None,
-        enable_spike_recording: bool = True,
-        enable_cadc_recording: bool = True,
-        enable_cadc_recording_placement_in_dram: bool = False,
-        cadc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
-        enable_madc_recording: bool = False,
-        record_neuron_id: int | tuple[int, int] | None = None,
-        madc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
-        placement_constraint: Sequence[Any] | None = None,
-        trace_offset: TraceValue = 0.0,
-        trace_scale: TraceValue = 1.0,
-        cadc_time_shift: int = 0,
-        shift_cadc_to_first: bool = False,
-        interpolation_mode: str = "linear",
-        neuron_structure: Any = None,
-        leaky: bool = True,
-        fire: bool = True,
-        exponential: bool = True,
-        subthreshold_adaptation: bool = True,
-        spike_triggered_adaptation: bool = True,
-        **extra_params: Any,
-    ) -> None:
-        if leak_adaptation is not None:
-            extra_params["leak_adaptation"] = leak_adaptation
-        if not fire and refractory_time not in (0, PARAMETERS["refractory_time"].default):
+    @described_by(AELIF_NEURON)
+    def __init__(self, size: int, experiment: Host | None, *settings: Any, **options: Unpack[TermOptions]) -> None:
+        values = AELIF_NEURON.bind(type(self), settings, options)
+        terms = {name: values.pop(name) for name in ("leaky", "fire", "exponential")}
+        adapting = [values.pop(name) for name in ("subthreshold_adaptation", "spike_triggered_adaptation")]
+        if not terms["fire"] and values["refractory_time"] not in (0, DESCRIPTIONS["refractory_time"].default):
             warn_user("Refractory period is not applicable due to specified non-spiking behaviour.")
-        super().__init__(
-            size,
-            experiment,
-            leak,
-            reset,
-            threshold,
-            tau_mem,
-            tau_syn,
-            i_synin_gm,
-            default_capacitance() if membrane_capacitance is None else membrane_capacitance,
-            refractory_time,
-            synapse_dac_bias,
-            holdoff_time,
-            method,
-            alpha,
-            execution_instance,
-            exponential_slope=exponential_slope,
-            exponential_threshold=exponential_threshold,
-            subthreshold_adaptation_strength=subthreshold_adaptation_strength,
-            spike_triggered_adaptation_increment=spike_triggered_adaptation_increment,
-            clock_scale_adaptation_pulse=clock_scale_adaptation_pulse,
-            tau_adap=tau_adap,
-            chip_coordinate=chip_coordinate,
-            enable_spike_recording=enable_spike_recording and fire,
-            enable_cadc_recording=enable_cadc_recording,
-            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
-            cadc_readout_source=cadc_readout_source,
-            enable_madc_recording=enable_madc_recording,
-            record_neuron_id=record_neuron_id,
-            madc_readout_source=madc_readout_source,
-            placement_constraint=placement_constraint,
-            trace_offset=trace_offset,
-            trace_scale=trace_scale,
-            cadc_time_shift=cadc_time_shift,
-            shift_cadc_to_first=shift_cadc_to_first,
-            interpolation_mode=interpolation_mode,
-            neuron_structure=neuron_structure,
-            **extra_params,
-        )
-        self.leaky, self.fire, self.exponential = leaky, fire, exponential
-        self.subthreshold_adaptation = subthreshold_adaptation
-        self.spike_triggered_adaptation = spike_triggered_adaptation
+        values["enable_spike_recording"] = values["enable_spike_recording"] and terms["fire"]
+        super().__init__(size, experiment, **with_default_capacitance(values))
+        self.leaky: bool = terms["leaky"]
+        self.fire: bool = terms["fire"]
+        self.exponential: bool = terms["exponential"]
+        self.subthreshold_adaptation: bool = adapting[0]
+        self.spike_triggered_adaptation: bool = adapting[1]
 
     def default_of(self, name: str) -> Any:
         """Default of a parameter of these neurons."""
@@ -254,72 +187,15 @@ class LIF(AELIF):
     ceil(refractory_time/dt) steps after a spike.
     """
 
+    @described_by(LIF_NEURON)
     def __init__(
-        self,
-        size: int,
-        experiment: Experiment | None,
-        leak: Parameter = 80,
-        reset: Parameter = 80,
-        threshold: Parameter = 125,
-        tau_mem: Parameter = 10e-6,
-        tau_syn: Parameter = 10e-6,
-        i_synin_gm: Parameter = 500,
-        membrane_capacitance: Parameter | None = None,
-        refractory_time: Parameter = 1e-6,
-        synapse_dac_bias: Parameter = 600,
-        holdoff_time: Parameter = 0.0,
-        method: str = "superspike",
-        alpha: float = 50.0,
-        execution_instance: ExecutionInstance | None = None,
-        chip_coordinate: Any = None,
-        enable_spike_recording: bool = True,
-        enable_cadc_recording: bool = True,
-        enable_cadc_recording_placement_in_dram: bool = False,
-        enable_madc_recording: bool = False,
-        record_neuron_id: int | tuple[int, int] | None = None,
-        placement_constraint: Sequence[Any] | None = None,
-        trace_offset: TraceValue = 0.0,
-        trace_scale: TraceValue = 1.0,
-        cadc_time_shift: int = 0,
-        shift_cadc_to_first: bool = False,
-        interpolation_mode: str = "linear",
-        neuron_structure: Any = None,
-        **extra_params: Any,
+        self, size: int, experiment: Host | None, *settings: Any, **options: Unpack[NeuronOptions]
     ) -> None:
-        super().__init__(
-            size,
-            experiment,
-            leak,
-            reset,
-            threshold,
-            tau_mem,
-            tau_syn,
-            i_synin_gm,
-            membrane_capacitance,
-            refractory_time,
-            synapse_dac_bias,
-            holdoff_time,
-            method,
-            alpha,
-            execution_instance=execution_instance,
-            chip_coordinate=chip_coordinate,
-            enable_spike_recording=enable_spike_recording,
-            enable_cadc_recording=enable_cadc_recording,
-            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
-            enable_madc_recording=enable_madc_recording,
-            record_neuron_id=record_neuron_id,
-            placement_constraint=placement_constraint,
-            trace_offset=trace_offset,
-            trace_scale=trace_scale,
-            cadc_time_shift=cadc_time_shift,
-            shift_cadc_to_first=shift_cadc_to_first,
-            interpolation_mode=interpolation_mode,
-            neuron_structure=neuron_structure,
-            exponential=False,
-            subthreshold_adaptation=False,
-            spike_triggered_adaptation=False,
-            **extra_params,
-        )
+        values = LIF_NEURON.bind(type(self), settings, options)
+        super().__init__(size, experiment, **{**values, **_NO_MORE_TERMS})
+
+
+_NO_MORE_TERMS = dict.fromkeys(("exponential", "subthreshold_adaptation", "spike_triggered_adaptation"), False)
 
 
 class LI(ReadoutNeuron):
@@ -327,55 +203,12 @@ class LI(ReadoutNeuron):
 
     model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "membrane_capacitance"))
 
+    @described_by(LI_NEURON)
     def __init__(
-        self,
-        size: int,
-        experiment: Experiment | None,
-        leak: Parameter = 80,
-        tau_mem: Parameter = 10e-6,
-        tau_syn: Parameter = 10e-6,
-        i_synin_gm: Parameter = 500,
-        membrane_capacitance: Parameter | None = None,
-        synapse_dac_bias: Parameter = 600,
-        execution_instance: ExecutionInstance | None = None,
-        chip_coordinate: Any = None,
-        enable_cadc_recording: bool = True,
-        enable_cadc_recording_placement_in_dram: bool = False,
-        enable_madc_recording: bool = False,
-        record_neuron_id: int | tuple[int, int] | None = None,
-        placement_constraint: Sequence[Any] | None = None,
-        trace_offset: TraceValue = 0.0,
-        trace_scale: TraceValue = 1.0,
-        cadc_time_shift: int = 0,
-        shift_cadc_to_first: bool = False,
-        interpolation_mode: str = "linear",
-        neuron_structure: Any = None,
-        **extra_params: Any,
+        self, size: int, experiment: Host | None, *settings: Any, **options: Unpack[NeuronOptions]
     ) -> None:
-        super().__init__(
-            size,
-            experiment,
-            leak,
-            tau_mem,
-            tau_syn,
-            i_synin_gm,
-            default_capacitance() if membrane_capacitance is None else membrane_capacitance,
-            synapse_dac_bias,
-            execution_instance,
-            chip_coordinate=chip_coordinate,
-            enable_cadc_recording=enable_cadc_recording,
-            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
-            enable_madc_recording=enable_madc_recording,
-            record_neuron_id=record_neuron_id,
-            placement_constraint=placement_constraint,
-            trace_offset=trace_offset,
-            trace_scale=trace_scale,
-            cadc_time_shift=cadc_time_shift,
-            shift_cadc_to_first=shift_cadc_to_first,
-            interpolation_mode=interpolation_mode,
-            neuron_structure=neuron_structure,
-            **extra_params,
-        )
+        values = LI_NEURON.bind(type(self), settings, options)
+        super().__init__(size, experiment, **with_default_capacitance(values))
 
     def default_of(self, name: str) -> Any:
         """Default of a parameter of these neurons."""

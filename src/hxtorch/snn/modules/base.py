@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from hxtorch.snn.chip_state import State, same, snapshot
 from hxtorch.snn.copies import copy_module
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, TensorHandle
-from hxtorch.snn.observables import HardwareObservables
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
-    from hxtorch.snn.graph import Node
+from hxtorch.snn.graph.contract import HardwareData, Host, Node
+from hxtorch.snn.handles.handle import Handle, TensorHandle
+from hxtorch.snn.recording.changes import State, same, snapshot
+from hxtorch.snn.recording.observables import HardwareObservables
 
 
 def _identity(self: nn.Module, input: Handle, hw_data: Any = None) -> Handle:
@@ -35,11 +32,12 @@ class HXBaseExperimentModule(nn.Module):
     output_type: ClassVar[type[Handle]] = TensorHandle
     descriptor: Any = None  # scripts may keep something here
     input_field: ClassVar[str | None] = None  # the tensor it reads from its input handles
-    remembers: ClassVar[bool] = False  # whether its output moves one time step after its input, as in neurons
+    remembers = False  # whether its output moves one time step after its input, as in neurons
+    is_population = False  # whether spikes begin here: neurons, and inputs of their own
     # As a variable, not a method: subclasses choose the handles that they take and return.
     forward_func: Callable[..., Handle] = _identity
 
-    def __init__(self, experiment: Experiment | None) -> None:
+    def __init__(self, experiment: Host | None) -> None:
         super().__init__()
         self.experiment = experiment
         self.loaded_by: list[str] | None = None
@@ -120,7 +118,7 @@ class HXBaseExperimentModule(nn.Module):
         self,
         inputs: tuple[Handle, ...],
         output: Handle,
-        hw_map: Mapping[HXBaseExperimentModule, Any],
+        hw_map: HardwareData,
     ) -> None:
         """Compute the module and fill `output`. `hw_map` holds the processed data of the chip by module."""
         output.clone(self.func(inputs, hw_data=hw_map.get(self)))
@@ -135,7 +133,7 @@ class HXModule(HXBaseExperimentModule):
 
     def __init__(
         self,
-        experiment: Experiment | None,
+        experiment: Host | None,
         execution_instance: ExecutionInstance | None = None,
         chip_coordinate: Any = None,
     ) -> None:

@@ -8,15 +8,12 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.checks import positive_int
-from hxtorch.snn.handle import Handle, NeuronHandle
-from hxtorch.snn.masks import all_pass, drawn, mask_of
+from hxtorch.snn.graph.contract import Host, Node
+from hxtorch.snn.handles.handle import Handle, NeuronHandle
 from hxtorch.snn.modules.base import HXFunctionalModule
+from hxtorch.snn.modules.masks import all_pass, drawn, mask_of
 from hxtorch.snn.modules.population import Population
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
-    from hxtorch.snn.graph import Node
+from hxtorch.snn.refusals import positive_int
 
 
 class BatchDropout(HXFunctionalModule):
@@ -34,7 +31,7 @@ class BatchDropout(HXFunctionalModule):
     output_type: ClassVar[type[Handle]] = NeuronHandle
     input_field = "spikes"
 
-    def __init__(self, size: int, dropout: float, experiment: Experiment | None) -> None:
+    def __init__(self, size: int, dropout: float, experiment: Host | None) -> None:
         super().__init__(experiment)
         self.size = positive_int("size", size)
         if not 0 <= dropout <= 1:

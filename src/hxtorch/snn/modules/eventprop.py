@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.handle import NeuronHandle, SynapseHandle
+from hxtorch.snn.handles.handle import NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.aelif import LIF
 from hxtorch.snn.modules.neuron import Neuron
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.snn.observables import NeuronData, neuron_data
+from hxtorch.snn.recording.observables import NeuronData, neuron_data
 
 
 class EventPropSynapse(Synapse):

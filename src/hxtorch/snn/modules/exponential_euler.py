@@ -7,11 +7,11 @@ import warnings
 from torch import Tensor
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.handle import SynapseHandle
+from hxtorch.snn.handles.handle import SynapseHandle
 from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Population
-from hxtorch.snn.neuron_parameters import ModelUse
-from hxtorch.snn.observables import NeuronData, ReadoutData
+from hxtorch.snn.parameters.table import ModelUse
+from hxtorch.snn.recording.observables import NeuronData, ReadoutData
 
 
 class NeuronExp(Neuron):

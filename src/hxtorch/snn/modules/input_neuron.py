@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.checks import positive_int
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, NeuronHandle
+from hxtorch.snn.graph.contract import Host
+from hxtorch.snn.handles.handle import Handle, NeuronHandle
 from hxtorch.snn.modules.base import HXModule
-from hxtorch.snn.observables import HardwareObservables
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
+from hxtorch.snn.recording.observables import HardwareObservables
+from hxtorch.snn.refusals import positive_int
 
 
 class InputPopulation(HXModule):
@@ -22,11 +20,12 @@ class InputPopulation(HXModule):
 
     output_type: ClassVar[type[Handle]] = NeuronHandle
     input_field = "spikes"
+    is_population = True
 
     def __init__(
         self,
         size: int,
-        experiment: Experiment | None,
+        experiment: Host | None,
         execution_instance: ExecutionInstance | None = None,
         chip_coordinate: Any = None,
     ) -> None:

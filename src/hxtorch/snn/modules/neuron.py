@@ -7,20 +7,23 @@ exp(-dt/tau) per step (`hxtorch.snn.functional.neuron_model`), and `run` warns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from torch import Tensor
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle, empty_handle
-from hxtorch.snn.modules.population import Parameter, Population, TraceValue
-from hxtorch.snn.neuron_parameters import ModelUse
-from hxtorch.snn.observables import HardwareObservables, NeuronData, ReadoutData, neuron_data, readout_data
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
+from hxtorch.snn.graph.contract import Host
+from hxtorch.snn.handles.handle import Handle, NeuronHandle, ReadoutNeuronHandle, SynapseHandle, empty_handle
+from hxtorch.snn.modules.population import Population
+from hxtorch.snn.modules.signatures import NEURON, READOUT_NEURON, NeuronOptions, described_by
+from hxtorch.snn.parameters.table import ModelUse
+from hxtorch.snn.recording.observables import (
+    HardwareObservables,
+    NeuronData,
+    ReadoutData,
+    neuron_data,
+    readout_data,
+)
 
 Terms = tuple[F.Membrane, F.Firing | None, F.Exponential | None, F.Adaptation | None]
 
@@ -28,14 +31,14 @@ Terms = tuple[F.Membrane, F.Firing | None, F.Exponential | None, F.Adaptation | 
 class Neuron(Population):
     """Spiking leaky integrate-and-fire neurons with exponential synaptic currents.
 
-    Parameters are described in `hxtorch.snn.neuron_parameters`; further ones of that table are accepted by
+    Parameters are described in `hxtorch.snn.parameters.table`; further ones of that table are accepted by
     keyword. Others:
 
     * `method`, `alpha`: surrogate gradient and its steepness.
     * `enable_*_recording`: what the chip records; `record_neuron_id` is the neuron that the MADC samples.
     * `placement_constraint`: a place on the chip for every neuron.
     * `cadc_time_shift`, `shift_cadc_to_first`, `trace_offset`, `trace_scale`: how the CADC trace is aligned
-      with the model, in this order (`hxtorch.snn.observables.postprocess_cadc`).
+      with the model, in this order (`hxtorch.snn.recording.observables.postprocess_cadc`).
     * `interpolation_mode`: "linear" or "nn", how CADC samples come onto the grid of time steps.
 
     `threshold_at_spikes` (attribute, False): where the chip spiked, the surrogate gradient sees the membrane at
@@ -48,71 +51,16 @@ class Neuron(Population):
     model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "reset", "threshold"))
     threshold_at_spikes: bool = False
 
+    @described_by(NEURON)
     def __init__(
-        self,
-        size: int,
-        experiment: Experiment | None,
-        leak: Parameter = 80,
-        reset: Parameter = 80,
-        threshold: Parameter = 125,
-        tau_mem: Parameter = 10e-6,
-        tau_syn: Parameter = 10e-6,
-        i_synin_gm: Parameter = 500,
-        membrane_capacitance: Parameter = 63,
-        refractory_time: Parameter = 1e-6,
-        synapse_dac_bias: Parameter = 600,
-        holdoff_time: Parameter = 0e-6,
-        method: str = "superspike",
-        alpha: float = 50.0,
-        execution_instance: ExecutionInstance | None = None,
-        enable_spike_recording: bool = True,
-        enable_cadc_recording: bool = True,
-        enable_cadc_recording_placement_in_dram: bool = False,
-        enable_madc_recording: bool = False,
-        record_neuron_id: int | tuple[int, int] | None = None,
-        placement_constraint: Sequence[Any] | None = None,
-        trace_offset: TraceValue = 0.0,
-        trace_scale: TraceValue = 1.0,
-        cadc_time_shift: int = 0,
-        shift_cadc_to_first: bool = False,
-        interpolation_mode: str = "linear",
-        neuron_structure: Any = None,
-        *,
-        chip_coordinate: Any = None,
-        **extra_params: Any,
+        self, size: int, experiment: Host | None, *settings: Any, **options: Unpack[NeuronOptions]
     ) -> None:
-        super().__init__(
-            size,
-            experiment,
-            execution_instance,
-            leak=leak,
-            reset=reset,
-            threshold=threshold,
-            tau_mem=tau_mem,
-            tau_syn=tau_syn,
-            i_synin_gm=i_synin_gm,
-            membrane_capacitance=membrane_capacitance,
-            refractory_time=refractory_time,
-            synapse_dac_bias=synapse_dac_bias,
-            holdoff_time=holdoff_time,
-            enable_spike_recording=enable_spike_recording,
-            enable_cadc_recording=enable_cadc_recording,
-            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
-            enable_madc_recording=enable_madc_recording,
-            record_neuron_id=record_neuron_id,
-            placement_constraint=placement_constraint,
-            trace_offset=trace_offset,
-            trace_scale=trace_scale,
-            cadc_time_shift=cadc_time_shift,
-            shift_cadc_to_first=shift_cadc_to_first,
-            interpolation_mode=interpolation_mode,
-            neuron_structure=neuron_structure,
-            chip_coordinate=chip_coordinate,
-            **extra_params,
-        )
+        values = NEURON.bind(type(self), settings, options)
+        method, alpha = values.pop("method"), values.pop("alpha")
+        super().__init__(size, experiment, **values)
         F.check_method(method)
-        self.method = method
-        self.alpha = alpha
+        self.method: str = method
+        self.alpha: float = alpha
 
     @classmethod
     def default_params(cls) -> dict[str, Any]:
@@ -183,64 +131,13 @@ class ReadoutNeuron(Neuron):
     output_type: ClassVar[type[Handle]] = ReadoutNeuronHandle
     model_use = ModelUse(("tau_mem", "tau_syn"), ("leak",))
 
+    @described_by(READOUT_NEURON)
     def __init__(
-        self,
-        size: int,
-        experiment: Experiment | None,
-        leak: Parameter = 80,
-        tau_mem: Parameter = 10e-6,
-        tau_syn: Parameter = 10e-6,
-        i_synin_gm: Parameter = 500,
-        membrane_capacitance: Parameter = 63,
-        synapse_dac_bias: Parameter = 600,
-        execution_instance: ExecutionInstance | None = None,
-        enable_cadc_recording: bool = True,
-        enable_cadc_recording_placement_in_dram: bool = False,
-        enable_madc_recording: bool = False,
-        record_neuron_id: int | tuple[int, int] | None = None,
-        placement_constraint: Sequence[Any] | None = None,
-        trace_offset: TraceValue = 0.0,
-        trace_scale: TraceValue = 1.0,
-        cadc_time_shift: int = 0,
-        shift_cadc_to_first: bool = False,
-        interpolation_mode: str = "linear",
-        neuron_structure: Any = None,
-        *,
-        chip_coordinate: Any = None,
-        method: str = "superspike",
-        alpha: float = 50.0,
-        **extra_params: Any,
+        self, size: int, experiment: Host | None, *settings: Any, **options: Unpack[NeuronOptions]
     ) -> None:
-        extra_params.pop(
-            "enable_spike_recording", None
-        )  # comes with the settings of spiking neurons: there are none
-        super().__init__(
-            size,
-            experiment,
-            leak,
-            tau_mem=tau_mem,
-            tau_syn=tau_syn,
-            i_synin_gm=i_synin_gm,
-            membrane_capacitance=membrane_capacitance,
-            synapse_dac_bias=synapse_dac_bias,
-            method=method,
-            alpha=alpha,
-            execution_instance=execution_instance,
-            enable_spike_recording=False,
-            enable_cadc_recording=enable_cadc_recording,
-            enable_cadc_recording_placement_in_dram=enable_cadc_recording_placement_in_dram,
-            enable_madc_recording=enable_madc_recording,
-            record_neuron_id=record_neuron_id,
-            placement_constraint=placement_constraint,
-            trace_offset=trace_offset,
-            trace_scale=trace_scale,
-            cadc_time_shift=cadc_time_shift,
-            shift_cadc_to_first=shift_cadc_to_first,
-            interpolation_mode=interpolation_mode,
-            neuron_structure=neuron_structure,
-            chip_coordinate=chip_coordinate,
-            **extra_params,
-        )
+        values = READOUT_NEURON.bind(type(self), settings, options)
+        # It may come with the settings of spiking neurons: there are no spikes.
+        super().__init__(size, experiment, **{**values, "enable_spike_recording": False})
 
     if TYPE_CHECKING:
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
@@ -13,114 +13,105 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.checks import positive_int, warn_user
-from hxtorch.snn.chip_state import State, same
-from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, SynapseHandle
-from hxtorch.snn.masks import all_pass, mask_of
-from hxtorch.snn.modules.base import HXBaseExperimentModule, HXModule
-from hxtorch.snn.neuron_parameters import PARAMETERS, ModelUse, check_holdoff, check_parameter, chip_range_report
-from hxtorch.snn.observables import HardwareObservables, by_neuron, check_mode, postprocess_cadc
-from hxtorch.snn.parameter import HXBaseParameter, HXParameter, Value, as_parameter, show
-from hxtorch.snn.readout_source import ReadoutSource, check_readout_source
-from hxtorch.twin.coordinates import circuits_of
+from hxtorch.snn.graph.contract import HardwareData, Host
+from hxtorch.snn.handles.handle import Handle, SynapseHandle
+from hxtorch.snn.modules.base import HXModule
+from hxtorch.snn.modules.masks import all_pass, mask_of
+from hxtorch.snn.modules.recording import Recording, RecordingOption, TraceValue
+from hxtorch.snn.modules.signatures import (
+    POPULATION,
+    Parameter,
+    PlaceOptions,
+    PopulationOptions,
+    RecordingOptions,
+    described_by,
+)
+from hxtorch.snn.morphology.registers import NeuronBlock
+from hxtorch.snn.parameters.parameter import HXBaseParameter, HXParameter, Value, as_parameter, show
+from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS, ParameterSet
+from hxtorch.snn.parameters.table import ModelUse, check_holdoff, check_parameter, chip_range_report
+from hxtorch.snn.recording.changes import State, same
+from hxtorch.snn.recording.observables import HardwareObservables
+from hxtorch.snn.recording.readout_source import ReadoutSource
+from hxtorch.snn.refusals import positive_int, warn_user
+from hxtorch.twin.coordinates import LogicalNeuronOnDLS, circuits_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # needed with a chip alone
     from hxtorch.calibration import CalibrationResult, CalibrationTarget
-    from hxtorch.snn.experiment import Experiment
-    from hxtorch.snn.neuron_block import NeuronBlock
-    from hxtorch.twin.coordinates import LogicalNeuronOnDLS
 
-Parameter = float | Sequence[float] | NDArray[Any] | Tensor | HXBaseParameter
-TraceValue = float | Tensor | Mapping[Any, float]
+__all__ = ["Parameter", "Population", "TraceValue", "check_extra_params"]
 
 
 class Population(HXModule):
     """Neurons with parameters; the base of all neuron modules.
 
     Every parameter is an attribute that holds a parameter object (`params` lists them). A number or tensor
-    assigned to it becomes an `HXParameter`. `hxparams` are values of `hxtorch.snn.neuron_parameters`; what they
+    assigned to it becomes an `HXParameter`. `hxparams` are values of `hxtorch.snn.parameters.table`; what they
     leave out has the default of that table. Unknown names: TypeError.
     """
 
     input_field = "graded_spikes"
     remembers = True
+    is_population = True
     model_use: ModelUse | None = None  # the parameters in the equations of the model; None: equations of its own
     read_params_from_calibration = True  # whether hardware values follow a loaded calibration
     calibrated_circuits: NDArray[np.int64] | None = None  # whose targets the parameters have taken over
 
+    enable_spike_recording = RecordingOption[bool]()
+    enable_cadc_recording = RecordingOption[bool]()
+    enable_cadc_recording_placement_in_dram = RecordingOption[bool]()
+    cadc_readout_source = RecordingOption[ReadoutSource]()
+    enable_madc_recording = RecordingOption[bool]()
+    record_neuron_id = RecordingOption[int | tuple[int, int] | None]()
+    madc_readout_source = RecordingOption[ReadoutSource]()
+    trace_offset = RecordingOption[TraceValue]()
+    trace_scale = RecordingOption[TraceValue]()
+    cadc_time_shift = RecordingOption[int]()
+    shift_cadc_to_first = RecordingOption[bool]()
+    interpolation_mode = RecordingOption[str]()
+
+    @described_by(POPULATION)
     def __init__(
-        self,
-        size: int,
-        experiment: Experiment | None,
-        execution_instance: ExecutionInstance | None = None,
-        chip_coordinate: Any = None,
-        *,
-        enable_spike_recording: bool = True,
-        enable_cadc_recording: bool = True,
-        enable_cadc_recording_placement_in_dram: bool = False,
-        cadc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
-        enable_madc_recording: bool = False,
-        record_neuron_id: int | tuple[int, int] | None = None,
-        madc_readout_source: ReadoutSource = ReadoutSource.VOLTAGE,
-        placement_constraint: Sequence[Any] | None = None,
-        trace_offset: TraceValue = 0.0,
-        trace_scale: TraceValue = 1.0,
-        cadc_time_shift: int = 0,
-        shift_cadc_to_first: bool = False,
-        interpolation_mode: str = "linear",
-        neuron_structure: Any = None,
-        **hxparams: Parameter | None,
+        self, size: int, experiment: Host | None, *settings: Any, **options: Unpack[PopulationOptions]
     ) -> None:
-        check_extra_params(type(self), hxparams)
-        super().__init__(experiment, execution_instance, chip_coordinate)
+        values = POPULATION.bind(type(self), settings, options)
+        place = {name: values.pop(name) for name in PlaceOptions.__annotations__}
+        recorded = {name: values.pop(name) for name in RecordingOptions.__annotations__}
+        check_extra_params(type(self), values)
+        super().__init__(experiment, place["execution_instance"], place["chip_coordinate"])
         self.size = positive_int("size", size)
-        for name, value in {**self.default_params(), **hxparams}.items():
-            if value is not None:
-                setattr(self, name, value)
-        self.enable_spike_recording = enable_spike_recording
-        self.enable_cadc_recording = enable_cadc_recording
-        self.enable_cadc_recording_placement_in_dram = enable_cadc_recording_placement_in_dram
-        self.cadc_readout_source = cadc_readout_source
-        self.madc_readout_source = madc_readout_source
-        self.enable_madc_recording = enable_madc_recording
-        self.record_neuron_id = record_neuron_id
-        if enable_madc_recording:
-            _check_madc(record_neuron_id, self.size)
-        if placement_constraint is not None and len(placement_constraint) != self.size:
-            raise ValueError(
-                "The number of neurons in logical neurons in `placement_constraint` does not equal the "
-                f"`size` of the module. It has {len(placement_constraint)} entries for {self.size} neurons."
-            )
-        for place in placement_constraint if placement_constraint is not None else ():
-            circuits_of(place)  # refuses what is no place
-        self.placement_constraint = placement_constraint
-        self.trace_offset = _trace_value("trace_offset", trace_offset, self.size)
-        self.trace_scale = _trace_value("trace_scale", trace_scale, self.size)
-        if isinstance(cadc_time_shift, bool) or not isinstance(cadc_time_shift, (int, np.integer)):
-            raise TypeError(f"cadc_time_shift is {cadc_time_shift!r}, but must be a whole number of time steps.")
-        self.cadc_time_shift = int(cadc_time_shift)
-        self.shift_cadc_to_first = shift_cadc_to_first
-        check_mode(interpolation_mode)
-        self.interpolation_mode = interpolation_mode
-        self.neuron_structure = neuron_structure
+        given = {**self.default_params(), **values}
+        self.assign({name: as_parameter(value) for name, value in given.items() if value is not None})
+        self.recording = Recording(self.size, **recorded)
+        self.placement_constraint = _checked_places(place["placement_constraint"], self.size)
+        self.neuron_structure = place["neuron_structure"]
         self._mask: Tensor | None = None
         self.calibration_read: CalibrationResult | None = None  # that whose targets these are
         check_holdoff(self.params, self.short_name)
         self._warn_outside_chip_range()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in PARAMETERS:
-            value = as_parameter(value)
-            check_parameter(name, value, self.size)
-        elif name in ("cadc_readout_source", "madc_readout_source"):
-            check_readout_source(name, value)
-        super().__setattr__(name, value)
+        if name in DESCRIPTIONS:
+            self.assign({name: as_parameter(value)})
+        else:
+            super().__setattr__(name, value)
+
+    def assign(self, parameters: Mapping[str, HXBaseParameter]) -> None:
+        """Take parameters in the place of those with the same names; unusable values: ValueError."""
+        for name, parameter in parameters.items():
+            check_parameter(name, parameter, self.size)
+            self.add_module(name, parameter)
+
+    @property
+    def parameter_set(self) -> ParameterSet:
+        """The parameters as they are now, with their owner."""
+        known = {name: item for name, item in self.params.items() if name in DESCRIPTIONS}
+        return ParameterSet(self.short_name, self.size, **known)
 
     @classmethod
     def default_params(cls) -> dict[str, Any]:
         """Values of parameters that the constructor is not given."""
-        return {name: info.default for name, info in PARAMETERS.items()}
+        return {name: info.default for name, info in DESCRIPTIONS.items()}
 
     @property
     def mask(self) -> Tensor:
@@ -142,9 +133,7 @@ class Population(HXModule):
         """Whether a mask was set."""
         return self._mask is not None
 
-    def exec_forward(
-        self, inputs: tuple[Handle, ...], output: Handle, hw_map: Mapping[HXBaseExperimentModule, Any]
-    ) -> None:
+    def exec_forward(self, inputs: tuple[Handle, ...], output: Handle, hw_map: HardwareData) -> None:
         """Compute the module and fill `output`; spikes that the `mask` holds back are zero."""
         super().exec_forward(inputs, output, hw_map)
         self.mask_output(output)
@@ -178,13 +167,7 @@ class Population(HXModule):
         """Values on the chip, what is recorded, and the mask."""
         return {
             "parameters": tuple(item.hardware_value for item in self.params.values()),
-            "recording": (
-                self.enable_spike_recording,
-                self.enable_cadc_recording,
-                self.enable_cadc_recording_placement_in_dram,
-                self.enable_madc_recording,
-                self.record_neuron_id,
-            ),
+            "recording": self.recording.on_chip,
             "mask": (self._mask,),
         }
 
@@ -195,15 +178,17 @@ class Population(HXModule):
 
     def params_from_calibration(self, target: CalibrationTarget, neurons: Iterable[Any]) -> None:
         """Take over what a calibration aimed at, for neurons at these places, as hardware values."""
-        from hxtorch.snn.chip_calibration import take_over  # imports the calibration, which mock mode never needs
+        from hxtorch.snn.parameters.targets import (
+            taken_over,  # imports the calibration, which mock mode never needs
+        )
 
-        take_over(self, target, self._places(neurons))
+        self.assign(taken_over(self.parameter_set, target, self._places(neurons))[0])
 
     def calibration_from_params(self, target: CalibrationTarget, neurons: Iterable[Any]) -> CalibrationTarget:
         """`target` with the hardware values of these neurons at their places, one for every neuron."""
-        from hxtorch.snn.chip_calibration import target_of
+        from hxtorch.snn.parameters.targets import target_of
 
-        return target_of([(self, self._places(neurons))], target)
+        return target_of([(self.parameter_set, self._places(neurons))], target)
 
     def _places(self, neurons: Iterable[Any]) -> NDArray[np.int64]:
         places = [circuits_of(place)[0] for place in neurons]
@@ -274,15 +259,7 @@ class Population(HXModule):
 
     def process_cadc(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
         """The CADC trace on the time grid, shifted, offset and scaled; None if there is none."""
-        if hw_data.cadc is None:
-            return None
-        return postprocess_cadc(
-            hw_data.cadc.to_dense(runtime, self.dt, self.interpolation_mode),
-            self.cadc_time_shift,
-            self.shift_cadc_to_first,
-            0.0 if self.shift_cadc_to_first else by_neuron(self.trace_offset, hw_data.neurons, "trace_offset"),
-            by_neuron(self.trace_scale, hw_data.neurons, "trace_scale"),
-        )
+        return self.recording.cadc_trace(hw_data, runtime, self.dt)
 
     def process_spikes(self, hw_data: HardwareObservables, runtime: float) -> Tensor | None:
         """The spikes on the time grid; None if there are none."""
@@ -322,7 +299,7 @@ class Population(HXModule):
 
     def default_of(self, name: str) -> Any:
         """Default of a parameter of these neurons."""
-        return PARAMETERS[name].default
+        return DESCRIPTIONS[name].default
 
     def _is_default(self, name: str, item: HXBaseParameter) -> bool:
         given = self.default_of(name)
@@ -342,36 +319,21 @@ class Population(HXModule):
 def check_extra_params(module: type, extra: Mapping[str, Any]) -> None:
     """TypeError for a keyword that is no parameter of neurons, with the closest valid name."""
     for name in extra:
-        if name in PARAMETERS:
+        if name in DESCRIPTIONS:
             continue
         signatures = [inspect.signature(kind).parameters for kind in (module, Population)]
-        valid = sorted({*PARAMETERS}.union(*signatures) - {"extra_params", "hxparams"})
+        valid = sorted({*DESCRIPTIONS}.union(*signatures) - {"extra_params", "hxparams"})
         close = difflib.get_close_matches(name, valid, n=1)
         hint = f"Did you mean '{close[0]}'?" if close else f"Valid are {', '.join(valid)}."
         raise TypeError(f"{module.__name__} got an unexpected keyword argument '{name}'. {hint}")
 
 
-def _check_madc(neuron: int | tuple[int, int] | None, size: int) -> None:
-    if neuron is None:
+def _checked_places(given: Sequence[Any] | None, size: int) -> Sequence[Any] | None:
+    if given is not None and len(given) != size:
         raise ValueError(
-            "enable_madc_recording needs record_neuron_id, the index of the neuron to record (or a pair)."
+            "The number of neurons in logical neurons in `placement_constraint` does not equal the "
+            f"`size` of the module. It has {len(given)} entries for {size} neurons."
         )
-    chosen = neuron if isinstance(neuron, (tuple, list)) else (neuron,)
-    if not 1 <= len(chosen) <= 2 or len(set(chosen)) != len(chosen):
-        raise ValueError(f"record_neuron_id is {neuron}, but the MADC records one neuron or two different ones.")
-    for index in chosen:
-        if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not 0 <= index < size:
-            raise ValueError(f"record_neuron_id is {neuron}, but must name neurons of 0..{size - 1}.")
-
-
-def _trace_value(name: str, value: TraceValue, size: int) -> Tensor | dict[Hashable, float]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    # On the CPU also within ``with torch.device(...)``: it is a setting, not a state.
-    device = value.device if isinstance(value, Tensor) else "cpu"
-    tensor = torch.as_tensor(value, dtype=torch.float32, device=device).detach()
-    if tensor.shape not in ((), (1,), (size,)):
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected () or ({size},).")
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{name} contains NaN or infinite values. Give finite ones.")
-    return tensor
+    for place in given if given is not None else ():
+        circuits_of(place)  # refuses what is no place
+    return given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import NeuronHandle, SynapseHandle
+from hxtorch.snn.graph.contract import Host
+from hxtorch.snn.handles.handle import NeuronHandle, SynapseHandle
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.snn.parameter import on_cpu
+from hxtorch.snn.parameters.parameter import on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
 
 
 class SparseSynapse(Synapse):
@@ -33,7 +31,7 @@ class SparseSynapse(Synapse):
     def __init__(
         self,
         connections: Tensor | NDArray[Any],
-        experiment: Experiment | None,
+        experiment: Host | None,
         execution_instance: ExecutionInstance | None = None,
         chip_coordinate: Any = None,
         device: Any = None,

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.checks import positive_int
-from hxtorch.snn.chip_state import State, function_state
 from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.handle import Handle, NeuronHandle, SynapseHandle, empty_handle
+from hxtorch.snn.graph.contract import Host
+from hxtorch.snn.handles.handle import Handle, NeuronHandle, SynapseHandle, empty_handle
 from hxtorch.snn.modules.base import HXModule
+from hxtorch.snn.recording.changes import State, function_state
+from hxtorch.snn.refusals import positive_int
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # needed with a chip alone
     from hxtorch.mapping import Connections
-    from hxtorch.snn.experiment import Experiment
 
 
 class Projection(HXModule):
@@ -31,7 +31,7 @@ class Projection(HXModule):
         self,
         in_features: int,
         out_features: int,
-        experiment: Experiment | None,
+        experiment: Host | None,
         execution_instance: ExecutionInstance | None = None,
         chip_coordinate: Any = None,
     ) -> None:
@@ -89,7 +89,7 @@ class Synapse(Projection):
         self,
         in_features: int,
         out_features: int,
-        experiment: Experiment | None,
+        experiment: Host | None,
         execution_instance: ExecutionInstance | None = None,
         chip_coordinate: Any = None,
         device: Any = None,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from hxtorch.snn.handle import Handle
+from hxtorch.snn.graph.contract import HardwareData, Host, Member, Step
+from hxtorch.snn.handles.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule, HXFunctionalModule
-
-if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
-    from hxtorch.snn.graph import Step
 
 
 class HXModuleWrapper(HXFunctionalModule):
@@ -29,7 +26,7 @@ class HXModuleWrapper(HXFunctionalModule):
     owner holds it as well, it is there once. So weights of a network go into its wrapped form and back.
     """
 
-    def __init__(self, experiment: Experiment | None, **modules: HXBaseExperimentModule) -> None:
+    def __init__(self, experiment: Host | None, **modules: HXBaseExperimentModule) -> None:
         super().__init__(experiment)
         self._wrapped: list[str] = []
         self.update(**modules)
@@ -38,6 +35,11 @@ class HXModuleWrapper(HXFunctionalModule):
     def modules(self) -> dict[str, HXBaseExperimentModule]:  # type: ignore[override]  # name of the interface
         """The wrapped modules by name (torch's own method of this name is not available here)."""
         return {name: cast(HXBaseExperimentModule, self._modules[name]) for name in self._wrapped}
+
+    @property
+    def wrapped(self) -> Mapping[str, Member]:
+        """`modules`, as a graph knows them."""
+        return self.modules
 
     def update(self, **modules: HXBaseExperimentModule) -> None:
         """Add or replace modules. A name that the wrapper has for something else: ValueError."""
@@ -65,9 +67,9 @@ class HXModuleWrapper(HXFunctionalModule):
             if module.loaded_by is call and not any(key.startswith(own) for key in state_dict):
                 state_dict |= module.state_dict(prefix=own)  # the same call has loaded it from its other name
 
-    def contains(self, modules: HXBaseExperimentModule | Iterable[HXBaseExperimentModule]) -> bool:
+    def contains(self, modules: Member | Iterable[Member]) -> bool:
         """Whether a module, or all modules of a list, are wrapped here."""
-        asked = [modules] if isinstance(modules, nn.Module) else list(modules)
+        asked = list(modules) if isinstance(modules, Iterable) else [modules]
         own = {id(module) for module in self.modules.values()}
         return all(id(module) in own for module in asked)
 
@@ -82,8 +84,7 @@ class HXModuleWrapper(HXFunctionalModule):
             raise RuntimeError(f"{type(self).__name__} has no experiment. Give it one at construction.")
         if not self.modules:
             raise ValueError(f"{type(self).__name__} wraps no modules. Give it some at construction.")
-        self.experiment.connect_wrapper(self)
-        return self.experiment.modules.outputs_of(self)
+        return self.experiment.connect_wrapper(self)
 
     @property
     def has_own_function(self) -> bool:
@@ -91,7 +92,7 @@ class HXModuleWrapper(HXFunctionalModule):
         function = getattr(self.forward_func, "__func__", self.forward_func)
         return function is not HXBaseExperimentModule.forward_func
 
-    def exec_step(self, step: Step, hw_map: Mapping[HXBaseExperimentModule, Any]) -> None:
+    def exec_step(self, step: Step, hw_map: HardwareData) -> None:
         """Compute the wrapped nodes of a step and fill their handles."""
         data = tuple(hw_map.get(node.module) for node in step.nodes) if hw_map else None
         results: Any = self.func(step.inputs, hw_data=data)

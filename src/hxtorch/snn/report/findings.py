@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from hxtorch.snn.last_run import LastRun, RanModule
+from hxtorch.snn.graph.last_run import LastRun, RanModule
 from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse

@@ -21,7 +21,7 @@ from hxtorch.snn.report.page import Section, page
 
 if TYPE_CHECKING:
     from hxtorch.snn.experiment import Experiment
-    from hxtorch.snn.last_run import LastRun
+    from hxtorch.snn.graph.last_run import LastRun
 
 Curves = Mapping[str, Sequence[float]]
 """Values by epoch, by name."""

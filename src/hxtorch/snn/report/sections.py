@@ -9,8 +9,8 @@ import torch
 
 from hxtorch._html import Series, bars, details, escape, facts, lines, note, strip, table
 from hxtorch.connection import connected_chip
-from hxtorch.snn.display import tensor_html
-from hxtorch.snn.last_run import LastRun
+from hxtorch.snn.graph.last_run import LastRun
+from hxtorch.snn.handles.display import tensor_html
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.snn.report.chip_use import ChipUse

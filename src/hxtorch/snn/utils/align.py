@@ -14,9 +14,9 @@ from torch.utils.hooks import RemovableHandle
 
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
-from hxtorch.snn.handle import NeuronHandle
+from hxtorch.snn.handles.handle import NeuronHandle
 from hxtorch.snn.modules import LI, LIF, Neuron, ReadoutNeuron, Synapse
-from hxtorch.snn.parameter import Value, on_cpu
+from hxtorch.snn.parameters.parameter import Value, on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.weights import set_weight_scale
 

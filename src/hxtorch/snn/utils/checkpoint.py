@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hxtorch.connection import connected_chip
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules import Neuron, Synapse
-from hxtorch.snn.parameter import on_cpu
+from hxtorch.snn.parameters.parameter import on_cpu
 from hxtorch.snn.utils.align import align
 from hxtorch.snn.utils.code_version import code_version
 from hxtorch.snn.utils.weights import set_weight_scale, weight_scale

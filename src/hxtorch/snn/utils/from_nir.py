@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
-from hxtorch.snn.handle import Handle, NeuronHandle
+from hxtorch.snn.handles.handle import Handle, NeuronHandle
 from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, SparseSynapse, Synapse
-from hxtorch.snn.parameter import MixedHXModelParameter, on_cpu
+from hxtorch.snn.parameters.parameter import MixedHXModelParameter, on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.snn.utils.nir_config import ConversionConfig
 from hxtorch.snn.utils.nir_graph import Connection, FlatGraph, flatten

@@ -18,7 +18,7 @@ from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.synapse import Synapse
 
 if TYPE_CHECKING:
-    from hxtorch.snn.last_run import LastRun
+    from hxtorch.snn.graph.last_run import LastRun
 
 
 def neurobench_model(network: nn.Module, encode: Callable[[Tensor], Tensor] | None = None) -> Any:

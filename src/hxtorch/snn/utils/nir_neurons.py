@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.snn.neuron_parameters import PARAMETERS
+from hxtorch.snn.parameters.table import PARAMETERS
 from hxtorch.snn.utils.nir_config import ConversionConfig
 from hxtorch.snn.utils.nir_graph import SPIKING, kind
 from hxtorch.twin.coordinates import MAX_WEIGHT

@@ -1,5 +1,5 @@
 """`ReadoutSource` under the name that scripts know."""
 
-from hxtorch.snn.readout_source import ReadoutSource
+from hxtorch.snn.recording.readout_source import ReadoutSource
 
 __all__ = ["ReadoutSource"]

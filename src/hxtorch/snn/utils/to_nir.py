@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hxtorch.snn.experiment import Experiment
-from hxtorch.snn.last_run import LastRun
+from hxtorch.snn.graph.contract import Member
+from hxtorch.snn.graph.last_run import LastRun
 from hxtorch.snn.modules import AELIF, LI, InputNeuron, Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.modules.population import Population
-from hxtorch.snn.parameter import on_cpu
+from hxtorch.snn.parameters.parameter import on_cpu
 from hxtorch.snn.utils.nir_config import TIME_UNITS
 from hxtorch.snn.utils.nir_graph import import_nir
 
@@ -94,7 +95,7 @@ def _input(
     return known
 
 
-def _node(library: Any, module: nn.Module, unit: float) -> Any:
+def _node(library: Any, module: Member, unit: float) -> Any:
     if isinstance(module, Synapse):
         return library.Linear(weight=module.weight.detach().cpu().numpy())
     if not isinstance(module, Population) or not isinstance(module, Neuron):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from hxtorch.snn.experiment import Experiment
-from hxtorch.snn.last_run import LastRun
+from hxtorch.snn.graph.last_run import LastRun
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
 

@@ -15,10 +15,10 @@ import torch
 from hxtorch.connection import connected_chip, init_hardware, release_hardware
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
-from hxtorch.snn.handle import NeuronHandle
+from hxtorch.snn.handles.handle import NeuronHandle
 from hxtorch.snn.modules import Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
-from hxtorch.snn.parameter import HXParameter, MixedHXModelParameter
+from hxtorch.snn.parameters.parameter import HXParameter, MixedHXModelParameter
 from hxtorch.twin import NeuronConfig
 from hxtorch.twin.coordinates import CIRCUITS
 

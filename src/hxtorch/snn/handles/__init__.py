@@ -1,0 +1,1 @@
+"""What a module hands on: handles, and how they look in a notebook."""

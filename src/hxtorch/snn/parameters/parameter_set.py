@@ -1,0 +1,149 @@
+"""The parameters of one population: which there are, and whose they are.
+
+This is the one place where the names of parameters stand, with their types, defaults, units and limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+import torch
+
+from hxtorch.snn.parameters.description import CODE, LSB, SECONDS, NeuronParameter, described, description_of
+from hxtorch.snn.parameters.parameter import HXBaseParameter, MixedHXModelParameter, Value
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterSet:
+    """The parameters of `size` neurons of the population `owner`, as errors name it; None: not used.
+
+    Examples:
+        >>> from hxtorch.snn import HXParameter
+        >>> some = ParameterSet("Neuron(2)", 2, leak=HXParameter([70, 90]))
+        >>> some.part(1, 2).leak.hardware_value
+        tensor([90])
+    """
+
+    owner: str
+    size: int
+    leak: HXBaseParameter | None = described(80, LSB, "Resting potential.", chip_range=(50, 160))
+    reset: HXBaseParameter | None = described(80, LSB, "Potential after a spike.", chip_range=(50, 160))
+    threshold: HXBaseParameter | None = described(
+        125, LSB, "Potential above which a neuron fires.", chip_range=(50, 220), may_be_infinite=True
+    )
+    tau_mem: HXBaseParameter | None = described(
+        10e-6, SECONDS, "Membrane time constant.", positive=True, chip_range=(0.5e-6, 60e-6), may_be_infinite=True
+    )
+    tau_syn: HXBaseParameter | None = described(
+        10e-6,
+        SECONDS,
+        "Synaptic time constant; (2, size) gives excitatory and inhibitory ones.",
+        positive=True,
+        chip_range=(0.3e-6, 30e-6),
+        shapes=(("size",), (2, "size")),
+        may_be_infinite=True,
+    )
+    i_synin_gm: HXBaseParameter | None = described(
+        500,
+        CODE,
+        "Strength of the synaptic inputs; (2,) gives excitatory and inhibitory ones.",
+        non_negative=True,
+        chip_range=(30, 800),
+        shapes=(("size",), (2,), (2, "size")),
+    )
+    membrane_capacitance: HXBaseParameter | None = described(
+        63, CODE, "Membrane capacitance.", non_negative=True, chip_range=(0, 63), divides=True
+    )
+    refractory_time: HXBaseParameter | None = described(
+        1e-6,
+        SECONDS,
+        "Time that a neuron stays at reset after a spike.",
+        non_negative=True,
+        chip_range=(0.04e-6, 32e-6),
+    )
+    synapse_dac_bias: HXBaseParameter | None = described(
+        600, CODE, "Strength of all synapses.", non_negative=True, chip_range=(30, 1022)
+    )
+    holdoff_time: HXBaseParameter | None = described(
+        0.0,
+        SECONDS,
+        "Time at the end of the refractory period in which the membrane is free, but cannot fire.",
+        non_negative=True,
+        chip_range=(0, 4e-6),
+    )
+    exponential_slope: HXBaseParameter | None = described(
+        50e-3, LSB, "Slope of the exponential term.", positive=True
+    )
+    exponential_threshold: HXBaseParameter | None = described(110, LSB, "Threshold of the exponential term.")
+    subthreshold_adaptation_strength: HXBaseParameter | None = described(
+        1, "1", "Coupling of adaptation to the membrane."
+    )
+    spike_triggered_adaptation_increment: HXBaseParameter | None = described(
+        1, "1", "Jump of adaptation with each spike."
+    )
+    clock_scale_adaptation_pulse: HXBaseParameter | None = described(
+        (5, 5), "1", "Clock scale of the adaptation pulse.", shapes=((2,),)
+    )
+    tau_adap: HXBaseParameter | None = described(
+        100e-6, SECONDS, "Adaptation time constant.", positive=True, may_be_infinite=True
+    )
+    leak_adaptation: HXBaseParameter | None = described(None, LSB, "Resting potential of the adaptation circuit.")
+    e_coba_reversal: HXBaseParameter | None = described(
+        None,
+        LSB,
+        "Reversal potentials of excitatory and inhibitory synapses, (2,) or (2, size), which makes them "
+        "conductance-based; nan: current-based.",
+        shapes=((2,), (2, "size")),
+        may_be_nan=True,
+    )
+    e_coba_reference: HXBaseParameter | None = described(
+        None,
+        LSB,
+        "Potential at which conductance-based synapses have the strength of current-based ones.",
+        chip_range=(60, 160),
+        shapes=(("size",), (2,), (2, "size")),
+    )
+
+    def items(self) -> Iterator[tuple[str, HXBaseParameter]]:
+        """Names and parameters of those that are used."""
+        for name in DESCRIPTIONS:
+            parameter = self.get(name)
+            if parameter is not None:
+                yield name, parameter
+
+    def get(self, name: str) -> HXBaseParameter | None:
+        """A parameter by its name; None if it is not used."""
+        found: HXBaseParameter | None = vars(self)[name]
+        return found
+
+    def hardware_value(self, name: str) -> Value:
+        """Value of a parameter on the chip; KeyError if it is not used."""
+        parameter = self.get(name)
+        if parameter is None:
+            raise KeyError(f"{self.owner} has no {name}.")
+        return parameter.hardware_value
+
+    def part(self, start: int, stop: int) -> ParameterSet:
+        """The parameters of the neurons start..stop-1."""
+        if (start, stop) == (0, self.size):
+            return self
+        parts = {name: self._part(parameter, start, stop) for name, parameter in self.items()}
+        return ParameterSet(self.owner, stop - start, **parts)
+
+    def _part(self, parameter: HXBaseParameter, start: int, stop: int) -> HXBaseParameter:
+        values = [parameter.model_value, parameter.hardware_value]
+        cut = [
+            value[..., start:stop]
+            if isinstance(value, torch.Tensor) and value.ndim > 0 and value.shape[-1] == self.size
+            else value
+            for value in values
+        ]
+        return MixedHXModelParameter(*cut)
+
+
+DESCRIPTIONS: Mapping[str, NeuronParameter] = {
+    item.name: told
+    for item in fields(ParameterSet)
+    if (told := description_of(item.name, item.metadata)) is not None
+}
