@@ -110,11 +110,12 @@ def install_moved(moved: Mapping[str, str]) -> None:
 
 
 def moved_modules_of(package: str, moved: Mapping[str, str]) -> Callable[[str], ModuleType]:
-    """A `__getattr__` for `package` that imports its modules of `moved` at first use."""
+    """A `__getattr__` for `package` that imports its modules of `moved`, and packages of such, at first use."""
 
     def find(name: str) -> ModuleType:
-        if f"{package}.{name}" in moved:
-            return importlib.import_module(f"{package}.{name}")
+        path = f"{package}.{name}"
+        if any(old == path or old.startswith(path + ".") for old in moved):
+            return importlib.import_module(path)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find

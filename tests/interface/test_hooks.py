@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hxtorch.snn.neuron_block import NeuronBlock
+from hxtorch.snn.observables import AnalogObservable
 
 import hxtorch
 import hxtorch.snn as hxsnn
 from hxtorch.calibration import CalibrationTarget
 from hxtorch.snn.execution_instance import ExecutionInstances
 from hxtorch.snn.morphology import SingleCompartmentNeuron
-from hxtorch.snn.neuron_block import NeuronBlock
-from hxtorch.snn.observables import AnalogObservable
 from hxtorch.twin import ChipConfig, Die, NeuronConfig, Noise, VirtualChip
 
 STEPS = 40

@@ -1,8 +1,8 @@
 """Follows a marked value through a run: which functions are handed it, in which files, in which order.
 
-A profiler looks at the arguments of every call into the package. `self` does not count: a value is handed on when it
-is given to somebody, not while its holder works. A call counts if `holds(argument)` says that an argument carries the
-value.
+A profiler looks at the arguments of every call into the package. `self` does not count: a value is handed on when
+it is given to somebody, not while its holder works. A call counts if `holds(argument)` says that an argument
+carries the value.
 """
 
 import sys
@@ -43,7 +43,9 @@ def _arguments(frame):
     code = frame.f_code
     count = code.co_argcount + code.co_kwonlyargcount
     names = code.co_varnames[: count + bool(code.co_flags & 4) + bool(code.co_flags & 8)]
-    return [(name, frame.f_locals[name]) for name in names if name not in ("self", "cls") and name in frame.f_locals]
+    return [
+        (name, frame.f_locals[name]) for name in names if name not in ("self", "cls") and name in frame.f_locals
+    ]
 
 
 @contextmanager
@@ -51,7 +53,6 @@ def following(holds):
     """Record a `Journey` while the block runs; `holds` tells whether an argument carries the value."""
     journey = Journey()
     running: dict[str, int] = {}
-    inside: list[tuple[object, str]] = []
 
     def watch(frame, event, _):
         if event not in ("call", "return"):

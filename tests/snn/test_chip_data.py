@@ -11,12 +11,12 @@ from hxtorch.snn.recording.observables import CADCHandle, HardwareObservables, M
 
 
 class FakeChip:
-    """Stands in for `chip_run`: every population returns a fixed recording."""
+    """Stands in for `hxtorch.snn.chip.run`: every population returns a fixed recording."""
 
     def __init__(self):
         self.seeds = []
 
-    def execute(self, experiment, graph, runtime, trial_seed):
+    def execute(self, settings, plans, graph, runtime, trial_seed):
         self.seeds.append(trial_seed)
         batch = graph.open_inputs[0][1].spikes.shape[1]
         data = {
@@ -42,7 +42,7 @@ class FakeChip:
 @pytest.fixture
 def chip(monkeypatch):
     fake = FakeChip()
-    monkeypatch.setattr("hxtorch.snn.chip.run", fake, raising=False)
+    monkeypatch.setattr("hxtorch.snn.chip.run.execute", fake.execute)
     return fake
 
 

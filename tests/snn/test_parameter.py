@@ -14,8 +14,8 @@ from hxtorch.snn import (
     Neuron,
     ReadoutNeuron,
 )
-from hxtorch.snn.parameters.table import PARAMETERS, chip_range_report
 from hxtorch.snn.parameters.parameter import as_parameter
+from hxtorch.snn.parameters.table import PARAMETERS, chip_range_report
 
 
 def neuron(size=1, **params):

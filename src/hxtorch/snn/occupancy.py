@@ -70,7 +70,7 @@ class Occupancy:
 
     def target(self) -> CalibrationTarget:
         """What the neurons ask a calibration for."""
-        from hxtorch.snn.parameters.targets import target_of  # imports the calibration
+        from hxtorch.snn.targets.targets import target_of  # imports the calibration
 
         return target_of(
             (item.parameter_set, row) for key, item in self.neurons.items() for row in self.circuits[key].T

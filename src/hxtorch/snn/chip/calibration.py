@@ -15,14 +15,15 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.parameters.parameter_set import ParameterSet
-from hxtorch.snn.parameters.targets import calibrated_values, moved, taken_over, target_of, values_key
 from hxtorch.snn.refusals import warn_user
+from hxtorch.snn.targets.targets import Placed, calibrated_values, moved, taken_over, target_of, values_key
 from hxtorch.twin import Chip
 from hxtorch.twin.chip import fingerprint
 
 _MOST_PLACEMENTS = 3  # of one network, around circuits that fail
 
 __all__ = [
+    "Placed",
     "calibrated_plan",
     "calibrated_values",
     "calibration_for",
@@ -82,9 +83,7 @@ def _placed_members(plan: ChipPlan, run: ChipRun) -> list[tuple[ParameterSet, ND
     return placed
 
 
-def made_calibration(
-    instance: ExecutionInstance, chip: Chip, placed: Iterable[tuple[ParameterSet, NDArray[np.int64]]]
-) -> CalibrationResult:
+def made_calibration(instance: ExecutionInstance, chip: Chip, placed: Placed) -> CalibrationResult:
     """Calibration of a chip to the hardware values of placed neurons, made if that was not done before."""
     placed = list(placed)
     key = (fingerprint(chip), *(values_key(parameters, circuits) for parameters, circuits in placed))

@@ -29,7 +29,7 @@ from hxtorch.snn.modules.signatures import (
 from hxtorch.snn.morphology.registers import NeuronBlock
 from hxtorch.snn.parameters.parameter import HXBaseParameter, HXParameter, Value, as_parameter, show
 from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS, ParameterSet
-from hxtorch.snn.parameters.table import ModelUse, check_holdoff, check_parameter, chip_range_report
+from hxtorch.snn.parameters.table import ModelUse, check_parameter, chip_range_report
 from hxtorch.snn.recording.changes import State, same
 from hxtorch.snn.recording.observables import HardwareObservables
 from hxtorch.snn.recording.readout_source import ReadoutSource
@@ -87,7 +87,7 @@ class Population(HXModule):
         self.neuron_structure = place["neuron_structure"]
         self._mask: Tensor | None = None
         self.calibration_read: CalibrationResult | None = None  # that whose targets these are
-        check_holdoff(self.params, self.short_name)
+        self.parameter_set.check_holdoff()
         self._warn_outside_chip_range()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -178,7 +178,7 @@ class Population(HXModule):
 
     def params_from_calibration(self, target: CalibrationTarget, neurons: Iterable[Any]) -> None:
         """Take over what a calibration aimed at, for neurons at these places, as hardware values."""
-        from hxtorch.snn.parameters.targets import (
+        from hxtorch.snn.targets.targets import (
             taken_over,  # imports the calibration, which mock mode never needs
         )
 
@@ -186,7 +186,7 @@ class Population(HXModule):
 
     def calibration_from_params(self, target: CalibrationTarget, neurons: Iterable[Any]) -> CalibrationTarget:
         """`target` with the hardware values of these neurons at their places, one for every neuron."""
-        from hxtorch.snn.parameters.targets import target_of
+        from hxtorch.snn.targets.targets import target_of
 
         return target_of([(self.parameter_set, self._places(neurons))], target)
 

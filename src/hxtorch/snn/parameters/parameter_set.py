@@ -124,6 +124,27 @@ class ParameterSet:
             raise KeyError(f"{self.owner} has no {name}.")
         return parameter.hardware_value
 
+    def check_holdoff(self) -> None:
+        """ValueError if a holdoff is longer than the refractory time that it ends."""
+        if self.holdoff_time is None or self.refractory_time is None:
+            return
+        holdoff, refractory = (
+            torch.as_tensor(value, device=value.device if isinstance(value, torch.Tensor) else "cpu")
+            .detach()
+            .double()
+            for value in (self.holdoff_time.hardware_value, self.refractory_time.hardware_value)
+        )
+        if holdoff.is_meta or refractory.is_meta:
+            return
+        holdoff, refractory = holdoff + 0 * refractory, refractory + 0 * holdoff  # both of the same shape
+        longer = holdoff > refractory * (1 + 1e-6)  # one of the two may be a float32
+        if bool(longer.any()):
+            raise ValueError(
+                f"{self.owner}: holdoff_time is {holdoff[longer][0].item():g} s, but it is the end of the "
+                f"refractory time of {refractory[longer][0].item():g} s. Choose a shorter holdoff_time or a longer "
+                "refractory_time."
+            )
+
     def part(self, start: int, stop: int) -> ParameterSet:
         """The parameters of the neurons start..stop-1."""
         if (start, stop) == (0, self.size):

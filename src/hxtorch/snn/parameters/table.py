@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hxtorch.snn.parameters.description import CODE, LSB, SECONDS, NeuronParameter
 from hxtorch.snn.parameters.parameter import HXBaseParameter, Value, show
-from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS
+from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS, ParameterSet
 
 __all__ = [
     "CODE",
@@ -51,21 +51,7 @@ def check_parameter(name: str, parameter: HXBaseParameter, size: int) -> None:
 
 def check_holdoff(params: Mapping[str, HXBaseParameter], who: str) -> None:
     """ValueError if a holdoff of the neurons of `who` is longer than the refractory time that it ends."""
-    if not {"holdoff_time", "refractory_time"} <= set(params):
-        return
-    holdoff, refractory = (
-        torch.as_tensor(value, device=value.device if isinstance(value, Tensor) else "cpu").detach().double()
-        for value in (params[name].hardware_value for name in ("holdoff_time", "refractory_time"))
-    )
-    if holdoff.is_meta or refractory.is_meta:
-        return
-    holdoff, refractory = holdoff + 0 * refractory, refractory + 0 * holdoff  # both of the same shape
-    longer = holdoff > refractory * (1 + 1e-6)  # one of the two may be a float32
-    if bool(longer.any()):
-        raise ValueError(
-            f"{who}: holdoff_time is {holdoff[longer][0].item():g} s, but it is the end of the refractory time of "
-            f"{refractory[longer][0].item():g} s. Choose a shorter holdoff_time or a longer refractory_time."
-        )
+    ParameterSet(who, 0, **params).check_holdoff()
 
 
 def chip_range_report(params: Mapping[str, HXBaseParameter]) -> list[str]:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from hxtorch.calibration import CalibrationTarget
 from hxtorch.snn.parameters.parameter import HXBaseParameter, HXParameter, Value, on_cpu, show
 from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS, ParameterSet
-from hxtorch.snn.parameters.table import check_holdoff
 from hxtorch.twin.coordinates import CIRCUITS
 
 Placed = Iterable[tuple[ParameterSet, NDArray[np.int64]]]
@@ -89,7 +88,7 @@ def target_of(placed: Placed, base: CalibrationTarget | None = None) -> Calibrat
     """
     placed = list(placed)
     for parameters, _ in placed:  # they may have changed since the module was made
-        check_holdoff(dict(parameters.items()), parameters.owner)
+        parameters.check_holdoff()
     default = CalibrationTarget() if base is None else base
     fields: dict[str, Any] = {}
     for name, rows in _FIELDS.items():
