@@ -8,7 +8,7 @@ from small_networks import STEPS, spikes, synapse
 
 import hxtorch.snn as hxsnn
 import hxtorch.snn.functional as F
-from hxtorch.snn import steppers
+from hxtorch.snn.compute import steppers
 from hxtorch.snn.modules import EventPropLIF, EventPropSynapse
 
 
@@ -186,6 +186,36 @@ def test_the_trial_of_own_neurons_draws_no_random_numbers():
     torch.manual_seed(3)
     assert steppers._same_by_step(Counting(4, hxsnn.Experiment(mock=True)), x)
     assert torch.equal(torch.rand(1), expected)
+
+
+class Declared(Counting):
+    """Says that it goes on from the step before, so that nobody tries it."""
+
+    resumes = True
+
+
+class DeclaredNot(Counting):
+    resumes = False
+
+
+class Silent(Declared):
+    """Its own function is not what the class above spoke of."""
+
+    def forward_func(self, *input, hw_data=None):
+        return super().forward_func(*input, hw_data=hw_data)
+
+
+def test_a_class_says_whether_it_goes_on(monkeypatch):
+    _, expected = run_loop(Counting, hxsnn.Experiment(mock=True))
+    tried = []
+    real = steppers._same_by_step
+    monkeypatch.setattr(steppers, "_same_by_step", lambda module, like: tried.append(module) or real(module, like))
+    for kind, most, trials in ((Declared, 3 * STEPS + 1, 0), (DeclaredNot, STEPS**2, 0), (Silent, 5 * STEPS, 1)):
+        tried.clear()
+        lif, own = run_loop(kind, hxsnn.Experiment(mock=True))
+        assert lif.rows <= most and len(tried) == trials, kind
+        torch.testing.assert_close(own, expected)
+    assert run_loop(DeclaredNot, hxsnn.Experiment(mock=True))[0].rows > STEPS**2 / 2
 
 
 def test_eventprop_in_a_loop_is_refused():

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -36,8 +35,6 @@ from hxtorch.snn.refusals import warn_user
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, circuits_of
 
 P = TypeVar("P", InputPopulation, NeuronPopulation)
-
-_clipped: WeakSet[Synapse] = WeakSet()  # synapses whose user was told that weights are clipped
 
 Source = Node | int
 """Who fills a handle: a node, or the user; then the number of the handle among the user's."""
@@ -291,8 +288,8 @@ def chip_weights(synapse: Synapse) -> NDArray[np.int64]:
     beyond = _round(values.reshape(-1), limit, rounded.reshape(-1))
     if beyond < 0:
         raise ValueError(f"The transform of {synapse} gives NaN or infinite weights. Correct the transform.")
-    if beyond > 0 and synapse not in _clipped:
-        _clipped.add(synapse)
+    if beyond > 0 and not synapse.told_of_clipping:
+        synapse.told_of_clipping = True
         largest = float(np.abs(values).max())
         warn_user(
             f"The transform of {synapse} gives weights up to {largest:.4g}, but the chip has -{limit} to {limit}, "

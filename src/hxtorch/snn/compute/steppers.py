@@ -4,13 +4,15 @@ A `forward_func` takes all time steps at once and starts from rest. Most of them
 of this package, which can go on from the step before (`hxtorch.snn.functional.resumption`): `Resumer`, at a cost
 that grows with the number of steps. Others, for example with a loop over time of their own, compute all
 steps before again for every step: `Repeater`, at a cost that grows with its square.
+
+A class says which it is next to its `forward_func` (`Population.resumes`). Of one that does not say, a trial over a
+few steps tells once; docs/choices.md has what that is worth.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -24,8 +26,9 @@ from hxtorch.snn.recording.observables import NeuronData
 
 _PROBE_STEPS = 12
 
-# Whether a module can go on from the step before, and in which situation that was found out.
-_found: WeakKeyDictionary[Population, tuple[tuple[object, ...], bool]] = WeakKeyDictionary()
+# What a function may raise that cannot take few steps, or not the ones that a trial gives it. All of it comes
+# again, and is shown, where all steps are computed.
+_UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, RuntimeError)
 
 
 class Stepper(ABC):
@@ -117,17 +120,34 @@ def stepper(module: Population, like: Tensor, steps: int, data: Any, resume: boo
 
 
 def _resumes(module: Population, like: Tensor) -> bool:
-    """Whether random inputs give a module the same spikes and gradients step by step as for all steps at once."""
+    """Whether a module can go on from the step before: what its class says, else what a trial has found."""
+    declared = _declared(module)
+    if declared is not None:
+        return declared
     function = getattr(module.forward_func, "__func__", module.forward_func)
-    situation = (function, module.training, like.dtype, like.device)
-    known = _found.get(module)
+    situation = (id(function), module.training, like.dtype, like.device)
+    known = module.found_to_resume
     if known is None or known[0] != situation:
         with torch.inference_mode(False):  # there are no gradients in it, of which the answer is, too
-            known = _found[module] = (situation, _same_by_step(module, like))
+            known = module.found_to_resume = (situation, _same_by_step(module, like))
     return known[1]
 
 
+def _declared(module: Population) -> bool | None:
+    """What the class with the `forward_func` of a module says of it, or a class below; None: nothing."""
+    if "forward_func" in vars(module):
+        return None
+    for kind in type(module).__mro__:
+        if "resumes" in vars(kind):
+            declared: bool | None = vars(kind)["resumes"]
+            return declared
+        if "forward_func" in vars(kind):
+            return None
+    return None
+
+
 def _same_by_step(module: Population, like: Tensor) -> bool:
+    """Whether random inputs give a module the same spikes and gradients step by step as for all steps at once."""
     draw = torch.Generator("cpu").manual_seed(0)
     shape = (_PROBE_STEPS, *like.shape)
     swing = on_cpu(module.model("threshold", like)) - on_cpu(module.model("leak", like))
@@ -146,7 +166,7 @@ def _same_by_step(module: Population, like: Tensor) -> bool:
             if not torch.equal(module.masked(whole.detach()), by_step.detach()):
                 return False
             gradients = [torch.autograd.grad((s * weights).sum(), x)[0] for s in (module.masked(whole), by_step)]
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, RuntimeError):
-        return False  # what is wrong shows where all steps are computed
+    except _UNFIT:
+        return False
     atol = 1e-3 * float(gradients[0].abs().max())
     return torch.allclose(gradients[0], gradients[1], rtol=1e-3, atol=atol)

@@ -18,6 +18,7 @@ class NeuronExp(Neuron):
     """`Neuron` stepped by exponential Euler. The model values of tau_mem and tau_syn are exp(-dt/tau)."""
 
     model_use = ModelUse((), ("leak", "reset", "threshold"), ("tau_mem", "tau_syn"))
+    resumes = True
 
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None):  # type: ignore[no-untyped-def]
         """As in `Neuron`; warns that the class is deprecated."""
@@ -32,6 +33,7 @@ class ReadoutNeuronExp(ReadoutNeuron):
     """`ReadoutNeuron` stepped by exponential Euler. The model values of tau_mem and tau_syn are exp(-dt/tau)."""
 
     model_use = ModelUse((), ("leak",), ("tau_mem", "tau_syn"))
+    resumes = True
 
     def forward_func(self, *input: SynapseHandle, hw_data: ReadoutData | None = None):  # type: ignore[no-untyped-def,override]
         """As in `ReadoutNeuron`; warns that the class is deprecated."""

@@ -50,6 +50,7 @@ class Neuron(Population):
     output_type: ClassVar[type[Handle]] = NeuronHandle
     model_use = ModelUse(("tau_mem", "tau_syn"), ("leak", "reset", "threshold"))
     threshold_at_spikes: bool = False
+    resumes = True
 
     @described_by(NEURON)
     def __init__(
@@ -129,6 +130,7 @@ class ReadoutNeuron(Neuron):
     """
 
     output_type: ClassVar[type[Handle]] = ReadoutNeuronHandle
+    resumes = True
     model_use = ModelUse(("tau_mem", "tau_syn"), ("leak",))
 
     @described_by(READOUT_NEURON)

@@ -82,6 +82,9 @@ class Synapse(Projection):
     chip's weights reach to +-63 p. Each counts as an input of its neuron.
     """
 
+    told_of_clipping = (
+        False  # whether the user was warned that the chip's weights end before those of the transform
+    )
     output_type: ClassVar[type[Handle]] = SynapseHandle
     input_field = "spikes"
 
