@@ -23,9 +23,8 @@ from hxtorch.snn.graph.inputs import take_inputs
 from hxtorch.snn.graph.last_run import LastRun, remember
 from hxtorch.snn.graph.module_manager import ModuleManager
 from hxtorch.snn.handles.handle import Handle
+from hxtorch.snn.legacy.experiment import OlderExperiment
 from hxtorch.snn.modules.base import HXModule
-from hxtorch.snn.modules.population import Population
-from hxtorch.snn.modules.synapse import Projection
 from hxtorch.snn.recording.execution_info import ExecutionInfo
 from hxtorch.snn.refusals import check_runtime, check_wait, positive_int, warn_user
 
@@ -33,10 +32,9 @@ if TYPE_CHECKING:  # needed with a chip, or for a report, alone
     from hxtorch.mapping import Mapping, MappingReport, Network
     from hxtorch.snn.chip.plan import PlanCache
     from hxtorch.snn.report import Curves
-    from hxtorch.twin import ChipConfig
 
 
-class Experiment:
+class Experiment(OlderExperiment):
     """Networks that run together.
 
     * `mock`: compute the model alone, without a chip.
@@ -88,11 +86,6 @@ class Experiment:
         self._inter_batch_entry_wait = None if cycles is None else check_wait(cycles)
 
     @property
-    def last_run_chip_configs(self) -> dict[int, ChipConfig]:
-        """What the chip was set to in the last run, by the ID of the execution instance; empty before it."""
-        return {} if self._plans is None else dict(self._plans.last_configs)
-
-    @property
     def default_execution_instance(self) -> ExecutionInstance:
         """Where modules run that were given no execution instance; created at first use."""
         if self._default_execution_instance is None:
@@ -104,38 +97,12 @@ class Experiment:
         self._default_execution_instance = instance
 
     @property
-    def grenade_network(self) -> Network | None:
-        """The network of the last run on the chip, as the mapping understands it; None before it."""
-        return None if self._plans is None or self._plans.last is None else self._plans.last.described.network
-
-    @property
-    def grenade_network_graph(self) -> Mapping | None:
-        """How it lies on the chip: that of the first run, if it was spread over several."""
-        return None if self._plans is None or self._plans.last is None else self._plans.last.runs[0].mapping
-
-    @property
     def _chip_settings(self) -> ChipSettings:
         return ChipSettings(self.dt, self.partition, self.hw_routing_func, self.inter_batch_entry_wait or 0)
 
     @property
     def _calls(self) -> GraphBuilder:
         return self.modules.calls
-
-    @property
-    def _populations(self) -> list[Population]:
-        return [module for module in self.modules.nodes if isinstance(module, Population)]
-
-    @property
-    def _projections(self) -> list[Projection]:
-        return [module for module in self.modules.nodes if isinstance(module, Projection)]
-
-    def register_population(self, module: Population) -> int:
-        """Number of a population in this experiment; calling it does the same."""
-        return self.modules.add(module)
-
-    def register_projection(self, module: Projection) -> int:
-        """Number of a projection in this experiment; calling it does the same."""
-        return self.modules.add(module)
 
     @property
     def plans(self) -> PlanCache:
@@ -209,20 +176,6 @@ class Experiment:
         self._plans = None
         self.last_run = None
 
-    def get_hw_results(
-        self, runtime: int | None, *, trial_seed: int | None = None
-    ) -> tuple[dict[Member, Any], ExecutionInfo | None]:
-        """Run the called network on the chip: processed data by module, and about the run; mock: nothing."""
-        if self.mock:
-            return {}, None
-        graph = self._graph_to_run()
-        take_inputs(graph)
-        check_graph(graph)
-        check_model(graph, self.dt)
-        for node in graph.modules_in_order:
-            node.module.prepare(node)
-        return self._run_on_chip(graph, check_runtime(runtime, self.dt), trial_seed)
-
     def _graph_to_run(self) -> Graph:
         graph = self.build_graph()
         left = self._calls.left_out()
@@ -232,6 +185,16 @@ class Experiment:
                 "in the one after it. This run leaves them out, and their handles stay empty. Call them again, or "
                 "forget them with experiment.clear_calls() before the next forward pass."
             )
+        return graph
+
+    def _prepared_graph(self) -> Graph:
+        """The network as called, with its inputs taken down, checked, and its modules told that a run begins."""
+        graph = self._graph_to_run()
+        take_inputs(graph)
+        check_graph(graph)
+        check_model(graph, self.dt)
+        for node in graph.modules_in_order:
+            node.module.prepare(node)
         return graph
 
     def _run_on_chip(
@@ -302,12 +265,7 @@ def _run(experiment: Experiment, runtime: int | None, trial_seed: int | None) ->
     try:
         experiment.modules.claim_calls()
         steps = 0 if experiment.mock else check_runtime(runtime, experiment.dt)
-        graph = experiment._graph_to_run()
-        take_inputs(graph)
-        check_graph(graph)
-        check_model(graph, experiment.dt)
-        for node in graph.modules_in_order:
-            node.module.prepare(node)
+        graph = experiment._prepared_graph()
         hw_map: dict[Member, Any] = {}
         info: ExecutionInfo | None = None
         if not experiment.mock:

@@ -53,10 +53,8 @@ class Population(HXModule):
     input_field = "graded_spikes"
     remembers = True
     is_population = True
-    resumes: bool | None = (
-        None  # whether `forward_func` can go on from the step before, in a loop; None: a trial tells
-    )
-    found_to_resume: tuple[tuple[object, ...], bool] | None = None  # the situation of the trial, and what it found
+    resumes: bool | None = None  # whether it goes on from the step before, in loops; None: a trial tells
+    found_to_resume: tuple[tuple[object, ...], bool] | None = None  # the situation of that trial, and its answer
     model_use: ModelUse | None = None  # the parameters in the equations of the model; None: equations of its own
     read_params_from_calibration = True  # whether hardware values follow a loaded calibration
     calibrated_circuits: NDArray[np.int64] | None = None  # whose targets the parameters have taken over
