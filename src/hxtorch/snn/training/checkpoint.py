@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from hxtorch.connection import connected_chip
+from hxtorch.snn.alignment.align import align
+from hxtorch.snn.alignment.weights import set_weight_scale, weight_scale
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules import Neuron, Synapse
 from hxtorch.snn.parameters.parameter import on_cpu
-from hxtorch.snn.utils.align import align
-from hxtorch.snn.utils.code_version import code_version
-from hxtorch.snn.utils.weights import set_weight_scale, weight_scale
+from hxtorch.snn.training.code_version import code_version
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult

@@ -16,11 +16,9 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handles.handle import Handle, NeuronHandle
 from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, SparseSynapse, Synapse
-from hxtorch.snn.parameters.parameter import MixedHXModelParameter, on_cpu
-from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.snn.utils.nir_config import ConversionConfig
-from hxtorch.snn.utils.nir_graph import Connection, FlatGraph, flatten
-from hxtorch.snn.utils.nir_neurons import (
+from hxtorch.snn.nir.config import ConversionConfig
+from hxtorch.snn.nir.graph import Connection, FlatGraph, flatten
+from hxtorch.snn.nir.neurons import (
     LEAK,
     THRESHOLD,
     NeuronSettings,
@@ -29,6 +27,8 @@ from hxtorch.snn.utils.nir_neurons import (
     trace_scale,
     weight_scale,
 )
+from hxtorch.snn.parameters.parameter import MixedHXModelParameter, on_cpu
+from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
 if TYPE_CHECKING:

@@ -16,14 +16,13 @@ step after the spikes. A Threshold has no memory, which no circuit of the chip c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.snn.nir.config import ConversionConfig
+from hxtorch.snn.nir.nodes import SPIKING, Node, kind
 from hxtorch.snn.parameters.table import PARAMETERS
-from hxtorch.snn.utils.nir_config import ConversionConfig
-from hxtorch.snn.utils.nir_graph import SPIKING, kind
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
 Array = NDArray[np.float64]
@@ -76,7 +75,7 @@ def trace_scale(cfg: ConversionConfig) -> float:
     return 1 / (THRESHOLD - LEAK) if cfg.trace_scale is None else cfg.trace_scale
 
 
-def settings(node: Any, size: int, name: str, cfg: ConversionConfig) -> NeuronSettings:
+def settings(node: Node, size: int, name: str, cfg: ConversionConfig) -> NeuronSettings:
     """Settings of the `size` neurons of a NIR node; values that no neuron can have: ValueError."""
 
     def read(field: str, default: float | None = None) -> Array:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, WholeChip, connection
 from hxtorch.snn.checks import warn_user
 from hxtorch.snn.morphology import Morphology
-from hxtorch.snn.utils.dynamic_range.experiment import STEPS, Parameters, WholeChip, connection
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import MAX_CAPMEM_CODE
 

@@ -1,0 +1,1 @@
+"""What older scripts call, as they call it; new code has better ways."""
