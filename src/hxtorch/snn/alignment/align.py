@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,19 +9,27 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from hxtorch.snn.alignment.probe import DRIVEN, LEAD, ONE_INPUT, Probe, mean, probe_of
 from hxtorch.snn.alignment.weights import set_weight_scale
-from hxtorch.snn.execution_instance import ExecutionInstance
-from hxtorch.snn.experiment import Experiment, run
-from hxtorch.snn.handles.handle import NeuronHandle
-from hxtorch.snn.modules import LI, LIF, Neuron, ReadoutNeuron, Synapse
-from hxtorch.snn.parameters.parameter import Value, on_cpu
+from hxtorch.snn.modules import Neuron, ReadoutNeuron, Synapse
+from hxtorch.snn.parameters.parameter import on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
+from hxtorch.twin.coordinates import MAX_WEIGHT
 
-_BATCH = 40  # trials that are averaged
-_LEAD = 5  # steps before the first input
-_PROBE_WEIGHT = 40.0  # on the chip: large against noise, small against saturation
-_LARGEST_SHIFT = 3  # steps
-_OVERDRIVE = 1.3  # resting membrane of a driven neuron over its threshold: rises slowly, but crosses it
+_PROBE_WEIGHT = 40.0
+"""Weight of one input on the chip: large against noise, small against saturation."""
+
+_OVERDRIVE = 1.3
+"""Resting membrane of a driven neuron over its threshold: rises slowly, but crosses it."""
+
+_LARGEST_SHIFT = 3
+"""Steps by which rows of the CADC may be moved: a row is read within some microseconds."""
+
+_RESET_SEEN = 0.1
+"""Of the rise towards a spike: rows that are lower than the highest by more have seen a part of the reset."""
+
+_LEAST_DISTANCE = 1.0
+"""CADC LSB between leak and threshold of a readout, whose threshold may be anything, also below its leak."""
 
 
 @dataclass(frozen=True)
@@ -121,88 +126,67 @@ def _connections(model: nn.Module, inputs: Any) -> dict[Neuron, list[Synapse]]:
     return feeds
 
 
+@dataclass(frozen=True)
+class _Response:
+    """How a layer without a threshold answers one input, on the chip and in its model.
+
+    * `baseline`: resting membrane (CADC LSB). `psp`: height on the chip per weight (LSB); `model_psp`: of weight 1.
+    * `shift`: the `cadc_time_shift` with which both are most alike.
+    """
+
+    baseline: float
+    psp: float
+    model_psp: float
+    shift: int
+
+
 def _measure(layer: Neuron) -> LayerAlignment:
-    instance = layer.execution_instance
-    assert isinstance(instance, ExecutionInstance)  # it ran on the chip
-    made = instance.made_calibration
-    calibration = instance.calibration if instance.calibration is not None else made[1] if made else None
-    tau = (_mean(layer.params["tau_mem"].model_value) + _mean(layer.params["tau_syn"].model_value)) / 2
-    steps = _LEAD + max(10, round(6 * tau / layer.dt))
+    probe = probe_of(layer)
+    response = _response(probe)
+    leak, threshold = layer.params["leak"], layer.params["threshold"]
+    on_chip = mean(threshold.hardware_value) - mean(leak.hardware_value)
+    in_model = mean(threshold.model_value) - mean(leak.model_value)
+    if isinstance(layer, ReadoutNeuron):
+        measured, shift = None, response.shift
+        trace_scale = (in_model if in_model > 0 else 1.0) / max(on_chip, _LEAST_DISTANCE)
+    else:
+        measured, shift = _threshold(probe, response, on_chip)
+        trace_scale = in_model / measured
+    scale = response.model_psp / (response.psp * trace_scale)
+    return LayerAlignment(response.baseline, response.psp, measured, shift, trace_scale, scale)
 
-    modern = isinstance(layer, LIF | LI)  # their model has a capacitance
-    integrator: type[Neuron] = LI if modern else ReadoutNeuron
-    spiking: type[Neuron] = LIF if modern else Neuron
 
-    def run_probe(kind: type[Neuron], weight: float, at: Callable[[Tensor], None], mock: bool) -> Any:
-        exp = Experiment(mock=mock, dt=layer.dt)
-        if not mock:
-            exp.default_execution_instance.calibration = calibration
-        synapse = Synapse(1, layer.size, exp)
-        nn.init.constant_(synapse.weight, weight)
-        options: dict[str, Any] = {**layer.params}
-        neurons = kind(
-            layer.size,
-            exp,
-            **options,
-            neuron_structure=layer.neuron_structure,
-            placement_constraint=None if mock else layer.placement_constraint,
-        )
-        spikes = torch.zeros(steps, 1 if mock else _BATCH, 1)
-        at(spikes)
-        with torch.no_grad(), _quiet():
-            handle: Any = neurons(synapse(NeuronHandle(spikes)))
-            run(exp, steps)
-        return handle
-
-    def probe_spiking(weight: float) -> tuple[Tensor, Tensor]:
-        handle = run_probe(spiking, weight, driven, False)
-        assert isinstance(handle.spikes, Tensor) and isinstance(handle.membrane_cadc, Tensor)
-        return handle.membrane_cadc, handle.spikes
-
-    def probe(kind: type[Neuron], weight: float, at: Callable[[Tensor], None], mock: bool) -> Tensor:
-        """Membranes (T, B, size): raw codes of the chip, or those of the model."""
-        membranes = run_probe(kind, weight, at, mock).membrane_cadc
-        assert isinstance(membranes, Tensor)
-        return membranes
-
-    def one_input(spikes: Tensor) -> None:
-        spikes[_LEAD] = 1
-
-    def driven(spikes: Tensor) -> None:
-        spikes[_LEAD:] = 1
-
-    excited = probe(integrator, _PROBE_WEIGHT, one_input, False)
-    inhibited = probe(integrator, -_PROBE_WEIGHT, one_input, False)
-    baseline = float(excited[:_LEAD].mean())
+def _response(probe: Probe) -> _Response:
+    """Measure the response to one input; RuntimeError if there is none on the chip."""
+    excited = probe.membranes(_PROBE_WEIGHT, ONE_INPUT, mock=False)
+    inhibited = probe.membranes(-_PROBE_WEIGHT, ONE_INPUT, mock=False)
     heights = [
-        (trace.mean(1) - trace[:_LEAD].mean((0, 1))).mul(sign).amax(0).mean()
+        (trace.mean(1) - trace[:LEAD].mean((0, 1))).mul(sign).amax(0).mean()
         for trace, sign in ((excited, 1), (inhibited, -1))
     ]
     psp = float(sum(heights)) / 2 / _PROBE_WEIGHT
-    rest = _mean(layer.params["leak"].model_value)
-    response = (probe(integrator, 1.0, one_input, True) - rest).mean((1, 2))
-    model_psp = float(response.max())
-    shift = _time_shift(excited.mean((1, 2)) - inhibited.mean((1, 2)), response)
+    model = (probe.membranes(1.0, ONE_INPUT, mock=True) - _rest_of_model(probe)).mean((1, 2))
     if not psp > 0:
-        raise RuntimeError(f"{layer} does not respond to inputs on the chip: {psp:g} LSB. Is it calibrated?")
-    hardware_distance = _mean(layer.params["threshold"].hardware_value) - _mean(layer.params["leak"].hardware_value)
-    model_distance = _mean(layer.params["threshold"].model_value) - rest
-    threshold = None
-    if isinstance(layer, ReadoutNeuron):
-        trace_scale = (model_distance if model_distance > 0 else 1.0) / max(hardware_distance, 1.0)
-    else:
-        per_weight = float((probe(integrator, 1.0, driven, True) - rest).amax(0).mean()) / model_psp * psp
-        weight = min(_OVERDRIVE * hardware_distance / per_weight, 63.0)
-        trace, spikes = probe_spiking(weight)
-        shift = _pre_spike_shift(trace, spikes)
-        peaks = trace.amax(0).mean(0) - trace[:_LEAD].mean((0, 1))
-        threshold = float(peaks.mean())
-        trace_scale = model_distance / threshold
-    return LayerAlignment(baseline, psp, threshold, shift, trace_scale, model_psp / (psp * trace_scale))
+        raise RuntimeError(f"{probe.layer} does not respond to inputs on the chip: {psp:g} LSB. Is it calibrated?")
+    shift = _time_shift(excited.mean((1, 2)) - inhibited.mean((1, 2)), model)
+    return _Response(float(excited[:LEAD].mean()), psp, float(model.max()), shift)
 
 
-def _mean(value: Value) -> float:
-    return float(on_cpu(value, torch.float64).mean())
+def _threshold(probe: Probe, response: _Response, distance: float) -> tuple[float, int]:
+    """Measure how far the threshold is above rest (CADC LSB), and with which shift rows of spikes show it.
+
+    `distance` is what the calibration aimed at: the drive takes the membrane a little beyond it.
+    """
+    driven = probe.membranes(1.0, DRIVEN, mock=True) - _rest_of_model(probe)
+    per_weight = float(driven.amax(0).mean()) / response.model_psp * response.psp
+    weight = min(_OVERDRIVE * distance / per_weight, float(MAX_WEIGHT))
+    trace, spikes = probe.spiking(weight, DRIVEN)
+    peaks = trace.amax(0).mean(0) - trace[:LEAD].mean((0, 1))
+    return float(peaks.mean()), _pre_spike_shift(trace, spikes)
+
+
+def _rest_of_model(probe: Probe) -> float:
+    return mean(probe.layer.params["leak"].model_value)
 
 
 def _time_shift(chip: Tensor, model: Tensor) -> int:
@@ -224,17 +208,11 @@ def _pre_spike_shift(trace: Tensor, spikes: Tensor) -> int:
     rows = range(-_LARGEST_SHIFT, 1)
     heights = [float(trace[_LARGEST_SHIFT + row : len(trace) - _LARGEST_SHIFT + row][inner].mean()) for row in rows]
     whole = max(heights) - heights[-1]  # from before the reset to the row of the spike
-    return max(row for row, height in zip(rows, heights, strict=True) if height >= max(heights) - 0.1 * whole)
+    return max(
+        row for row, height in zip(rows, heights, strict=True) if height >= max(heights) - _RESET_SEEN * whole
+    )
 
 
 def _unit(response: Tensor) -> Tensor:
     unit: Tensor = response / response.norm()
     return unit
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A probe takes over a calibration on purpose."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
