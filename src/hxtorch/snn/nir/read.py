@@ -114,9 +114,9 @@ class NIRNetwork(nn.Module):
             waiting = [item for item in waiting if item not in ready]
         run(self.exp, steps)
         return {
-            name: handle.spikes  # type: ignore[attr-defined]
+            name: handle.spikes
             for name, handle in self.handles.items()
-            if handle.holds("spikes")
+            if isinstance(handle, NeuronHandle) and handle.holds("spikes")
         }
 
     def _checked(self, name: str, tensor: Tensor) -> Tensor:
