@@ -136,7 +136,7 @@ class NIRNetwork(nn.Module):
         self._keys[name] = key
         return key
 
-    def _node(self, name: str) -> Any:
+    def _node(self, name: str) -> nn.Module:
         return self.hxnodes[self._keys[name]]
 
     def _neurons(self, size: int, item: NeuronSettings) -> Neuron:
@@ -205,7 +205,7 @@ def _settings(graph: FlatGraph, cfg: ConversionConfig) -> dict[str, NeuronSettin
     return made
 
 
-def _value(values: NDArray[np.float64]) -> Any:
+def _value(values: NDArray[np.float64]) -> float | Tensor:
     """A number if all neurons have the same, else a tensor (size,)."""
     if np.ptp(values) == 0:
         return float(values.flat[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ def _write(library: Library, ran: LastRun, unit: float) -> nir.NIRGraph:
     for index, item in enumerate(ran.modules):
         if names[index] not in read and names[index] == str(index):
             name = f"t_{index}"
-            nodes[name] = library.Output(output_type=np.array([_size(item.module)]))
+            nodes[name] = library.Output(output_type=np.array([item.module.output_size]))
             edges.append((names[index], name))
     return library.NIRGraph(nodes=nodes, edges=edges)
 
@@ -127,7 +127,3 @@ def _resistance(module: Population, value: Callable[[str], NDArray[np.float32]])
     if isinstance(module, AELIF | LI):
         return tau_mem / value("membrane_capacitance")
     return np.ones_like(tau_mem)
-
-
-def _size(module: Any) -> int:
-    return int(module.output_size)

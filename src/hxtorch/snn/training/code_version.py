@@ -7,12 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[2]
-_ROOMS = ("twin", "calibration", "mapping", "snn", "examples")
+_ROOMS = ("_kernels", "twin", "calibration", "mapping", "snn", "examples")
 
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """Fingerprint of the sources of twin, calibration, mapping, numerics and example networks (12 digits).
+    """Fingerprint of the sources of kernels, twin, calibration, mapping, numerics and example networks (12 digits).
 
     It is that of the files at its first call in a process.
     """
