@@ -3,6 +3,7 @@
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -105,6 +106,13 @@ def test_mock_mode_has_no_chip():
     assert checked(text).sections == ["summary", "warnings", "network", "recordings", "weights"]
     assert "in mock mode" in text
     assert "100% of the neurons fired no spike" in text
+
+
+def test_a_report_needs_what_ran_but_no_experiment(ran):
+    stands_for_it = SimpleNamespace(mock=False, dt=ran.dt, last_run=ran.last_run, plans=ran.plans)
+    without_time = re.compile("<footer>.*</footer>")
+    texts = [without_time.sub("", report_html(item)) for item in (ran, stands_for_it)]
+    assert texts[0] == texts[1]
 
 
 def test_warnings_name_what_is_wrong(ran):

@@ -105,7 +105,7 @@ def test_checkpoints_of_other_code_are_not_gone_on_from(tmp_path, monkeypatch, c
     small = replace(SMALL, epochs=1)
     train_seed(small, 1, mock=True, state=tmp_path)
     monkeypatch.setattr("hxtorch.reproduce.runner.code_version", lambda: "0" * 12)
-    monkeypatch.setattr("hxtorch.snn.utils.checkpoint.code_version", lambda: "0" * 12)
+    monkeypatch.setattr("hxtorch.snn.training.checkpoint.code_version", lambda: "0" * 12)
     train_seed(small, 1, mock=True, state=tmp_path)
     assert "Checkpoints of other code" in capsys.readouterr().err
     assert len(list(tmp_path.glob("*.pt"))) == 2

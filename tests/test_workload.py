@@ -6,8 +6,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import hxtorch.snn as hxsnn
-from hxtorch.snn.utils.tensorboard import log_run
-from hxtorch.snn.utils.workload import CHIP_POWER, PAUSE, workload
+from hxtorch.snn.cost.workload import CHIP_POWER, PAUSE, workload
+from hxtorch.snn.training.tensorboard import log_run
 
 STEPS, BATCH = 40, 4
 
@@ -103,7 +103,7 @@ def test_neurobench_counts_the_same():
     from neurobench.metrics.static import ConnectionSparsity, Footprint
     from neurobench.metrics.workload import ActivationSparsity, SynapticOperations
 
-    from hxtorch.snn.utils.neurobench import neurobench_model
+    from hxtorch.snn.cost.neurobench import neurobench_model
 
     network = Network()
     model = neurobench_model(network, encode=lambda batch: batch.transpose(0, 1))

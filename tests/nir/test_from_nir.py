@@ -176,3 +176,13 @@ def test_gradients_reach_the_weights():
     network(spikes())["n"].sum().backward()
     assert network.hxnodes["w"].weight.grad.abs().sum() > 0
     assert set(network.state_dict()) >= {"hxnodes.w.weight"}
+
+
+def test_an_open_synaptic_time_constant_stays_within_reach_of_the_chip():
+    source, sink = ends()
+    lif = nir.LIF(
+        tau=np.full(6, 1e-2), r=np.ones(6), v_leak=np.zeros(6), v_threshold=np.ones(6), v_reset=np.zeros(6)
+    )
+    net = from_nir(graph(i=source, w=nir.Linear(weight=0.01 * W1), n=lif, o=sink), ConversionConfig(dt=0.2e-6))
+    tau = net.hxnodes["n"].params["tau_syn"]
+    assert (tau.model_value, tau.hardware_value) == (0.2e-6, 0.5e-6)

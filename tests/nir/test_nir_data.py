@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hxtorch.snn import from_nir_data, to_nir_data
-from hxtorch.snn.utils.to_nir import SNN
+from hxtorch.snn.nir.write import SNN
 
 nir = pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
 if not hasattr(nir, "CubaLI"):

@@ -6,7 +6,7 @@ import torch
 
 import hxtorch.snn as hxsnn
 from hxtorch.snn import from_nir, to_nir
-from hxtorch.snn.utils.to_nir import SNN
+from hxtorch.snn.nir.write import SNN
 
 nir = pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
 if not hasattr(nir, "CubaLI"):

@@ -11,10 +11,10 @@ import hxtorch.snn as hxsnn
 from hxtorch import calibration
 from hxtorch.calibration import SPIKING, SPIKING2, CalibrationError
 from hxtorch.connection import connected_chip
-from hxtorch.snn.utils import calib_helper
-from hxtorch.snn.utils.dynamic_range import get_dynamic_range, get_trace_scaling, get_weight_scaling
-from hxtorch.snn.utils.dynamic_range.threshold import Threshold
-from hxtorch.snn.utils.dynamic_range.weight_scaling import WeightScaling
+from hxtorch.snn.alignment.dynamic_range import get_dynamic_range, get_trace_scaling, get_weight_scaling
+from hxtorch.snn.alignment.dynamic_range.threshold import Threshold
+from hxtorch.snn.alignment.dynamic_range.weight_scaling import WeightScaling
+from hxtorch.snn.legacy import calib_helper
 from hxtorch.twin import Die, Noise, VirtualChip
 
 

@@ -10,7 +10,7 @@ import torch
 
 import hxtorch
 import hxtorch.snn as hxsnn
-from hxtorch.snn.utils.model_mapper import MixinHXModelMapper
+from hxtorch.snn.training.model_mapper import MixinHXModelMapper
 from hxtorch.snn.utils.readout_source import ReadoutSource
 from hxtorch.twin import ChipConfig, Die, Noise, VirtualChip
 

@@ -5,6 +5,8 @@ import torch
 
 import hxtorch
 from hxtorch.examples.spiking.yinyang_model import SNN
+from hxtorch.snn.alignment.weights import weight_scale
+from hxtorch.snn.training.regularizers import burst_penalty, readout_penalty, silence_penalty, weight_penalty
 from hxtorch.snn.utils import (
     align,
     clip_weights,
@@ -14,8 +16,6 @@ from hxtorch.snn.utils import (
     load_checkpoint,
     save_checkpoint,
 )
-from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, silence_penalty, weight_penalty
-from hxtorch.snn.utils.weights import weight_scale
 from hxtorch.twin import Die, Noise
 
 
@@ -166,7 +166,7 @@ def test_a_checkpoint_is_realigned_on_another_chip(tmp_path, connect, recwarn):
 def test_checkpoint_of_other_code_warns(tmp_path, monkeypatch):
     save_checkpoint(tmp_path / "c.pt", network(mock=True))
     assert load_checkpoint(tmp_path / "c.pt", network(mock=True)).code == code_version()
-    monkeypatch.setattr("hxtorch.snn.utils.checkpoint.code_version", lambda: "0" * 12)
+    monkeypatch.setattr("hxtorch.snn.training.checkpoint.code_version", lambda: "0" * 12)
     with pytest.warns(UserWarning, match=r"c\.pt was written by other code .*000000000000"):
         load_checkpoint(tmp_path / "c.pt", network(mock=True))
 

@@ -16,9 +16,9 @@ from hxtorch.reproduce.first_spike import FirstSpikeNetwork, FirstSpikeScores
 from hxtorch.reproduce.settings import Settings
 from hxtorch.snn import modules
 from hxtorch.snn.morphology import SingleCompartmentNeuron
+from hxtorch.snn.training.regularizers import burst_penalty, readout_penalty, weight_penalty
 from hxtorch.snn.transforms.decode import MaxOverTime, SumOverTime
 from hxtorch.snn.utils import align, clip_weights, fit_weight_scale
-from hxtorch.snn.utils.regularizers import burst_penalty, readout_penalty, weight_penalty
 
 ALIGNMENT_BATCH = 8  # samples that show how a network is connected
 _TEST_BATCH = 250

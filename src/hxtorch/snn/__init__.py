@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from hxtorch._alias import moved_modules_of
 from hxtorch._moved import MOVED
-from hxtorch.snn import datasets, morphology
+from hxtorch.snn import datasets, morphology, utils
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handles.handle import (
@@ -35,6 +35,7 @@ from hxtorch.snn.modules import (
     Synapse,
 )
 from hxtorch.snn.morphology import placement as neuron_placement
+from hxtorch.snn.nir import ConversionConfig, from_nir, from_nir_data, to_nir, to_nir_data
 from hxtorch.snn.parameters.parameter import (
     HXParameter,
     HXTransformedModelParameter,
@@ -42,9 +43,6 @@ from hxtorch.snn.parameters.parameter import (
     ModelParameter,
 )
 from hxtorch.snn.recording.execution_info import ExecutionInfo
-from hxtorch.snn.utils.from_nir import ConversionConfig, from_nir
-from hxtorch.snn.utils.nir_data import from_nir_data, to_nir_data
-from hxtorch.snn.utils.to_nir import to_nir
 
 __all__ = [
     "AELIF",
@@ -86,6 +84,7 @@ __all__ = [
     "run",
     "to_nir",
     "to_nir_data",
+    "utils",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for a module

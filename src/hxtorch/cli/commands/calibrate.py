@@ -18,13 +18,19 @@ from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--target", action="append", default=[], metavar="TARGET",
+        "--target",
+        action="append",
+        default=[],
+        metavar="TARGET",
         help="spiking (the default), spiking2, or NAME=NUMBER, for example tau_mem=8; may be repeated",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--chip", type=_seed, default=DEFAULT_CHIP_SEED, metavar="twin:SEED",
+        "--chip",
+        type=_seed,
+        default=DEFAULT_CHIP_SEED,
+        metavar="twin:SEED",
         help=f"the virtual chip (default: twin:{DEFAULT_CHIP_SEED})",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="file for the result (default: the cache alone)"
     )

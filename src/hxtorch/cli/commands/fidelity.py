@@ -16,25 +16,33 @@ if TYPE_CHECKING:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--chips", type=positive, default=10, metavar="N",
+        "--chips",
+        type=positive,
+        default=10,
+        metavar="N",
         help=f"measure N chips: the standard one ({DEFAULT_CHIP_SEED}), then 1, 2, ... (default: 10)",
-    )  # fmt: skip
+    )
     parser.add_argument("--seeds", type=natural, nargs="+", metavar="SEED", help="measure these chips instead")
     parser.add_argument(
         "--rows", nargs="+", default=[], metavar="NAME", help="measure only rows of these names, * as in a shell"
     )
     parser.add_argument("--step", type=_step, default=DEFAULT_STEP, help="integration step of the twin in µs")
     parser.add_argument(
-        "--compare-step", type=_step, metavar="STEP",
+        "--compare-step",
+        type=_step,
+        metavar="STEP",
         help="measure the rows also with this step (µs), several times, and tell which rows change",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--trials", type=_trials, default=3, metavar="N", help="times that --compare-step measures (default: 3)"
     )
     parser.add_argument(
-        "--compare-chips", type=positive, default=3, metavar="N",
+        "--compare-chips",
+        type=positive,
+        default=3,
+        metavar="N",
         help="--compare-step uses the first N of the chips (default: 3)",
-    )  # fmt: skip
+    )
     parser.add_argument("--seed", type=natural, default=0, help="seed of the temporal noise (default: 0)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the page, with figures beside it")
     add_json(parser)

@@ -24,9 +24,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for result and figure (default: docs/results)",
     )
     parser.add_argument(
-        "--state", type=Path, default=Path("out/reproduce"),
+        "--state",
+        type=Path,
+        default=Path("out/reproduce"),
         help="folder for what a stopped run goes on from (default: out/reproduce)",
-    )  # fmt: skip
+    )
     add_json(parser)
 
 

@@ -36,9 +36,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.task is not None and options.task not in TASKS:
         raise UsageError(f"there is no training called {options.task!r}; known: {', '.join(TASKS)}")
     found = answer(
-        options.name, task=options.task, seeds=options.seeds, epochs=options.epochs, full=options.full,
-        jobs=options.jobs, out=options.out, state=options.state,
-    )  # fmt: skip
+        options.name,
+        task=options.task,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        full=options.full,
+        jobs=options.jobs,
+        out=options.out,
+        state=options.state,
+    )
     question = QUESTIONS[options.name]
     print(as_json(list(found.rows)) if options.json else found.table(question.shown, question.by))
     return OK

@@ -22,7 +22,7 @@ from hxtorch.snn import modules
 from hxtorch.snn.datasets import YinYangDataset
 from hxtorch.snn.transforms.decode import MaxOverTime
 from hxtorch.snn.transforms.encode import CoordinatesToSpikes
-from hxtorch.snn.utils.weights import clip_weights, fit_weight_scale
+from hxtorch.snn.utils import clip_weights, fit_weight_scale
 
 Results = tuple[list[float], list[float], list[float], list[float]]
 _HARDWARE_REPETITIONS = 5

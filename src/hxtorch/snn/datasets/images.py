@@ -65,9 +65,7 @@ class MNIST(ImageDataset):
 class FashionMNIST(ImageDataset):
     """Clothes and bags (Xiao et al. 2017)."""
 
-    class_names = (
-        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot",
-    )  # fmt: skip
+    class_names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
     _load = staticmethod(load_fashion_mnist)
 
 

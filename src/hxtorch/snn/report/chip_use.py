@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.snn.report.reported import Reported
 from hxtorch.twin.coordinates import CIRCUITS, HEMISPHERES, ROWS
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
-    from hxtorch.snn.experiment import Experiment
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class ChipUse:
         return values.reshape(HEMISPHERES, -1)
 
 
-def chip_uses(experiment: Experiment) -> list[ChipUse]:
+def chip_uses(experiment: Reported) -> list[ChipUse]:
     """What the last run of an experiment used, one entry per run of the chip; empty in mock mode."""
     plan = None if experiment.mock else experiment.plans.last
     if plan is None:

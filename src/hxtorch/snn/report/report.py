@@ -18,16 +18,16 @@ from hxtorch.snn.report import sections
 from hxtorch.snn.report.chip_use import chip_uses
 from hxtorch.snn.report.findings import findings
 from hxtorch.snn.report.page import Section, page
+from hxtorch.snn.report.reported import Reported
 
 if TYPE_CHECKING:
-    from hxtorch.snn.experiment import Experiment
     from hxtorch.snn.graph.last_run import LastRun
 
 Curves = Mapping[str, Sequence[float]]
 """Values by epoch, by name."""
 
 
-def report_html(experiment: Experiment, title: str = "", training: Curves | None = None) -> str:
+def report_html(experiment: Reported, title: str = "", training: Curves | None = None) -> str:
     """The report of the last run of `experiment` as an HTML document; ValueError if nothing was run.
 
     `training` are values by epoch, for example ``{"loss": [...], "test accuracy": [...]}``.
@@ -59,7 +59,7 @@ def report_html(experiment: Experiment, title: str = "", training: Curves | None
 
 
 def write_report(
-    experiment: Experiment,
+    experiment: Reported,
     path: str | Path,
     title: str = "",
     training: Curves | None = None,
@@ -76,7 +76,7 @@ def write_report(
     return target
 
 
-def experiment_html(experiment: Experiment) -> str:
+def experiment_html(experiment: Reported) -> str:
     """An experiment in a notebook: its settings, what ran last, and what stood out."""
     chip = connected_chip()
     values: dict[str, object] = {
@@ -96,7 +96,7 @@ def experiment_html(experiment: Experiment) -> str:
     return facts("Experiment", values, below)
 
 
-def _summary(experiment: Experiment, ran: LastRun) -> str:
+def _summary(experiment: Reported, ran: LastRun) -> str:
     shapes = [value.shape for item in ran.modules for value in item.recorded.values() if value.ndim == 3]
     time_steps = next((shape[0] for shape in shapes), 0)
     rows: list[tuple[str, object]] = [

@@ -8,7 +8,7 @@ from hxtorch.snn.transforms.arguments import Values, dense_tensor
 
 
 def linear_saturating(
-    weight: Values, scale: float = 1.0, min_weight: float = -63.0, max_weight: float = 63.0
+    weight: Values, scale: float | Tensor = 1.0, min_weight: float = -63.0, max_weight: float = 63.0
 ) -> Tensor:
-    """``clamp(scale * weight, min_weight, max_weight)``."""
+    """``clamp(scale * weight, min_weight, max_weight)``; `scale` may be a tensor, as one of each row (out, 1)."""
     return (scale * dense_tensor(weight, "The weights")).clamp(min_weight, max_weight)

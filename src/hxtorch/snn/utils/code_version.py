@@ -1,24 +1,5 @@
-"""Which code computed a number: a fingerprint of everything that the course of a training depends on."""
+"""`code_version` under the path that scripts know."""
 
-from __future__ import annotations
+from hxtorch.snn.training.code_version import code_version
 
-import hashlib
-from functools import lru_cache
-from pathlib import Path
-
-_PACKAGE = Path(__file__).parents[2]
-_ROOMS = ("twin", "calibration", "mapping", "snn", "examples")
-
-
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """Fingerprint of the sources of twin, calibration, mapping, numerics and example networks (12 digits).
-
-    It is that of the files at its first call in a process.
-    """
-    digest = hashlib.sha256()
-    for room in _ROOMS:
-        for path in sorted((_PACKAGE / room).rglob("*.py")):
-            digest.update(str(path.relative_to(_PACKAGE)).encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+__all__ = ["code_version"]

@@ -1,8 +1,17 @@
-"""What the membranes of a chip can show: boundaries, threshold, and the scale between weights of model and chip."""
+"""Measurements of the dynamic range under the path that scripts know."""
 
-from hxtorch.snn.utils.dynamic_range.boundary import Boundaries, get_dynamic_range
-from hxtorch.snn.utils.dynamic_range.threshold import Threshold, get_trace_scaling
-from hxtorch.snn.utils.dynamic_range.weight_scaling import WeightScaling, get_weight_scaling
+from typing import TYPE_CHECKING
+
+from hxtorch._alias import moved_modules_of
+from hxtorch._moved import MOVED
+from hxtorch.snn.alignment.dynamic_range import (
+    Boundaries,
+    Threshold,
+    WeightScaling,
+    get_dynamic_range,
+    get_trace_scaling,
+    get_weight_scaling,
+)
 
 __all__ = [
     "Boundaries",
@@ -12,3 +21,6 @@ __all__ = [
     "get_trace_scaling",
     "get_weight_scaling",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for a module
+    __getattr__ = moved_modules_of(__name__, MOVED)

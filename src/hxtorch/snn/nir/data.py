@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.snn.nir.nodes import import_nir
 from hxtorch.snn.transforms.arguments import Values, dense_tensor
 from hxtorch.snn.transforms.time_grid import check_resolution, first_index, in_steps
-from hxtorch.snn.utils.nir_graph import import_nir
 
 if TYPE_CHECKING:
     import nir

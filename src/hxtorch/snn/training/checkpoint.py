@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from hxtorch.connection import connected_chip
+from hxtorch.snn.alignment.align import align
+from hxtorch.snn.alignment.probe import calibration_of
+from hxtorch.snn.alignment.weights import set_weight_scale, weight_scale
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.modules import Neuron, Synapse
 from hxtorch.snn.parameters.parameter import on_cpu
-from hxtorch.snn.utils.align import align
-from hxtorch.snn.utils.code_version import code_version
-from hxtorch.snn.utils.weights import set_weight_scale, weight_scale
+from hxtorch.snn.training.code_version import code_version
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
@@ -57,7 +58,7 @@ def save_checkpoint(
     """
     chip = connected_chip()
     instances = _instances(model)
-    used = next((found for found in map(_calibration_of, instances) if found is not None), None)
+    used = next((found for found in map(calibration_of, instances) if found is not None), None)
     content = {
         "format": _FORMAT,
         "model": model.state_dict(),
@@ -158,12 +159,6 @@ def load_and_realign(
 def _instances(model: nn.Module) -> list[ExecutionInstance]:
     found = [module.execution_instance for module in model.modules() if isinstance(module, Neuron)]
     return [item for item in dict.fromkeys(found) if isinstance(item, ExecutionInstance)]
-
-
-def _calibration_of(instance: ExecutionInstance) -> CalibrationResult | None:
-    if instance.calibration is not None:
-        return instance.calibration
-    return None if instance.made_calibration is None else instance.made_calibration[1]
 
 
 def _scales(model: nn.Module) -> dict[str, Any]:

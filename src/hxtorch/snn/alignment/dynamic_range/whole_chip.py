@@ -120,9 +120,12 @@ class WholeChip:
             size = 1 if mock else self.size
             synapse = Synapse(1, size, experiment, execution_instance=instance)
             neuron = (Neuron if spiking else ReadoutNeuron)(
-                size, experiment, execution_instance=instance, neuron_structure=None if mock else self.structure,
+                size,
+                experiment,
+                execution_instance=instance,
+                neuron_structure=None if mock else self.structure,
                 **self.params,
-            )  # fmt: skip
+            )
             self._networks[key] = (synapse, neuron, experiment, instance)
         return self._networks[key]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from hxtorch.snn.experiment import Experiment
 from hxtorch.snn.modules.population import Population
@@ -15,11 +16,11 @@ from hxtorch.twin.coordinates import MAX_WEIGHT
 class Writer(Protocol):
     """What is used of a `torch.utils.tensorboard.SummaryWriter`."""
 
-    def add_scalar(self, tag: str, scalar_value: Any, global_step: Any = None) -> None:
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> None:
         """Add a number."""
         ...
 
-    def add_histogram(self, tag: str, values: Any, global_step: Any = None) -> None:
+    def add_histogram(self, tag: str, values: Tensor, global_step: int | None = None) -> None:
         """Add a distribution."""
         ...
 

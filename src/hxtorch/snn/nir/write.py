@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from hxtorch.snn.graph.contract import Member
 from hxtorch.snn.graph.last_run import LastRun
 from hxtorch.snn.modules import AELIF, LI, InputNeuron, Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.modules.population import Population
+from hxtorch.snn.nir.config import TIME_UNITS
+from hxtorch.snn.nir.nodes import Library, Node, Shape, import_nir
 from hxtorch.snn.parameters.parameter import on_cpu
-from hxtorch.snn.utils.nir_config import TIME_UNITS
-from hxtorch.snn.utils.nir_graph import import_nir
 
 if TYPE_CHECKING:
     import nir
@@ -57,11 +57,11 @@ def to_nir(
     return _write(library, experiment.last_run, unit)
 
 
-def _write(library: Any, ran: LastRun, unit: float) -> nir.NIRGraph:
-    nodes: dict[str, Any] = {}
+def _write(library: Library, ran: LastRun, unit: float) -> nir.NIRGraph:
+    nodes: dict[str, Node] = {}
     edges: list[tuple[str, str]] = []
     names: dict[int, str] = {}
-    inputs: dict[tuple[int, ...], str] = {}  # by their data: one input that feeds several modules is one node
+    inputs: dict[Shape, str] = {}  # by their data: one input that feeds several modules is one node
     for index, item in enumerate(ran.modules):
         given = iter(item.given)
         sources = [
@@ -79,13 +79,17 @@ def _write(library: Any, ran: LastRun, unit: float) -> nir.NIRGraph:
     for index, item in enumerate(ran.modules):
         if names[index] not in read and names[index] == str(index):
             name = f"t_{index}"
-            nodes[name] = library.Output(output_type=np.array([_size(item.module)]))
+            nodes[name] = library.Output(output_type=np.array([item.module.output_size]))
             edges.append((names[index], name))
     return library.NIRGraph(nodes=nodes, edges=edges)
 
 
 def _input(
-    library: Any, nodes: dict[str, Any], inputs: dict[tuple[int, ...], str], name: str, given: Mapping[str, Tensor]
+    library: Library,
+    nodes: dict[str, Node],
+    inputs: dict[tuple[int, ...], str],
+    name: str,
+    given: Mapping[str, Tensor],
 ) -> str:
     """Name of the input node of a tensor of the user, which is added if it is new."""
     tensor = next(iter(given.values()))
@@ -95,7 +99,7 @@ def _input(
     return known
 
 
-def _node(library: Any, module: Member, unit: float) -> Any:
+def _node(library: Library, module: Member, unit: float) -> Node:
     if isinstance(module, Synapse):
         return library.Linear(weight=module.weight.detach().cpu().numpy())
     if not isinstance(module, Population) or not isinstance(module, Neuron):
@@ -123,7 +127,3 @@ def _resistance(module: Population, value: Callable[[str], NDArray[np.float32]])
     if isinstance(module, AELIF | LI):
         return tau_mem / value("membrane_capacitance")
     return np.ones_like(tau_mem)
-
-
-def _size(module: Any) -> int:
-    return int(module.output_size)

@@ -16,14 +16,13 @@ step after the spikes. A Threshold has no memory, which no circuit of the chip c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.snn.nir.config import ConversionConfig
+from hxtorch.snn.nir.nodes import SPIKING, Node, kind
 from hxtorch.snn.parameters.table import PARAMETERS
-from hxtorch.snn.utils.nir_config import ConversionConfig
-from hxtorch.snn.utils.nir_graph import SPIKING, kind
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
 Array = NDArray[np.float64]
@@ -35,6 +34,9 @@ NO_LEAK = 1e9
 """Membrane time constant of the model in time steps where NIR has no leak: beyond float32's resolution."""
 
 _REFERENCE_TAU = 10e-6  # s; where NIR has no membrane time constant, weights are scaled as for this one
+
+_LEAST_TAU_SYN = 0.5e-6
+"""s; where NIR leaves `tau_syn` open, the chip gets no shorter one, well within its range from 0.3 µs."""
 
 _PUBLISHED_SCALE = 55 / 45
 """Chip weight (LSB) of a weight of 1 by CADC LSB between leak and threshold, at tau_mem = tau_syn = 10 µs and the
@@ -76,74 +78,118 @@ def trace_scale(cfg: ConversionConfig) -> float:
     return 1 / (THRESHOLD - LEAK) if cfg.trace_scale is None else cfg.trace_scale
 
 
-def settings(node: Any, size: int, name: str, cfg: ConversionConfig) -> NeuronSettings:
+def settings(node: Node, size: int, name: str, cfg: ConversionConfig) -> NeuronSettings:
     """Settings of the `size` neurons of a NIR node; values that no neuron can have: ValueError."""
-
-    def read(field: str, default: float | None = None) -> Array:
-        value = getattr(node, field, None)
-        value = default if value is None else value
-        array = np.asarray(value, dtype=np.float64).reshape(-1)
-        if array.size not in (1, size) or not np.isfinite(array).all():
-            raise ValueError(
-                f"{field} of {name!r} has {array.size} values ({array[:3]} ...), expected {size} numbers."
-            )
-        return np.broadcast_to(array, (size,)).copy()
-
-    kind_ = kind(node)
-    spiking = kind_ in SPIKING
-    shortest_syn, _ = _chip_range("tau_syn")
-    shortest_mem, longest_mem = _chip_range("tau_mem")
-    one = np.ones(size)
-    if kind_ == "Threshold" and not cfg.mock:
+    of = _Neurons(node, size, name)
+    if of.kind == "Threshold" and not cfg.mock:
         raise NotImplementedError(
             f"{name!r} is a Threshold, but every neuron of the chip has a membrane that remembers. Use a LIF node, "
             "or ConversionConfig(mock=True)."
         )
-    chip_tau_syn = one * max(cfg.dt, 0.5e-6, shortest_syn)
-    tau_syn, r, w_in = one * cfg.dt, read("r", 1.0), one
-    if kind_ in ("CubaLIF", "CubaLI"):
-        chip_tau_syn = read("tau_syn") * cfg.seconds_per_unit
-        tau_syn = _model_tau(chip_tau_syn, f"tau_syn of {name!r}", cfg)
-        w_in = read("w_in", 1.0)
-        if cfg.spike_jump == "ode":
-            w_in = w_in * cfg.dt / chip_tau_syn
-    if kind_ in ("IF", "I"):
-        chip_tau_mem, tau_mem, reference = one * longest_mem, one * NO_LEAK * cfg.dt, _REFERENCE_TAU
-        r = r * NO_LEAK * (cfg.dt / cfg.seconds_per_unit if cfg.spike_jump == "ode" else 1.0)
-    elif kind_ == "Threshold":
-        chip_tau_mem, tau_mem, reference = one * max(cfg.dt, shortest_mem), one * cfg.dt, _REFERENCE_TAU
-    else:
-        chip_tau_mem = read("tau_mem" if kind_.startswith("Cuba") else "tau") * cfg.seconds_per_unit
-        tau_mem = _model_tau(chip_tau_mem, f"tau of {name!r}", cfg)
-        reference = _REFERENCE_TAU if cfg.weight_scale is None else float(chip_tau_mem.mean())
-    leak = read("v_leak", 0.0)
-    threshold, reset = one, 0 * one
-    if spiking:
-        threshold = read("threshold" if kind_ == "Threshold" else "v_threshold") - leak
-        reset = read("v_reset", 0.0) - leak if kind_ != "Threshold" else reset
-        if not (threshold > 0).all() or not (reset < threshold).all():
-            raise ValueError(
-                f"{name!r} has thresholds {threshold.min():g} and resets {reset.max():g} above the leak; the chip "
-                "needs leak and reset below the threshold."
-            )
+    synapse, membrane = _synapse(of, cfg), _membrane(of, cfg)
+    threshold, reset = _firing(of)
     low, high = _chip_range("reset")
     chip_reset = np.clip(LEAK + (THRESHOLD - LEAK) * reset / threshold, low, high)
     # on the chip a spike moves the membrane by its charge, whatever the time constants: current times tau_syn
-    charge = (tau_syn / chip_tau_syn) if not kind_.startswith("Cuba") else one
+    charge = np.ones(size) if of.has_current else synapse.tau / synapse.chip_tau
     return NeuronSettings(
-        spiking,
-        tau_mem,
-        tau_syn,
-        chip_tau_mem,
-        chip_tau_syn,
+        of.spiking,
+        membrane.tau,
+        synapse.tau,
+        membrane.chip_tau,
+        synapse.chip_tau,
         threshold,
         reset,
         chip_reset,
-        gain=r * w_in,
-        chip_scale=charge * reference / tau_mem / threshold,
+        gain=membrane.gain * synapse.gain,
+        chip_scale=charge * membrane.reference / membrane.tau / threshold,
         distance=threshold,
-        open_tau_syn=not kind_.startswith("Cuba"),
+        open_tau_syn=not of.has_current,
     )
+
+
+@dataclass(frozen=True)
+class _Neurons:
+    """A node of neurons, and how its values are read."""
+
+    node: Node
+    size: int
+    name: str
+
+    @property
+    def kind(self) -> str:
+        return kind(self.node)
+
+    @property
+    def has_current(self) -> bool:
+        """Whether NIR gives them a synaptic current."""
+        return self.kind.startswith("Cuba")
+
+    @property
+    def spiking(self) -> bool:
+        return self.kind in SPIKING
+
+    def read(self, field: str, default: float | None = None) -> Array:
+        """Values (size,) of a field; not so many, or not finite: ValueError."""
+        value = getattr(self.node, field, None)
+        array = np.asarray(default if value is None else value, dtype=np.float64).reshape(-1)
+        if array.size not in (1, self.size) or not np.isfinite(array).all():
+            raise ValueError(
+                f"{field} of {self.name!r} has {array.size} values ({array[:3]} ...), expected {self.size} numbers."
+            )
+        return np.broadcast_to(array, (self.size,)).copy()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Synapse or membrane of neurons: time constants of model and chip (s), and a factor on all weights.
+
+    `reference`: the membrane time constant (s) for which weights are scaled.
+    """
+
+    tau: Array
+    chip_tau: Array
+    gain: Array
+    reference: float = _REFERENCE_TAU
+
+
+def _synapse(of: _Neurons, cfg: ConversionConfig) -> _Part:
+    one = np.ones(of.size)
+    if not of.has_current:
+        return _Part(one * cfg.dt, one * max(cfg.dt, _LEAST_TAU_SYN), one)
+    chip_tau = of.read("tau_syn") * cfg.seconds_per_unit
+    tau = _model_tau(chip_tau, f"tau_syn of {of.name!r}", cfg)
+    gain = of.read("w_in", 1.0)
+    return _Part(tau, chip_tau, gain * cfg.dt / chip_tau if cfg.spike_jump == "ode" else gain)
+
+
+def _membrane(of: _Neurons, cfg: ConversionConfig) -> _Part:
+    one, gain = np.ones(of.size), of.read("r", 1.0)
+    shortest, longest = _chip_range("tau_mem")
+    if of.kind in ("IF", "I"):
+        gain = gain * NO_LEAK * (cfg.dt / cfg.seconds_per_unit if cfg.spike_jump == "ode" else 1.0)
+        return _Part(one * NO_LEAK * cfg.dt, one * longest, gain)
+    if of.kind == "Threshold":
+        return _Part(one * cfg.dt, one * max(cfg.dt, shortest), gain)
+    chip_tau = of.read("tau_mem" if of.has_current else "tau") * cfg.seconds_per_unit
+    tau = _model_tau(chip_tau, f"tau of {of.name!r}", cfg)
+    return _Part(tau, chip_tau, gain, _REFERENCE_TAU if cfg.weight_scale is None else float(chip_tau.mean()))
+
+
+def _firing(of: _Neurons) -> tuple[Array, Array]:
+    """Threshold and reset above the leak; 1 and 0 of neurons that do not fire."""
+    leak = of.read("v_leak", 0.0)
+    if not of.spiking:
+        return np.ones(of.size), np.zeros(of.size)
+    remembers = of.kind != "Threshold"
+    threshold = of.read("v_threshold" if remembers else "threshold") - leak
+    reset = of.read("v_reset", 0.0) - leak if remembers else np.zeros(of.size)
+    if not (threshold > 0).all() or not (reset < threshold).all():
+        raise ValueError(
+            f"{of.name!r} has thresholds {threshold.min():g} and resets {reset.max():g} above the leak; the chip "
+            "needs leak and reset below the threshold."
+        )
+    return threshold, reset
 
 
 def fitted(item: NeuronSettings, largest: Array) -> NeuronSettings:

@@ -16,11 +16,9 @@ from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.experiment import Experiment, run
 from hxtorch.snn.handles.handle import Handle, NeuronHandle
 from hxtorch.snn.modules import InputNeuron, Neuron, ReadoutNeuron, SparseSynapse, Synapse
-from hxtorch.snn.parameters.parameter import MixedHXModelParameter, on_cpu
-from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.snn.utils.nir_config import ConversionConfig
-from hxtorch.snn.utils.nir_graph import Connection, FlatGraph, flatten
-from hxtorch.snn.utils.nir_neurons import (
+from hxtorch.snn.nir.config import ConversionConfig
+from hxtorch.snn.nir.graph import Connection, FlatGraph, flatten
+from hxtorch.snn.nir.neurons import (
     LEAK,
     THRESHOLD,
     NeuronSettings,
@@ -29,6 +27,8 @@ from hxtorch.snn.utils.nir_neurons import (
     trace_scale,
     weight_scale,
 )
+from hxtorch.snn.parameters.parameter import MixedHXModelParameter, on_cpu
+from hxtorch.snn.transforms.weight_transforms import linear_saturating
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ class NIRNetwork(nn.Module):
             waiting = [item for item in waiting if item not in ready]
         run(self.exp, steps)
         return {
-            name: handle.spikes  # type: ignore[attr-defined]
+            name: handle.spikes
             for name, handle in self.handles.items()
-            if handle.holds("spikes")
+            if isinstance(handle, NeuronHandle) and handle.holds("spikes")
         }
 
     def _checked(self, name: str, tensor: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class NIRNetwork(nn.Module):
         self._keys[name] = key
         return key
 
-    def _node(self, name: str) -> Any:
+    def _node(self, name: str) -> nn.Module:
         return self.hxnodes[self._keys[name]]
 
     def _neurons(self, size: int, item: NeuronSettings) -> Neuron:
@@ -205,7 +205,7 @@ def _settings(graph: FlatGraph, cfg: ConversionConfig) -> dict[str, NeuronSettin
     return made
 
 
-def _value(values: NDArray[np.float64]) -> Any:
+def _value(values: NDArray[np.float64]) -> float | Tensor:
     """A number if all neurons have the same, else a tensor (size,)."""
     if np.ptp(values) == 0:
         return float(values.flat[0])

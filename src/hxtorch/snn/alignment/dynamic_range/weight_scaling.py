@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, WholeChip, connection
 from hxtorch.snn.morphology import Morphology
-from hxtorch.snn.utils.dynamic_range.experiment import STEPS, Parameters, WholeChip, connection
 from hxtorch.twin.coordinates import MAX_WEIGHT
 
 INPUT_STEP = 10

@@ -26,7 +26,7 @@ def neurobench_model(network: nn.Module, encode: Callable[[Tensor], Tensor] | No
 
     `network` has an experiment as its attribute `exp` or `experiment` and takes spikes (T, B, N); `encode` makes
     them of a batch of data, None passes the batch on. For energy and latency see
-    `hxtorch.snn.utils.workload`.
+    `hxtorch.snn.cost.workload`.
     """
     try:
         from neurobench.models import NeuroBenchModel

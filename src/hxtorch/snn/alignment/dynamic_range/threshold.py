@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, WholeChip, connection
 from hxtorch.snn.checks import warn_user
+from hxtorch.snn.handles.handle import NeuronHandle
 from hxtorch.snn.morphology import Morphology
-from hxtorch.snn.utils.dynamic_range.experiment import STEPS, Parameters, WholeChip, connection
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import MAX_CAPMEM_CODE
 
@@ -43,7 +44,7 @@ class Threshold:
             )
         return torch.where(silent, torch.nan, peak)
 
-    def _record(self, current: int, *, spiking: bool):  # type: ignore[no-untyped-def]
+    def _record(self, current: int, *, spiking: bool) -> NeuronHandle:
         return self.chip.record(0.0, torch.zeros(STEPS, BATCH, 1), spiking=spiking, current=current)
 
     def _current(self) -> int:

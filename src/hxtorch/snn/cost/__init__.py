@@ -1,0 +1,1 @@
+"""What a network costs: operations, energy and latency, counted here or by NeuroBench."""

@@ -1,0 +1,1 @@
+"""Helpers around a training: penalties, checkpoints, curves, weights that were trained elsewhere."""
