@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.spikes import carried_spikes
-from hxtorch.snn.functional.stepping import check_dt
-from hxtorch.snn.functional.surrogate import check_alpha
+from hxtorch.snn.functional.gradients.surrogate import check_alpha
+from hxtorch.snn.functional.memory.spikes import carried_spikes
+from hxtorch.snn.functional.model.stepping import check_dt
 from hxtorch.snn.model_values import check_model_values
 from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn.display import handle_html
-from hxtorch.snn.functional.carried import Carried
+from hxtorch.snn.functional.memory.carried import Carried
 
 _CARRIED = "_carried"  # of a handle: tensors that nobody has read yet, by name
 

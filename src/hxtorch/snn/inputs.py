@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn.checks import all_finite
-from hxtorch.snn.functional.carried import Carried
-from hxtorch.snn.functional.linear import spikes_at_once
-from hxtorch.snn.functional.spikes import CarriedSpikes
+from hxtorch.snn.functional.memory.carried import Carried
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes
+from hxtorch.snn.functional.products.linear import spikes_at_once
 from hxtorch.snn.graph import Graph, Node
 from hxtorch.snn.handle import Handle
 from hxtorch.snn.modules.base import HXBaseExperimentModule

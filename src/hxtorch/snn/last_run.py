@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from hxtorch.snn.execution_info import ExecutionInfo
-from hxtorch.snn.functional.carried import Carried
+from hxtorch.snn.functional.memory.carried import Carried
 from hxtorch.snn.graph import Graph
 from hxtorch.snn.handle import Handle
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import _C, Tensor
 
-from hxtorch.snn.functional.neuron_model import Membrane
-from hxtorch.snn.functional.stepping import step_gain, step_rate
+from hxtorch.snn.functional.model.neuron_model import Membrane
+from hxtorch.snn.functional.model.stepping import step_gain, step_rate
 from hxtorch.snn.neuron_parameters import LSB, PARAMETERS, SECONDS, ModelUse
 from hxtorch.snn.parameter import HXBaseParameter, Value, show
 

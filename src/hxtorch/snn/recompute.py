@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hxtorch.snn import functional as F
 from hxtorch.snn.frozen import FrozenNetwork, HardwareData, Tensors
-from hxtorch.snn.functional.carried import blank
+from hxtorch.snn.functional.memory.carried import blank
 from hxtorch.snn.graph import Graph
 
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hxtorch.snn.functional.carried import Carried
+from hxtorch.snn.functional.memory.carried import Carried
 from hxtorch.snn.parameter import Value
 
 # All values are numbers or tensors that broadcast against (B, N); times are in seconds.
