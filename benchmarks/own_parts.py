@@ -22,7 +22,7 @@ import torch
 
 from hxtorch.snn import functional as F
 from hxtorch.snn.functional import products, threads
-from hxtorch.snn.functional.spikes import SpikeIndex, index_of
+from hxtorch.snn.functional.memory.spikes import SpikeIndex, index_of
 from training import versions, write
 from training_networks import NETWORKS, input_of, with_hxtorch
 

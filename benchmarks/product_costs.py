@@ -5,7 +5,7 @@
 Dense products and those from indices of spikes, forward and for the gradient of the weights, on one thread, over
 shapes and densities that networks have. The constants are nanoseconds per element, fitted so that relative errors
 count. "regret" is by how much the products that the constants choose take longer than the faster ones, over all
-shapes. Copy the constants to `hxtorch.snn.functional.products.Costs` when they have changed.
+shapes. Copy the constants to `hxtorch.snn.functional.products.costs.Costs` when they have changed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from hxtorch.snn.functional import products
-from hxtorch.snn.functional.spikes import index_of
-from hxtorch.snn.functional.workspace import empty
+from hxtorch.snn.functional.memory.spikes import index_of
+from hxtorch.snn.functional.memory.workspace import empty
 
 ROWS = (300, 3000, 10_000)
 INPUTS = (5, 32, 128, 256, 700)

@@ -25,7 +25,8 @@ import torch
 import hxtorch
 from hxtorch import snn
 from hxtorch.connection import connected_chip
-from hxtorch.snn.functional import fused, passes, products
+from hxtorch.snn.functional.integrators import forward_backward, fused
+from hxtorch.snn.functional.products import costs, linear
 
 STEPS, INPUTS, OUTPUTS = 100, 128, 3
 
@@ -117,9 +118,9 @@ def main() -> None:
     arguments = parser.parse_args()
     clock = Clock()
     for owner, name in (
-        (passes, "integrate_lanes"),
-        (products, "spike_linear"),
-        (products, "index_of"),
+        (forward_backward, "integrate_lanes"),
+        (linear, "spike_linear"),
+        (costs, "index_of"),
         (fused, "run_forward"),
     ):
         clock.wrap(owner, name)

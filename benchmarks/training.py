@@ -32,7 +32,9 @@ from typing import Any
 import torch
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.functional import passes, products, spikes
+from hxtorch.snn.functional.integrators import forward_backward
+from hxtorch.snn.functional.memory import spikes
+from hxtorch.snn.functional.products import spike_linear, sums
 from run_overhead import Clock
 from training_networks import NETWORKS, Network, Step, input_of, limit, plain_loop, traffic, with_hxtorch
 from training_peers import with_norse, with_sinabs, with_snntorch, with_spikingjelly
@@ -80,9 +82,9 @@ def measure(network: Network, repeats: int, compile_loop: bool) -> dict[str, flo
 def kernel_seconds(network: Network, repeats: int) -> float:
     """Median seconds that a training step of hxtorch spends in its kernels and in products."""
     clock = Clock()
-    for owner in (passes, products, spikes):
+    for owner in (forward_backward, sums, spikes):
         clock.wrap(owner, "share")
-    clock.wrap(passes, "weight_gradient")
+    clock.wrap(forward_backward, "weight_gradient")
     clock.wrap(torch, "mm")
     clock.wrap(torch.nn.functional, "linear")
     x, step, seconds = input_of(network), with_hxtorch(network), []
@@ -102,7 +104,7 @@ def product_seconds(network: Network, repeats: int) -> dict[str, float]:
     floating, integer = weight.float(), weight.to(torch.int8)
     ways: dict[str, Callable[[], Any]] = {
         "dense float32": lambda: torch.nn.functional.linear(x, floating),
-        "from spikes": lambda: products.spike_linear(x, floating),
+        "from spikes": lambda: spike_linear.spike_linear(x, floating),
         "dense int8": lambda: F.linear(x, integer),
     }
     found: dict[str, list[float]] = {name: [] for name in ways}

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 import hxtorch.snn as hxsnn
 from hxtorch.snn import functional as F
-from hxtorch.snn.functional import products
+from hxtorch.snn.functional.products import costs
 
 SHAPES = [
     (1, 1, 1, 1),
@@ -63,7 +63,7 @@ def test_values_and_gradients_equal_those_of_torch(
     kind: str, shape: tuple[int, int, int, int], density: float, from_spikes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for choice in ("prefers_index", "prefers_sum", "prefers_scatter"):  # else costs would choose
-        monkeypatch.setattr(products, choice, lambda *_: from_spikes)
+        monkeypatch.setattr(costs, choice, lambda *_: from_spikes)
     for loop in (False, *([True] if kind in ("spiking", "refractory", "adaptive") else [])):
         ours = outcome(kind, shape, density, loop)
         with F.reference_numerics():

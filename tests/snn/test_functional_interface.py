@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from hxtorch import snn
 from hxtorch.snn import functional as F
-from hxtorch.snn.functional.eventprop import adjoint
+from hxtorch.snn.functional.integrators.eventprop import adjoint
 
 AELIF_VALUES = {
     "leak": 0.1,

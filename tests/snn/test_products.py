@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from hxtorch.snn import functional as F
 from hxtorch.snn.functional import products
-from hxtorch.snn.functional.spikes import index_of
+from hxtorch.snn.functional.memory.spikes import index_of
 
 
 def spikes_of(rows, size, density, seed=0):

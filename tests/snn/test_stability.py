@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from hxtorch import snn
 from hxtorch.snn import functional as F
-from hxtorch.snn.functional.eventprop import adjoint
+from hxtorch.snn.functional.integrators.eventprop import adjoint
 
 DT = 1e-6
 RATIOS = st.floats(0.01, 1) | st.floats(1.0001, 30)

@@ -1,6 +1,6 @@
 """Populations that feed each other in a circle.
 
-The neuron equations (`hxtorch.snn.functional.neuron_model`) move the membrane with the synaptic current of the
+The neuron equations (`functional.model.neuron_model`) move the membrane with the synaptic current of the
 step before, so the spikes of step t are known before its inputs are. They run through the synapses of the
 loop and arrive in the same step, as they would in a layer behind: a loop has no delay of its own, like the
 chip, whose events need some 50 ns. Gradients flow back through all steps (backpropagation through time).

@@ -1,7 +1,7 @@
 """Populations in a loop, computed one time step after the other through their `forward_func`.
 
 A `forward_func` takes all time steps at once and starts from rest. Most of them integrate with the functions
-of this package, which can go on from the step before (`hxtorch.snn.functional.resumption`): `Resumer`, at a cost
+of this package, which can go on from the step before (`functional.contexts.resumption`): `Resumer`, at a cost
 that grows with the number of steps. Others, for example with a loop over time of their own, compute all
 steps before again for every step: `Repeater`, at a cost that grows with its square.
 

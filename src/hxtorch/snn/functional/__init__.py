@@ -1,18 +1,25 @@
 """The numerics: synaptic products, neuron integration, surrogate gradients and injection of chip data."""
 
-from hxtorch.snn.functional import operators  # noqa: F401  # registers them
-from hxtorch.snn.functional.aelif import (
+from typing import TYPE_CHECKING
+
+from hxtorch._alias import moved_modules_of
+from hxtorch._moved import MOVED
+from hxtorch.snn.functional.carried import Carried, Fill, carried, part_of
+from hxtorch.snn.functional.contexts.mode import reference_numerics
+from hxtorch.snn.functional.gradients.injection import Injection, fit_steps, inject, input_neuron
+from hxtorch.snn.functional.gradients.surrogate import SURROGATES, SuperSpike, Surrogate, check_method, threshold
+from hxtorch.snn.functional.integrators import operators  # noqa: F401  # registers them
+from hxtorch.snn.functional.integrators.aelif import (
     CuBaStepCode,
     cuba_aelif_integration,
     exp_cuba_li_integration,
     exp_cuba_lif_integration,
     refractory_steps,
 )
-from hxtorch.snn.functional.carried import Carried, Fill, carried, part_of
-from hxtorch.snn.functional.eventprop import EventPropLIFFunction, EventPropSynapseFunction
-from hxtorch.snn.functional.eventprop_readout import EventPropReadoutFunction
-from hxtorch.snn.functional.injection import Injection, fit_steps, inject, input_neuron
-from hxtorch.snn.functional.integration import integrate, observe
+from hxtorch.snn.functional.integrators.eventprop import EventPropLIFFunction, EventPropSynapseFunction
+from hxtorch.snn.functional.integrators.eventprop_readout import EventPropReadoutFunction
+from hxtorch.snn.functional.integrators.integration import integrate, observe
+from hxtorch.snn.functional.integrators.reference import integrate_reference
 from hxtorch.snn.functional.linear import (
     batch_dropout,
     linear,
@@ -20,8 +27,9 @@ from hxtorch.snn.functional.linear import (
     linear_later,
     linear_sparse,
 )
-from hxtorch.snn.functional.mode import reference_numerics
-from hxtorch.snn.functional.neuron_model import (
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes, carried_spikes, indexed_spikes
+from hxtorch.snn.functional.memory.workspace import set_workspace_limit
+from hxtorch.snn.functional.model.neuron_model import (
     Adaptation,
     Dynamics,
     Exponential,
@@ -31,10 +39,6 @@ from hxtorch.snn.functional.neuron_model import (
     Observed,
     States,
 )
-from hxtorch.snn.functional.reference import integrate_reference
-from hxtorch.snn.functional.spikes import CarriedSpikes, carried_spikes, indexed_spikes
-from hxtorch.snn.functional.surrogate import SURROGATES, SuperSpike, Surrogate, check_method, threshold
-from hxtorch.snn.functional.workspace import set_workspace_limit
 
 __all__ = [
     "SURROGATES",
@@ -80,3 +84,6 @@ __all__ = [
     "set_workspace_limit",
     "threshold",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for a module
+    __getattr__ = moved_modules_of(__name__, MOVED)

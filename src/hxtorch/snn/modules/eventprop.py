@@ -1,4 +1,4 @@
-"""Neurons and synapses with the gradient of EventProp (see `hxtorch.snn.functional.eventprop`)."""
+"""Neurons and synapses with the gradient of EventProp (see `hxtorch.snn.functional.integrators.eventprop`)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 In the model the membrane follows ``tau_mem dv/dt = leak - v + i``; it has no refractory period and ignores
 the membrane capacitance, which are settings of the chip. A time constant shorter than the time step decays by
-exp(-dt/tau) per step (`hxtorch.snn.functional.neuron_model`), and `run` warns.
+exp(-dt/tau) per step (`hxtorch.snn.functional.model.neuron_model`), and `run` warns.
 """
 
 from __future__ import annotations

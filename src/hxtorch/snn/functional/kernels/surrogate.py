@@ -1,4 +1,4 @@
-"""Derivatives of the surrogate gradients, as `hxtorch.snn.functional.surrogate` lists them."""
+"""Derivatives of the surrogate gradients, as `hxtorch.snn.functional.gradients.surrogate` lists them."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hxtorch.snn.functional.carried import Carried, Fill, blank
 from hxtorch.snn.functional.kernels.sparse import find_spikes
+from hxtorch.snn.functional.memory.carried import Carried, Fill, blank
+from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.threads import share
-from hxtorch.snn.functional.workspace import empty
 
 PARALLEL_FROM = 200_000  # elements
 SMALL = 100_000  # elements

@@ -30,11 +30,11 @@ from hxtorch.snn.functional.kernels.arguments import (
 )
 from hxtorch.snn.functional.kernels.backward import propagate
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
-from hxtorch.snn.functional.packing import Options
-from hxtorch.snn.functional.products import SHARES, add_parts, empty_parts, weight_gradient
-from hxtorch.snn.functional.spikes import SpikeIndex, SpikeList
+from hxtorch.snn.functional.memory.spikes import SpikeIndex, SpikeList
+from hxtorch.snn.functional.memory.workspace import empty
+from hxtorch.snn.functional.model.packing import Options
+from hxtorch.snn.functional.products.sums import SHARES, add_parts, empty_parts, weight_gradient
 from hxtorch.snn.functional.threads import share
-from hxtorch.snn.functional.workspace import empty
 
 F32 = NDArray[np.float32]
 PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves
@@ -44,7 +44,7 @@ PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more t
 class Given:
     """What the neurons receive, of `shape` (T, B, N): `x`, or the sum of `columns` over spikes in `index`.
 
-    `columns` are transposed weights (in, padded(N)), see `products.transposed`.
+    `columns` are transposed weights (in, padded(N)), see `products.sums.transposed`.
     `recurrent` are transposed weights (N, N), `chip` measured membrane, spikes and adaptation. All of it is memory
     of the run: nobody else writes to it.
     """

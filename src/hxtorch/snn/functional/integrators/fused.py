@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.carried import Carried, blank
+from hxtorch.snn.functional.integrators.forward_backward import Given, Saved, run_backward, run_forward
+from hxtorch.snn.functional.integrators.reference import fit_measured
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.neuron_model import Dynamics, Measured, Observed, States
-from hxtorch.snn.functional.packing import options_of, pack, values_of
-from hxtorch.snn.functional.passes import Given, Saved, run_backward, run_forward
-from hxtorch.snn.functional.products import Product, note_of_weight
-from hxtorch.snn.functional.reference import fit_measured
-from hxtorch.snn.functional.spikes import CarriedSpikes, SpikeIndex
+from hxtorch.snn.functional.memory.carried import Carried, blank
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes, SpikeIndex
+from hxtorch.snn.functional.model.neuron_model import Dynamics, Measured, Observed, States
+from hxtorch.snn.functional.model.packing import options_of, pack, values_of
+from hxtorch.snn.functional.products.spike_linear import Product, note_of_weight
 
 
 class _Plan(NamedTuple):

@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.injection import fit_steps
-from hxtorch.snn.functional.integration import integrate
+from hxtorch.snn.functional.contexts.mode import fused_applies
+from hxtorch.snn.functional.contexts.resumption import needs_all_steps
+from hxtorch.snn.functional.gradients.injection import fit_steps
+from hxtorch.snn.functional.integrators.integration import integrate
 from hxtorch.snn.functional.kernels.eventprop import adjoint_lanes
-from hxtorch.snn.functional.linear import linear
-from hxtorch.snn.functional.mode import fused_applies
-from hxtorch.snn.functional.neuron_model import Firing, Membrane
-from hxtorch.snn.functional.resumption import needs_all_steps
-from hxtorch.snn.functional.stepping import step_rate
+from hxtorch.snn.functional.memory.workspace import empty
+from hxtorch.snn.functional.model.neuron_model import Firing, Membrane
+from hxtorch.snn.functional.model.stepping import step_rate
+from hxtorch.snn.functional.products.linear import linear
 from hxtorch.snn.functional.threads import share
 from hxtorch.snn.functional.workspace import empty
 from hxtorch.snn.parameters.parameter import Value

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hxtorch.snn.functional.integrators.forward_backward import Given, Saved, run_backward, run_forward
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.passes import Given, Saved, run_backward, run_forward
 
 
 @torch.library.custom_op("hxtorch::integrate", mutates_args=())

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.resumption import needs_all_steps
+from hxtorch.snn.functional.contexts.resumption import needs_all_steps
 
 
 class EventPropReadoutFunction(torch.autograd.Function):

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.snn.functional.gradients.surrogate import surrogate
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Membrane
 from hxtorch.snn.functional.stepping import exponential_peak, step_decay, step_gain, step_rate

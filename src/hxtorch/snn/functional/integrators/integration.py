@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.carried import Carried, carried
-from hxtorch.snn.functional.fused import integrate_fused, observe_fused
-from hxtorch.snn.functional.mode import autocasts, fused_applies
-from hxtorch.snn.functional.neuron_model import (
+from hxtorch.snn.functional.contexts.mode import autocasts, fused_applies
+from hxtorch.snn.functional.contexts.resumption import current_session
+from hxtorch.snn.functional.gradients.surrogate import check_alpha, surrogate
+from hxtorch.snn.functional.integrators.fused import integrate_fused, observe_fused
+from hxtorch.snn.functional.integrators.reference import integrate_reference
+from hxtorch.snn.functional.memory.carried import Carried, carried
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes
+from hxtorch.snn.functional.model.neuron_model import (
     Adaptation,
     Dynamics,
     Exponential,
@@ -18,10 +22,6 @@ from hxtorch.snn.functional.neuron_model import (
     Observed,
     States,
 )
-from hxtorch.snn.functional.reference import integrate_reference
-from hxtorch.snn.functional.resumption import current_session
-from hxtorch.snn.functional.spikes import CarriedSpikes
-from hxtorch.snn.functional.surrogate import check_alpha, surrogate
 
 
 def integrate(

@@ -1,0 +1,1 @@
+"""How tensors and spikes of a run are held: used again, filled when they are read, listed by index."""
