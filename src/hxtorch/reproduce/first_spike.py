@@ -34,7 +34,7 @@ class _FirstSpike(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        """Minus the gradient of the time, in the row of the spike (see `hxtorch.snn.functional.eventprop`)."""
+        """Minus the gradient of the time, in the row of the spike, as in `EventPropLIFFunction`."""
         (grad,) = grads
         row, there = ctx.saved_tensors
         rows = torch.zeros(ctx.steps, *grad.shape, dtype=grad.dtype)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hxtorch.mapping import Member, merge_events
 from hxtorch.snn.chip.plan import ChipRun
-from hxtorch.snn.functional.spikes import CarriedSpikes, carried_spikes
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes, carried_spikes
 from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.refusals import warn_user
 from hxtorch.twin import InputEvents, Recording

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hxtorch.snn.compute.fused_loop import compute_at_once
 from hxtorch.snn.compute.steppers import Stepper, stepper
-from hxtorch.snn.functional.resumption import CannotResumeError
+from hxtorch.snn.functional.contexts.resumption import CannotResumeError
 from hxtorch.snn.graph.contract import HardwareData, Node, Step
 from hxtorch.snn.graph.order import arrange
 from hxtorch.snn.handles.handle import Handle

@@ -8,9 +8,9 @@ from typing import cast
 import torch
 from torch import _C, Tensor
 
-from hxtorch.snn.functional.neuron_model import Membrane
-from hxtorch.snn.functional.stepping import check_dt, step_gain, step_rate
-from hxtorch.snn.functional.surrogate import check_alpha
+from hxtorch.snn.functional.gradients.surrogate import check_alpha
+from hxtorch.snn.functional.model.neuron_model import Membrane
+from hxtorch.snn.functional.model.stepping import check_dt, step_gain, step_rate
 from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.parameters.parameter import HXBaseParameter, Value, show

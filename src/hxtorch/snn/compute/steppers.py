@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.injection import fit_steps
-from hxtorch.snn.functional.resumption import CannotResumeError, Session, resuming
+from hxtorch.snn.functional.contexts.resumption import CannotResumeError, Session, resuming
+from hxtorch.snn.functional.gradients.injection import fit_steps
 from hxtorch.snn.handles.handle import Handle, SynapseHandle
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.parameters.parameter import on_cpu

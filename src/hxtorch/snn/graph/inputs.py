@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.carried import Carried
 from hxtorch.snn.functional.linear import spikes_at_once
-from hxtorch.snn.functional.spikes import CarriedSpikes
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes
 from hxtorch.snn.graph.contract import Member, Node
 from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.handles.handle import Handle

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.integration import integrate
-from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane
-from hxtorch.snn.functional.stepping import check_dt, readable
+from hxtorch.snn.functional.integrators.integration import integrate
+from hxtorch.snn.functional.model.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane
+from hxtorch.snn.functional.model.stepping import check_dt, readable
 from hxtorch.snn.parameters.parameter import Value
 
 

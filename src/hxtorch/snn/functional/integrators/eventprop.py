@@ -23,7 +23,6 @@ from hxtorch.snn.functional.model.neuron_model import Firing, Membrane
 from hxtorch.snn.functional.model.stepping import step_rate
 from hxtorch.snn.functional.products.linear import linear
 from hxtorch.snn.functional.threads import share
-from hxtorch.snn.functional.workspace import empty
 from hxtorch.snn.parameters.parameter import Value
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hxtorch.snn.functional.injection import fit_steps, inject
-from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
-from hxtorch.snn.functional.stepping import exponential_bounds, step_decay, step_gain, step_rate
-from hxtorch.snn.functional.surrogate import threshold as spike_function
+from hxtorch.snn.functional.gradients.injection import fit_steps, inject
+from hxtorch.snn.functional.gradients.surrogate import threshold as spike_function
+from hxtorch.snn.functional.model.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
+from hxtorch.snn.functional.model.stepping import exponential_bounds, step_decay, step_gain, step_rate
 from hxtorch.snn.parameters.parameter import Value
 
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from hxtorch.snn.functional.gradients.surrogate import surrogate
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.neuron_model import Adaptation, Exponential, Firing, Membrane
-from hxtorch.snn.functional.stepping import exponential_peak, step_decay, step_gain, step_rate
-from hxtorch.snn.functional.surrogate import surrogate
+from hxtorch.snn.functional.model.neuron_model import Adaptation, Exponential, Firing, Membrane
+from hxtorch.snn.functional.model.stepping import exponential_peak, step_decay, step_gain, step_rate
 from hxtorch.snn.parameters.parameter import Value
 
 Options = tuple[int, ...]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels.layout import LARGEST_EXPONENT, OVERSHOOT
-from hxtorch.snn.functional.neuron_model import Exponential, Firing, Membrane
+from hxtorch.snn.functional.model.neuron_model import Exponential, Firing, Membrane
 from hxtorch.snn.parameters.parameter import Value
 
 EXACT_ABOVE = 1 + 1e-6  # dt/tau; a quotient of float32 numbers may miss 1 by its rounding
