@@ -13,20 +13,16 @@ class TestIdealChip(ChipContract):
         return VirtualChip(Die.ideal(), Noise.off())
 
 
-class TestIdealDieWithNoise(ChipContract):
-    def make_chip(self):
-        return VirtualChip(Die.ideal())
-
-
 class TestChip(ChipContract):
     def make_chip(self):
         return VirtualChip(Die.from_seed(66))
 
 
-class TestQuietChip(ChipContract):
-    """A die with its fixed pattern, but no noise, at a finer step."""
+class TestManyCircuitsOfAQuietChip(ChipContract):
+    """A die with its fixed pattern, but no noise: programs of another size, in other steps."""
 
     noisy = False
+    circuits = tuple(range(5, 512, 13))
 
     def make_chip(self):
-        return VirtualChip(Die.from_seed(1), Noise.off(), step=0.25)
+        return VirtualChip(Die.from_seed(1), Noise.off(), step=1.0)

@@ -56,7 +56,7 @@ class Plan:
     """
 
     onsets: tuple[float | None, ...] = (None,)
-    runtime: float = 80.0
+    runtime: float = 60.0
     sign: int = 1
     weight: int = MAX_WEIGHT
     resets: tuple[float, ...] = ()
