@@ -38,7 +38,7 @@ class ChipContract:
     * `circuits`: those under test; of both hemispheres and of even and odd columns.
     * `noisy`: whether another trial seed gives another recording.
     * `reproducible`: whether the same program and trial seed give the same recording, bit by bit. A chip of silicon
-      is not: then times of first spikes may differ by `jitter` (µs) and CADC readings at rest by `level_noise` (LSB).
+      is not: then times of first spikes may differ by `jitter` (µs), CADC readings at rest by `level_noise` (LSB).
     * `latency`: µs after a strong event within which a circuit has fired.
     * `slack`: µs by which the stamps of CADC samples may lie outside of the run.
 
