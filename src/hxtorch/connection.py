@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from hxtorch.twin import DEFAULT_CHIP_SEED, Chip, Die, Noise, VirtualChip
-from hxtorch.twin.conformance import check_chip
+from hxtorch.twin import DEFAULT_CHIP_SEED, Chip, Die, Noise, VirtualChip, check_chip
 
 _chip: Chip | None = None
 

@@ -25,9 +25,9 @@ from hxtorch.twin import (
     Recording,
     RoutingConfig,
     RowMode,
+    run_checked,
 )
 from hxtorch.twin import process as facts
-from hxtorch.twin.conformance import run_checked
 from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
 
 Array = NDArray[np.float64]

@@ -253,10 +253,10 @@ def _trace_faults(program: Program, part: Any) -> Iterator[str]:
 
 
 def _counter_faults(program: Program, part: Any) -> Iterator[str]:
-    faults = list(_array("they", part, "iu", (program.batch_size, CIRCUITS)))
+    faults = list(_array("the array", part, "iu", (program.batch_size, CIRCUITS)))
     yield from faults
     if not faults:
-        yield from _range("they", part, 0, COUNTER_LIMIT)
+        yield from _range("the array", part, 0, COUNTER_LIMIT)
 
 
 _PARTS = {
