@@ -28,6 +28,7 @@ FLOORS = {
     "fidelity": 6,
     "demo": 6,
     "examples": 6,
+    "testing": 6,
     "study": 7,
     "reproduce": 8,
     "cli": 9,

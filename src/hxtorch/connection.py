@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from hxtorch.twin import DEFAULT_CHIP_SEED, Chip, Die, Noise, VirtualChip
+from hxtorch.twin import DEFAULT_CHIP_SEED, Chip, Die, Noise, VirtualChip, check_chip
 
 _chip: Chip | None = None
 
@@ -46,7 +46,7 @@ def init_hardware(
     * None: the default virtual chip.
     * An integer: the virtual chip of that seed.
     * A `Die`: the virtual chip made of it.
-    * Any object with `identifier` and `run`: that chip.
+    * Any object that follows `hxtorch.twin.Chip`: that chip. What it lacks is named in a TypeError.
     * An `HWDBPath` or a `CalibrationPath`, also by keyword: the default virtual chip. Calibrations for
       spiking networks are loaded by `ExecutionInstance.load_calib`.
 
@@ -86,14 +86,10 @@ def _chip_from(chip: Connectable | str | PathLike[str] | None, noise: Noise | No
         )
     if isinstance(chip, VirtualChip) and noise is not None:
         return VirtualChip(chip.die, noise, chip.step)
-    if not (hasattr(chip, "run") and hasattr(chip, "identifier")):
-        raise TypeError(
-            f"init_hardware expects a chip, a Die or a seed, got {type(chip).__name__}. "
-            "A chip has an `identifier` and a method `run(program, trial_seed)`."
-        )
+    found = check_chip(chip)
     if noise is not None:
         raise ValueError("Only the noise of a virtual chip can be set.")
-    return chip
+    return found
 
 
 def release_hardware() -> None:

@@ -11,6 +11,7 @@ from hxtorch.twin.config import (
     RoutingConfig,
     RowMode,
 )
+from hxtorch.twin.conformance import RecordingError, check_chip, run_checked
 from hxtorch.twin.die import Die
 from hxtorch.twin.noise import Noise
 from hxtorch.twin.program import (
@@ -45,12 +46,15 @@ __all__ = [
     "ReadoutSource",
     "Record",
     "Recording",
+    "RecordingError",
     "RoutingConfig",
     "RowMode",
     "SentEvents",
     "Spikes",
     "Trace",
     "VirtualChip",
+    "check_chip",
     "get_num_threads",
+    "run_checked",
     "set_num_threads",
 ]
