@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from platformdirs import user_cache_dir
 
+from hxtorch._kernels.cache import kernels_folder
 from hxtorch.calibration.cache import cache_folder
 from hxtorch.cli.doctor.finding import Finding, Status
 from hxtorch.twin import get_num_threads
@@ -78,10 +78,9 @@ def _missing_extras(needed: list[Requirement]) -> set[str]:
 
 def check_caches() -> Iterator[Finding]:
     """Whether the folders for calibrations and compiled kernels can be written, and how full the disk is."""
-    kernels = os.environ.get("NUMBA_CACHE_DIR") or str(Path(user_cache_dir("hxtorch")) / "kernels")
     for name, folder, variable in (
         ("cache of calibrations", cache_folder(), "HXTORCH_CACHE_DIR"),
-        ("cache of kernels", Path(kernels), "NUMBA_CACHE_DIR"),
+        ("cache of kernels", kernels_folder(), "NUMBA_CACHE_DIR"),
     ):
         yield _check_folder(name, folder, variable)
 
