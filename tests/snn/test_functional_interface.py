@@ -1,6 +1,7 @@
 """The functions that scripts call, and modules of today's names, against golden numbers."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -292,8 +293,9 @@ def test_trainable_parameters_of_neurons_get_gradients():
 def test_exponential_euler_modules():
     exp = snn.Experiment(mock=True)
     factor = math.exp(-0.1)
-    with pytest.warns(DeprecationWarning, match="Use LIF"):
+    with pytest.warns(DeprecationWarning, match="NeuronExp is deprecated. Use LIF") as caught:
         z, _ = run_module(snn.NeuronExp(1, exp, 0.0, 0.0, 1.0, factor, factor), 6.0, exp)
+    assert Path(caught[0].filename).parent == Path(__file__).parent  # the user's line, which Python shows
     assert z.spikes.sum() > 0
     with pytest.warns(DeprecationWarning, match="Use LI"):
         y, _ = run_module(snn.ReadoutNeuronExp(1, exp, 0.0, factor, factor), 1.0, exp, times=(0,))

@@ -106,6 +106,6 @@ def test_comparison() -> None:
 
 def test_summary_tells_the_drawn_spreads() -> None:
     summary = Die.from_seed(5).summary()["leak_code"]
-    assert summary.within_quadrants == pytest.approx(34, rel=0.1)  # chip.md: spread of v_leak within quadrants
+    assert summary.within_quadrants == pytest.approx(34, rel=0.1)  # chip.md 4.2: spread of v_leak within quadrants
     assert summary.total > summary.within_quadrants
     assert np.isnan(Die.from_seed(5).summary()["synapse"].within_quadrants)

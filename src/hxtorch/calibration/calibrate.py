@@ -43,7 +43,7 @@ from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 Array = NDArray[np.float64]
 Step = Callable[[Bench, State], State]
 
-# The order of the vendor's calibration (chip.md 6.2), as far as this chip has the circuits.
+# Much as the vendor's calibration; chip.md 6.2 says where the order differs.
 STEPS: tuple[tuple[str, Step], ...] = (
     ("CADC ramps", calibrate_ramps),
     ("CADC channels", calibrate_channels),

@@ -85,7 +85,7 @@ SOURCES = """## Sources
 | CRAMER22, STROBE | that paper, and its code |
 | DELGRAD | configurations of Göltz et al., Nat. Commun. 2025 |
 | JAXSNN | jaxsnn, examples for the chip |
-| chip.md | the project's sheet of facts about the chip, where it had to estimate |
+| [chip.md](chip.md) | the project's sheet of facts about the chip, where it had to estimate |
 """
 
 

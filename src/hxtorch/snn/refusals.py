@@ -61,7 +61,17 @@ def check_wait(cycles: int) -> int:
 
 def warn_user(message: str) -> None:
     """Give a UserWarning that points at the user's line: the nearest caller outside of hxtorch and torch."""
-    frame, level = sys._getframe(1), 2
+    warnings.warn(message, UserWarning, stacklevel=_level_of_the_user())
+
+
+def warn_deprecated(old: str, new: str) -> None:
+    """Give a DeprecationWarning that points at the user's line and names what to write instead (docs/versions.md)."""
+    warnings.warn(f"{old} is deprecated. Use {new}.", DeprecationWarning, stacklevel=_level_of_the_user())
+
+
+def _level_of_the_user() -> int:
+    """Level of the nearest caller outside of hxtorch and torch, for `warnings.warn` in the function that asks."""
+    frame, level = sys._getframe(2), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("hxtorch", "torch"):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    return level

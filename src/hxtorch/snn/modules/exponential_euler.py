@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from torch import Tensor
 
 from hxtorch.snn import functional as F
@@ -12,6 +10,7 @@ from hxtorch.snn.modules.neuron import Neuron, ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.parameters.table import ModelUse
 from hxtorch.snn.recording.observables import NeuronData, ReadoutData
+from hxtorch.snn.refusals import warn_deprecated
 
 
 class NeuronExp(Neuron):
@@ -22,7 +21,7 @@ class NeuronExp(Neuron):
 
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None):  # type: ignore[no-untyped-def]
         """As in `Neuron`; warns that the class is deprecated."""
-        _warn(self, "LIF")
+        warn_deprecated(type(self).__name__, "LIF")
         return super().forward_func(*input, hw_data=hw_data)
 
     def _membrane(self, x: Tensor) -> F.Membrane:
@@ -37,15 +36,11 @@ class ReadoutNeuronExp(ReadoutNeuron):
 
     def forward_func(self, *input: SynapseHandle, hw_data: ReadoutData | None = None):  # type: ignore[no-untyped-def,override]
         """As in `ReadoutNeuron`; warns that the class is deprecated."""
-        _warn(self, "LI")
+        warn_deprecated(type(self).__name__, "LI")
         return super().forward_func(*input, hw_data=hw_data)
 
     def _membrane(self, x: Tensor) -> F.Membrane:
         return _membrane(self, x)
-
-
-def _warn(module: Population, other: str) -> None:
-    warnings.warn(f"{type(module).__name__} is deprecated. Use {other}.", DeprecationWarning, stacklevel=3)
 
 
 def _membrane(module: Population, x: Tensor) -> F.Membrane:
