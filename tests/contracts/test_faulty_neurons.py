@@ -9,7 +9,7 @@ from contract_failures import failures, require_failure
 import hxtorch.snn as hxsnn
 from hxtorch.snn import functional as F
 from hxtorch.snn.modules import HXBaseExperimentModule, Population
-from hxtorch.snn.observables import neuron_data
+from hxtorch.snn.recording.observables import neuron_data
 from hxtorch.testing import NeuronContract
 
 

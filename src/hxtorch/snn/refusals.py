@@ -65,7 +65,7 @@ def warn_user(message: str) -> None:
 
 
 def warn_deprecated(old: str, new: str) -> None:
-    """Give a DeprecationWarning that points at the user's line and names what to write instead (docs/versions.md)."""
+    """Give a DeprecationWarning that points at the user's line and says what to write (docs/versions.md)."""
     warnings.warn(f"{old} is deprecated. Use {new}.", DeprecationWarning, stacklevel=_level_of_the_user())
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import hxtorch.snn as hxsnn
-from hxtorch.snn.handle import Handle
+from hxtorch.snn.handles.handle import Handle
 from hxtorch.snn.modules import HXBaseExperimentModule, Population
 from hxtorch.testing.checks import require
 from hxtorch.testing.neuron_gradients import NeuronGradients

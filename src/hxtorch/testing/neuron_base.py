@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import hxtorch.snn as hxsnn
-from hxtorch.snn.handle import Handle
+from hxtorch.snn.handles.handle import Handle
 from hxtorch.snn.modules import Population
-from hxtorch.snn.observables import NeuronData, ReadoutData
-from hxtorch.snn.parameter import HXBaseParameter
+from hxtorch.snn.parameters.parameter import HXBaseParameter
+from hxtorch.snn.recording.observables import NeuronData, ReadoutData
 from hxtorch.testing.checks import require
 
 Observables = dict[str, Tensor]
@@ -76,7 +76,7 @@ class NeuronBase:
         )
         assert experiment is not None
         output = neuron(self.connect(neuron, x))
-        hxsnn.run(experiment, None)
+        experiment.run(None)
         return output  # type: ignore[no-any-return]
 
     def run(self, neuron: Population, x: Tensor) -> Observables:

@@ -151,7 +151,7 @@ class NeuronValues(NeuronBase):
         neuron, (x, y) = self.make(), (self.input(self.strong / 2, seed=seed) for seed in (0, 1))
         together = neuron(self.connect(neuron, x), self.connect(neuron, y))
         assert neuron.experiment is not None
-        hxsnn.run(neuron.experiment, None)
+        neuron.experiment.run(None)
         self.require_close(observables(together), self.run(neuron, x + y), "Two inputs instead of their sum")
 
     def test_in_a_loop(self) -> None:
@@ -169,7 +169,7 @@ class NeuronValues(NeuronBase):
         weight = (torch.rand(synapse.weight.shape, generator=draw, device="cpu") - 0.5) * self.strong
         synapse.weight.data.copy_(weight)
         loop = neuron(self.connect(neuron, x), synapse(neuron.output_handle))
-        hxsnn.run(neuron.experiment, None)
+        neuron.experiment.run(None)
         shown = self.run(neuron, x)
         for _ in range(self.steps + 1):
             before = shown["spikes"].detach()
@@ -207,7 +207,7 @@ class NeuronValues(NeuronBase):
         """What the neurons show beside a chip that recorded `data`."""
         given = self.connect(neuron, x)  # type: ignore[arg-type]
         if not given.holds("graded_spikes"):  # of a synapse, which a run of its own computes
-            hxsnn.run(neuron.experiment, None)  # type: ignore[attr-defined]
+            neuron.experiment.run(None)  # type: ignore[attr-defined]
         try:
             handle = neuron.func((given,), hw_data=data)  # type: ignore[attr-defined]
         except TypeError as error:

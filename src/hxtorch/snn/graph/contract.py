@@ -13,6 +13,7 @@ from torch.nn import Parameter
 
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.handles.handle import Handle
+from hxtorch.snn.recording.execution_info import ExecutionInfo
 
 
 class Member(Protocol):
@@ -82,6 +83,8 @@ class Host(Protocol):
     def connect_wrapper(self, wrapper: Wrapper) -> tuple[Handle, ...]: ...
 
     def output_of(self, module: Member) -> Handle: ...
+
+    def run(self, runtime: int | None, *, trial_seed: int | None = None) -> ExecutionInfo | None: ...
 
 
 @dataclass(eq=False)
