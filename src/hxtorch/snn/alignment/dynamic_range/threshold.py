@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, WholeChip, connection
-from hxtorch.snn.checks import warn_user
+from hxtorch.snn.refusals import warn_user
 from hxtorch.snn.handles.handle import NeuronHandle
 from hxtorch.snn.morphology import Morphology
 from hxtorch.twin import process

@@ -1,0 +1,179 @@
+"""The house as its source files show it: modules, the rooms they are in, the floor of each, and who imports whom.
+
+A room is a folder, or a file beside folders. Imports at run time, inside of functions and for types count alike.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import hxtorch
+
+ROOT = Path(hxtorch.__file__).parent
+
+# Of every room its floor, of rooms within rooms the floors of all around them first. A module imports from its own
+# room and from lower floors alone.
+FLOORS = {
+    "_moved": (0,),
+    "_alias": (1,),
+    "_html": (1,),
+    "_kernels": (1,),
+    "_files": (1,),
+    "twin": (2, 9),
+    "calibration": (3,),
+    "mapping": (3,),
+    "connection": (4,),
+    "logger": (4,),
+    "spikes": (4,),
+    "": (5,),  # the package itself, the door to everything below it
+    "perceptron": (6,),
+    "snn.copies": (6, 0),
+    "snn.refusals": (6, 0),
+    "snn.transforms": (6, 0),
+    "snn.parameters": (6, 0),
+    "snn.functional": (6, 1, 9),
+    "snn.targets": (6, 2),
+    "snn.handles": (6, 2),
+    "snn.recording": (6, 3),
+    "snn.morphology": (6, 4),
+    "snn.occupancy": (6, 5),
+    "snn.execution_instance": (6, 6),
+    "snn.graph": (6, 7),
+    "snn.modules": (6, 8),
+    "snn.compute": (6, 9),
+    "snn.chip": (6, 9),
+    "snn.legacy": (6, 10),
+    "snn.report": (6, 10),
+    "snn.experiment": (6, 11),
+    "snn.datasets": (6, 12),
+    "snn.training": (6, 13),
+    "snn.cost": (6, 12),
+    "snn.nir": (6, 12),
+    "snn.alignment": (6, 12),
+    "snn.utils": (6, 14),
+    "snn.backend": (6, 14),
+    "snn.checks": (6, 14),
+    "snn": (6, 15),
+    "plots": (7,),
+    "demo": (8,),
+    "examples": (8,),
+    "fidelity": (8,),
+    "testing": (8,),
+    "study": (9,),
+    "reproduce": (10,),
+    "cli": (11,),
+}
+DOORS = ("", "snn", "snn.utils", "snn.backend", "snn.checks", "snn.functional", "twin")
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def room(module):
+    """The innermost room of a module: "snn.graph" of "hxtorch.snn.graph.calls"."""
+    name = module.removeprefix("hxtorch").removeprefix(".")
+    while name and name not in FLOORS:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def is_below(lower, upper):
+    """Whether a room is on a lower floor than another; rooms on one floor, and rooms within rooms, are not."""
+    for a, b in zip(FLOORS[lower], FLOORS[upper]):
+        if a != b:
+            return a < b
+    return False
+
+
+@cache
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def runs_at_import(tree):
+    """All statements that run when a module is imported."""
+    todo = list(tree.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+            continue
+        todo += ast.iter_child_nodes(node)
+
+
+def imported(nodes, module):
+    """Full names of everything that the import statements among `nodes` name."""
+    package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def own_modules(names):
+    """The modules of this package among imported names; a name inside of a module counts as the module."""
+    for name in names:
+        if name.split(".")[0] != "hxtorch":
+            continue
+        while name not in MODULES:
+            name = name.rpartition(".")[0]
+        yield name
+
+
+def imports_anywhere(module):
+    return list(imported(ast.walk(tree_of(MODULES[module])), module))
+
+
+def imported_modules(module):
+    """Other modules of the package that a module imports, at run time, inside of functions or for types."""
+    return {other for other in own_modules(imports_anywhere(module)) if other != module}
+
+
+def functions(module):
+    """All functions of a module with their lines, deepest level of blocks, and number of parameters."""
+    for node in ast.walk(tree_of(MODULES[module])):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            parameters = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs)
+            yield node.name, node.end_lineno - node.lineno + 1, _depth(node), parameters
+
+
+# As levels count; comprehensions and lambdas do not.
+_BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _depth(node):
+    deepest = 0
+    for child in ast.iter_child_nodes(node):
+        elif_of = isinstance(child, ast.If) and isinstance(node, ast.If) and node.orelse == [child]
+        deepest = max(deepest, _depth(child) + (isinstance(child, _BLOCKS) and not elif_of))
+    return deepest
+
+
+def drawing():
+    """The floors from top to bottom, rooms within rooms indented."""
+    lines = []
+    for name, floor in sorted(FLOORS.items(), key=lambda item: (_from_top(item[1]), item[0])):
+        own = [m for m in MODULES if room(m) == name]
+        note = " (door)" if name in DOORS else ""
+        label = name.rpartition(".")[2] or "hxtorch"
+        indent = "    " * (len(floor) - 1)
+        lines.append(f"{indent}{floor[-1]:>3}  {label}{note}: {len(own)} files" if own else "")
+    return "\n".join(line for line in lines if line)
+
+
+def _from_top(floor):
+    return tuple(-part for part in floor)
