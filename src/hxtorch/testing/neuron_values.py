@@ -196,7 +196,7 @@ class NeuronValues(NeuronBase):
         shown = self.with_hardware_data(neuron, x, data)
         expected = {"membrane_cadc": data.cadc, "membrane_madc": data.madc}
         if self.spikes:
-            expected["spikes"] = data.spikes  # type: ignore[union-attr]
+            expected["spikes"] = data.spikes
         for name, tensor in expected.items():
             assert tensor is not None
             require(name in shown, f"With data of the chip, the handle holds no {name}.")

@@ -21,7 +21,7 @@ from hxtorch.snn.modules.input_neuron import InputNeuron
 from hxtorch.snn.modules.neuron import Neuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.snn.recording.observables import NeuronData, ReadoutData
+from hxtorch.snn.recording.observables import NeuronData, neuron_data
 
 Tensors = tuple[Tensor, ...]
 _Values = dict[int, dict[str, F.Carried]]  # by the id of a handle
@@ -158,7 +158,7 @@ class FrozenNetwork:
         nodes = tuple(node for node in step.nodes if node.module.remembers)
         inside = {id(node.output) for node in step.nodes}
         like = next((self._like(n, h) for n in nodes for h in n.inputs if id(h) not in inside), None)
-        data = [_neuron_data(self._hw_map.get(node.module)) for node in nodes]
+        data = [neuron_data(self._hw_map.get(node.module)) for node in nodes]
         recurrent = None
         if step.loop:
             loop = joined_loop(step, like, data)
@@ -278,12 +278,6 @@ def _shown(states: F.Observed, first: int, size: int, mask: Tensor | None, part:
         spikes = shown["spikes"].values()
         shown["spikes"] = F.CarriedSpikes(spikes * mask.to(spikes))
     return shown
-
-
-def _neuron_data(data: Any) -> NeuronData:
-    if data is None:
-        return NeuronData()
-    return NeuronData(None, *data) if isinstance(data, ReadoutData) else data
 
 
 def _side_by_side(tensors: tuple[Tensor | None, ...]) -> Tensor | None:

@@ -154,42 +154,49 @@ class AnalogObservable(Handle):
     madc: Tensor | None = None
 
 
-class NeuronData(NamedTuple):
+class _Potentials:
+    """What was recorded of a population under the names of today."""
+
+    __slots__ = ()
+    cadc: Tensor | None
+    madc: Tensor | None
+
+    @property
+    def voltage(self) -> AnalogObservable:
+        """Of the membrane."""
+        return AnalogObservable(self.cadc, self.madc)
+
+    @property
+    def adaptation(self) -> AnalogObservable:
+        """Of the adaptation, which is not recorded."""
+        return AnalogObservable()
+
+
+class _NeuronData(NamedTuple):
+    spikes: Tensor | None = None
+    cadc: Tensor | None = None
+    madc: Tensor | None = None
+
+
+class _ReadoutData(NamedTuple):
+    cadc: Tensor | None = None
+    madc: Tensor | None = None
+
+
+class NeuronData(_NeuronData, _Potentials):
     """Processed data of a spiking population, the `hw_data` of its `forward_func`.
 
     It unpacks as spikes, CADC and MADC, and has them under the names of today: `spikes`, `voltage`, `adaptation`.
     """
 
-    spikes: Tensor | None = None
-    cadc: Tensor | None = None
-    madc: Tensor | None = None
-
-    @property
-    def voltage(self) -> AnalogObservable:
-        """Of the membrane."""
-        return AnalogObservable(self.cadc, self.madc)
-
-    @property
-    def adaptation(self) -> AnalogObservable:
-        """Of the adaptation, which is not recorded."""
-        return AnalogObservable()
+    __slots__ = ()
 
 
-class ReadoutData(NamedTuple):
-    """Processed data of a non-spiking population, the `hw_data` of its `forward_func`."""
+class ReadoutData(_ReadoutData, _Potentials):
+    """Processed data of a non-spiking population, the `hw_data` of its `forward_func`; it has no spikes."""
 
-    cadc: Tensor | None = None
-    madc: Tensor | None = None
-
-    @property
-    def voltage(self) -> AnalogObservable:
-        """Of the membrane."""
-        return AnalogObservable(self.cadc, self.madc)
-
-    @property
-    def adaptation(self) -> AnalogObservable:
-        """Of the adaptation, which is not recorded."""
-        return AnalogObservable()
+    __slots__ = ()
+    spikes: None = None
 
 
 def neuron_data(hw_data: Any) -> NeuronData:
