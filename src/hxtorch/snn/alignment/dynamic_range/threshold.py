@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, WholeChip, connection
-from hxtorch.snn.refusals import warn_user
 from hxtorch.snn.handles.handle import NeuronHandle
 from hxtorch.snn.morphology import Morphology
+from hxtorch.snn.refusals import warn_user
 from hxtorch.twin import process
 from hxtorch.twin.coordinates import MAX_CAPMEM_CODE
 
