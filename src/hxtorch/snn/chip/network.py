@@ -21,10 +21,10 @@ from hxtorch.mapping import (
     Projection,
     Structure,
 )
-from hxtorch.snn import functional as F
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph.contract import Node
 from hxtorch.snn.graph.graph import Graph
+from hxtorch.snn.graph.inputs import open_handles, spikes_of
 from hxtorch.snn.handles.handle import Handle
 from hxtorch.snn.modules.base import HXFunctionalModule, HXModule
 from hxtorch.snn.modules.input_neuron import InputNeuron
@@ -95,21 +95,6 @@ def instance_of(module: HXModule) -> ExecutionInstance:
         return module.execution_instance
     assert module.experiment is not None  # by which it was called
     return module.experiment.default_execution_instance
-
-
-def spikes_of(handle: Handle) -> F.CarriedSpikes:
-    """The spikes (T, B, size) that a handle holds."""
-    spikes = handle.peek("spikes")
-    assert spikes is not None
-    return F.carried_spikes(spikes)
-
-
-def open_handles(graph: Graph) -> list[Handle]:
-    """The handles that the user gave, each once, in the order of the graph."""
-    handles: dict[int, Handle] = {}
-    for _, handle in graph.open_inputs:
-        handles.setdefault(id(handle), handle)
-    return list(handles.values())
 
 
 def chip_network(graph: Graph) -> ChipNetwork:

@@ -13,12 +13,12 @@ from hxtorch.snn.chip.calibration import calibrated_plan
 from hxtorch.snn.chip.data import data_by_module
 from hxtorch.snn.chip.failed import warn_of_failed
 from hxtorch.snn.chip.inputs import Events, events_of, recorded_events, run_events
-from hxtorch.snn.chip.network import open_handles, spikes_of
 from hxtorch.snn.chip.plan import ChipPlan, ChipRun, PlanCache
 from hxtorch.snn.chip.registers import config_of, weight_matrices
 from hxtorch.snn.chip.settings import ChipSettings
 from hxtorch.snn.graph.contract import Member as GraphMember
 from hxtorch.snn.graph.graph import Graph
+from hxtorch.snn.graph.inputs import open_handles, spikes_of
 from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.recording.execution_info import ExecutionInfo
 from hxtorch.snn.recording.observables import HardwareObservables

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.carried import Carried
 from hxtorch.snn.functional.linear import spikes_at_once
-from hxtorch.snn.functional.memory.spikes import CarriedSpikes
+from hxtorch.snn.functional.memory.spikes import CarriedSpikes, carried_spikes
 from hxtorch.snn.graph.contract import Member, Node
 from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.handles.handle import Handle
@@ -49,6 +49,21 @@ def take_inputs(graph: Graph) -> None:
     for node in graph.modules_in_order:
         node.given = node.inputs
         node.inputs = tuple(taken.get(id(handle), handle) for handle in node.inputs)
+
+
+def spikes_of(handle: Handle) -> CarriedSpikes:
+    """The spikes (T, B, size) that a handle holds."""
+    spikes = handle.peek("spikes")
+    assert spikes is not None
+    return carried_spikes(spikes)
+
+
+def open_handles(graph: Graph) -> list[Handle]:
+    """The handles that the user gave, each once, in the order of the graph."""
+    handles: dict[int, Handle] = {}
+    for _, handle in graph.open_inputs:
+        handles.setdefault(id(handle), handle)
+    return list(handles.values())
 
 
 def _taken(handle: Handle, readers: list[Node]) -> Handle:

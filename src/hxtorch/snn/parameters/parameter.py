@@ -156,7 +156,8 @@ class HXParameter(HXBaseParameter):
     @property
     def hardware_value(self) -> Value:
         """Value on the chip."""
-        return _detached(self.model_value)
+        value = self.model_value
+        return value.detach() if isinstance(value, Tensor) else value
 
     @hardware_value.setter
     def hardware_value(self, value: Value) -> None:
@@ -199,7 +200,8 @@ class HXTransformedModelParameter(HXBaseParameter):
     @property
     def hardware_value(self) -> Value:
         """``func(model_value)``."""
-        return as_value(self.func(_detached(self.model_value)))
+        value = self.model_value
+        return as_value(self.func(value.detach() if isinstance(value, Tensor) else value))
 
     @hardware_value.setter
     def hardware_value(self, value: Value) -> None:
@@ -212,7 +214,8 @@ class ModelParameter(HXBaseParameter):
     @property
     def hardware_value(self) -> Value:
         """The model value."""
-        return _detached(self.model_value)
+        value = self.model_value
+        return value.detach() if isinstance(value, Tensor) else value
 
     @hardware_value.setter
     def hardware_value(self, value: Value) -> None:
@@ -234,7 +237,3 @@ def show(value: Value) -> str:
         return f"{value.item():g}"
     low, high = value.detach().aminmax()
     return f"<{', '.join(map(str, value.shape))}: {low.item():g}..{high.item():g}>"
-
-
-def _detached(value: Value) -> Value:
-    return value.detach() if isinstance(value, Tensor) else value
