@@ -193,7 +193,7 @@ def test_pages_fit_the_screen(site, width):
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True},
         )
-        for name in ("index", "start", "pytorch", "nir", "twin", "errors", "reference/snn"):
+        for name in ("index", "start", "pytorch", "nir", "twin", "errors", "chip", "choosing", "extending", "reference/snn"):
             chrome.get((site / f"{name}.html").as_uri())
             assert chrome.execute_script("return document.documentElement.scrollWidth") <= width, name
             assert chrome.execute_script("return document.querySelectorAll('h1').length") == 1, name
