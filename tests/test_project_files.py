@@ -1,4 +1,4 @@
-"""What the repository says of itself: contributing, changelog, citation, hooks and pages agree with what is there."""
+"""What the repository says of itself: pages, changelog, citation and hooks agree with what is there."""
 
 import importlib
 import re
@@ -28,7 +28,7 @@ def recipe(target):
     return re.findall(r"^\t@?(.*)$", re.search(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1], re.M)
 
 
-# --- Contributing ----------------------------------------------------------------------------------------------------
+# --- Contributing ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -70,7 +70,7 @@ def test_hooks_check_what_ci_checks():
     assert entries[-1] == ".venv/bin/python -m pytest tests/test_floors.py"
 
 
-# --- Version ---------------------------------------------------------------------------------------------------------
+# --- Version -----------------------------------------------------------------------------------------------
 
 
 def test_the_changelog_ends_with_this_version():
