@@ -178,6 +178,11 @@ def test_the_site_has_all_pages_and_loads_nothing_from_elsewhere(site):
     assert "<math" in (site / "twin.html").read_text(encoding="utf-8")
 
 
+LOOKED_AT = (
+    "index", "start", "pytorch", "nir", "twin", "errors", "chip", "choosing", "extending", "reference/snn",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_pages_fit_the_screen(site, width):
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (extra [dev])")
@@ -193,7 +198,7 @@ def test_pages_fit_the_screen(site, width):
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": True},
         )
-        for name in ("index", "start", "pytorch", "nir", "twin", "errors", "reference/snn"):
+        for name in LOOKED_AT:
             chrome.get((site / f"{name}.html").as_uri())
             assert chrome.execute_script("return document.documentElement.scrollWidth") <= width, name
             assert chrome.execute_script("return document.querySelectorAll('h1').length") == 1, name
