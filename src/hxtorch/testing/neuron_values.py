@@ -6,8 +6,9 @@ import torch
 
 import hxtorch.snn as hxsnn
 from hxtorch.snn import functional as F
+from hxtorch.snn.modules import Population
 from hxtorch.testing.checks import require
-from hxtorch.testing.neuron_base import NeuronBase, Observables, observables, require_close
+from hxtorch.testing.neuron_base import NeuronBase, Observables, experiment_of, loss_of, observables, require_close
 
 
 class NeuronValues(NeuronBase):
@@ -150,42 +151,36 @@ class NeuronValues(NeuronBase):
             return
         neuron, (x, y) = self.make(), (self.input(self.strong / 2, seed=seed) for seed in (0, 1))
         together = neuron(self.connect(neuron, x), self.connect(neuron, y))
-        assert neuron.experiment is not None
-        neuron.experiment.run(None)
+        hxsnn.run(experiment_of(neuron), None)
         self.require_close(observables(together), self.run(neuron, x + y), "Two inputs instead of their sum")
 
     def test_in_a_loop(self) -> None:
-        """In a loop the neurons hear their spikes in the step in which they fire.
+        """In a loop the neurons hear their spikes in the step in which they fire, in values and gradients.
 
         So each row depends on earlier ones alone, and the loop gives what is reached by computing the neurons again
-        and again with their own spikes.
+        and again with their own spikes, once for each step. A class that says of itself that it goes on from the
+        step before (`Population.resumes`) is held to it.
         """
         if not (self.spikes and self.loops):
             return
         neuron, x = self.make(), self.input(self.strong)
-        assert neuron.experiment is not None
-        synapse = hxsnn.Synapse(self.size, self.size, neuron.experiment)
+        experiment = experiment_of(neuron)
+        synapse = hxsnn.Synapse(self.size, self.size, experiment)
         draw = torch.Generator("cpu").manual_seed(5)
         weight = (torch.rand(synapse.weight.shape, generator=draw, device="cpu") - 0.5) * self.strong
         synapse.weight.data.copy_(weight)
         loop = neuron(self.connect(neuron, x), synapse(neuron.output_handle))
-        neuron.experiment.run(None)
-        shown = self.run(neuron, x)
-        for _ in range(self.steps + 1):
-            before = shown["spikes"].detach()
-            shown = self.run(neuron, x + torch.nn.functional.linear(before, weight))
-            if torch.equal(before, shown["spikes"]):
-                break
-        self.require_close(
-            {"spikes": loop.spikes, "membrane_cadc": loop.membrane_cadc},
-            {name: shown[name] for name in ("spikes", "membrane_cadc")},
-            "In a loop, and computed with the loop's spikes as input",
-        )
-        gradient = torch.autograd.grad(loop.spikes.sum(), synapse.weight)[0]
-        require(
-            bool(gradient.isfinite().all() and gradient.any()),
-            "No gradient reaches the weights of a loop, or NaN does.",
-        )
+        hxsnn.run(experiment, None)
+        shown, weight = self.run(neuron, x), weight.requires_grad_()
+        for _ in x:
+            shown = self.run(neuron, x + torch.nn.functional.linear(shown["spikes"], weight))
+        names = ("spikes", "membrane_cadc")
+        looped = {name: getattr(loop, name) for name in names}
+        unrolled = {name: shown[name] for name in names}
+        self.require_close(looped, unrolled, "In a loop, and computed with the loop's spikes as input")
+        (found,) = torch.autograd.grad(loss_of(looped), synapse.weight)
+        (expected,) = torch.autograd.grad(loss_of(unrolled), weight)
+        require_close(found, expected, 10 * self.tolerance, "The gradient of the weights of a loop")
 
     def test_shows_the_data_of_the_chip(self) -> None:
         """What a chip recorded takes the place of spikes and membrane."""
@@ -203,13 +198,13 @@ class NeuronValues(NeuronBase):
             rows = tensor if name == "membrane_madc" else tensor[: self.steps]
             require_close(shown[name], rows, 1e-6, f"With data of the chip: {name}")
 
-    def with_hardware_data(self, neuron: object, x: torch.Tensor, data: object) -> Observables:
+    def with_hardware_data(self, neuron: Population, x: torch.Tensor, data: object) -> Observables:
         """What the neurons show beside a chip that recorded `data`."""
-        given = self.connect(neuron, x)  # type: ignore[arg-type]
+        given = self.connect(neuron, x)
         if not given.holds("graded_spikes"):  # of a synapse, which a run of its own computes
-            neuron.experiment.run(None)  # type: ignore[attr-defined]
+            hxsnn.run(experiment_of(neuron), None)
         try:
-            handle = neuron.func((given,), hw_data=data)  # type: ignore[attr-defined]
+            handle = neuron.func((given,), hw_data=data)
         except TypeError as error:
             raise AssertionError(f"forward_func does not take the data of a chip: {error}.") from error
         return {name: getattr(handle, name) for name in handle.names() if handle.holds(name)}
