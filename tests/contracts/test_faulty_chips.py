@@ -11,7 +11,6 @@ from contract_failures import require_failure
 from hxtorch.testing import ChipContract
 from hxtorch.twin import Die, InputEvents, Noise, VirtualChip
 
-
 DIE = Die.from_seed(66)
 
 

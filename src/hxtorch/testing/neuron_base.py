@@ -74,14 +74,14 @@ class NeuronBase:
         hxsnn.run(experiment_of(neuron), None)
         return output  # type: ignore[no-any-return]
 
-    def run(self, neuron: Population, x: Tensor) -> Observables:
+    def observe(self, neuron: Population, x: Tensor) -> Observables:
         """What `neuron` shows of the input `x`, by name; samples of the MADC are left out."""
         return observables(self.handle(neuron, x))
 
     def hardware_data(self, neuron: Population, x: Tensor, seed: int = 3) -> NeuronData | ReadoutData:
         """What a chip might have recorded: near the membrane of the model, with one row more than the input."""
         draw = torch.Generator("cpu").manual_seed(seed)
-        membrane = self.run(neuron, x)["membrane_cadc"].detach()
+        membrane = self.observe(neuron, x)["membrane_cadc"].detach()
         membrane = torch.cat([membrane, membrane[-1:]])
         low, high = membrane.aminmax()
         spikes, noise = (torch.rand(membrane.shape, generator=draw, device="cpu").to(x) for _ in range(2))

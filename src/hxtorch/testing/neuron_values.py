@@ -19,7 +19,7 @@ class NeuronValues(NeuronBase):
         neuron = self.make()
         for shape in ((self.steps, self.batch, self.size), (1, 1, self.size), (self.steps + 5, 2, self.size)):
             x = self.input(self.strong, max(shape[0], 1))[:, : shape[1]]
-            shown = self.run(neuron, x)
+            shown = self.observe(neuron, x)
             wanted = ("spikes", "membrane_cadc") if self.spikes else ("membrane_cadc",)
             for name in wanted:
                 require(
@@ -51,7 +51,7 @@ class NeuronValues(NeuronBase):
                 neuron = self.make().to(device)
                 x = self.input(self.weak, dtype=dtype).to(device)
                 with torch.no_grad():
-                    shown = self.run(neuron, x)
+                    shown = self.observe(neuron, x)
                 for name, tensor in shown.items():
                     require(
                         tensor.dtype == dtype and tensor.device.type == device,
@@ -64,7 +64,7 @@ class NeuronValues(NeuronBase):
             return
         neuron = self.make()
         weak, strong = (
-            self.run(neuron, self.input(strength))["spikes"].sum() for strength in (self.weak, self.strong)
+            self.observe(neuron, self.input(strength))["spikes"].sum() for strength in (self.weak, self.strong)
         )
         require(weak == 0, f"Input of strength {self.weak:g} makes the neurons fire. Choose `weak` lower.")
         require(strong > 0, f"Input of strength {self.strong:g} makes no neuron fire. Choose `strong` higher.")
@@ -72,7 +72,7 @@ class NeuronValues(NeuronBase):
     def test_silence_is_rest(self) -> None:
         """Without input the membrane stays at its rest, from the first step on."""
         neuron = self.make()
-        membrane = self.run(neuron, self.input(0.0))["membrane_cadc"].detach()
+        membrane = self.observe(neuron, self.input(0.0))["membrane_cadc"].detach()
         rest = self.rest
         if rest is None and "leak" in neuron.params:
             rest = neuron.params["leak"].model_value  # type: ignore[assignment]
@@ -89,12 +89,12 @@ class NeuronValues(NeuronBase):
         Spikes of a step do not depend on the input of the same step, either: a loop relies on it.
         """
         neuron, x = self.make(), self.input(self.strong)
-        whole = self.run(neuron, x)
+        whole = self.observe(neuron, x)
         for begin in (1, self.steps // 2, self.steps - 1):
             later = torch.cat([x[:begin], self.input(2 * self.strong, seed=1)[begin:]])
             for changed, how in (
-                (self.run(neuron, later), "other input"),
-                (self.run(neuron, x[:begin]), "no input"),
+                (self.observe(neuron, later), "other input"),
+                (self.observe(neuron, x[:begin]), "no input"),
             ):
                 for name, tensor in whole.items():
                     rows = begin + (name == "spikes" and neuron.remembers and how == "other input")
@@ -109,38 +109,38 @@ class NeuronValues(NeuronBase):
     def test_no_state_between_runs(self) -> None:
         """The same input gives the same output, whatever ran in between."""
         neuron, x = self.make(), self.input(self.strong)
-        first = {name: tensor.detach().clone() for name, tensor in self.run(neuron, x).items()}
-        self.require_close(self.run(neuron, x), first, "Run twice with the same input")
-        self.run(neuron, self.input(3 * self.strong, self.steps + 7, seed=2))
-        self.run(neuron, self.input(self.weak, 1, seed=3)[:, :1])
-        self.require_close(self.run(neuron, x), first, "Run again after other inputs")
-        self.require_close(self.run(self.make(), x), first, "Run in fresh neurons, made in the same way")
+        first = {name: tensor.detach().clone() for name, tensor in self.observe(neuron, x).items()}
+        self.require_close(self.observe(neuron, x), first, "Run twice with the same input")
+        self.observe(neuron, self.input(3 * self.strong, self.steps + 7, seed=2))
+        self.observe(neuron, self.input(self.weak, 1, seed=3)[:, :1])
+        self.require_close(self.observe(neuron, x), first, "Run again after other inputs")
+        self.require_close(self.observe(self.make(), x), first, "Run in fresh neurons, made in the same way")
 
     def test_handles_stay_what_they_were(self) -> None:
         """A later run writes neither to earlier observables, nor to the input."""
         neuron, x = self.make(), self.input(self.strong)
         given = x.clone()
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         kept = {name: tensor.detach().clone() for name, tensor in shown.items()}
-        self.run(neuron, self.input(self.strong, seed=2))
+        self.observe(neuron, self.input(self.strong, seed=2))
         require(torch.equal(given, x), "A run wrote to its input.")
         self.require_close(shown, kept, "A later run wrote to earlier observables")
 
     def test_order_of_the_batch(self) -> None:
         """Permuted batch entries give permuted outputs."""
         neuron, x = self.make(), self.input(self.strong)
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         order = torch.arange(self.batch).roll(1)
         expected = {name: tensor[:, order] for name, tensor in shown.items()}
-        self.require_close(self.run(neuron, x[:, order]), expected, "With permuted batch entries")
+        self.require_close(self.observe(neuron, x[:, order]), expected, "With permuted batch entries")
 
     def test_batch_entries_are_independent(self) -> None:
         """An entry alone gives what it gives in the batch, and so do neurons with other inputs beside them."""
         neuron, x = self.make(), self.input(self.strong)
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         for entry in (0, self.batch - 1):
             expected = {name: tensor[:, entry : entry + 1] for name, tensor in shown.items()}
-            alone = self.run(neuron, x[:, entry : entry + 1])
+            alone = self.observe(neuron, x[:, entry : entry + 1])
             self.require_close(alone, expected, f"Batch entry {entry} alone and in the batch")
 
     # --- Inputs, loops, and data of the chip ---------------------------------------------------------------------
@@ -152,7 +152,7 @@ class NeuronValues(NeuronBase):
         neuron, (x, y) = self.make(), (self.input(self.strong / 2, seed=seed) for seed in (0, 1))
         together = neuron(self.connect(neuron, x), self.connect(neuron, y))
         hxsnn.run(experiment_of(neuron), None)
-        self.require_close(observables(together), self.run(neuron, x + y), "Two inputs instead of their sum")
+        self.require_close(observables(together), self.observe(neuron, x + y), "Two inputs instead of their sum")
 
     def test_in_a_loop(self) -> None:
         """In a loop the neurons hear their spikes in the step in which they fire, in values and gradients.
@@ -171,9 +171,9 @@ class NeuronValues(NeuronBase):
         synapse.weight.data.copy_(weight)
         loop = neuron(self.connect(neuron, x), synapse(neuron.output_handle))
         hxsnn.run(experiment, None)
-        shown, weight = self.run(neuron, x), weight.requires_grad_()
+        shown, weight = self.observe(neuron, x), weight.requires_grad_()
         for _ in x:
-            shown = self.run(neuron, x + torch.nn.functional.linear(shown["spikes"], weight))
+            shown = self.observe(neuron, x + torch.nn.functional.linear(shown["spikes"], weight))
         names = ("spikes", "membrane_cadc")
         looped = {name: getattr(loop, name) for name in names}
         unrolled = {name: shown[name] for name in names}
@@ -212,8 +212,8 @@ class NeuronValues(NeuronBase):
     def test_kernels_and_plain_torch_agree(self) -> None:
         """With `hxtorch.snn.functional.reference_numerics`, in float64 and in float32 the values are the same."""
         neuron, x = self.make(), self.input(self.strong)
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         with F.reference_numerics():
-            self.require_close(self.run(neuron, x), shown, "With reference_numerics")
-        double = self.run(self.make().double(), x.double())
+            self.require_close(self.observe(neuron, x), shown, "With reference_numerics")
+        double = self.observe(self.make().double(), x.double())
         self.require_close(double, shown, "In float64 and float32")
