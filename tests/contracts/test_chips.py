@@ -5,17 +5,19 @@ from __future__ import annotations
 from hxtorch.testing import ChipContract
 from hxtorch.twin import Die, Noise, VirtualChip
 
+IDEAL, PLAIN, OTHER = Die.ideal(), Die.from_seed(66), Die.from_seed(1)
+
 
 class TestIdealChip(ChipContract):
     noisy = False
 
     def make_chip(self):
-        return VirtualChip(Die.ideal(), Noise.off())
+        return VirtualChip(IDEAL, Noise.off())
 
 
 class TestChip(ChipContract):
     def make_chip(self):
-        return VirtualChip(Die.from_seed(66))
+        return VirtualChip(PLAIN)
 
 
 class TestManyCircuitsOfAQuietChip(ChipContract):
@@ -25,4 +27,4 @@ class TestManyCircuitsOfAQuietChip(ChipContract):
     circuits = tuple(range(5, 512, 13))
 
     def make_chip(self):
-        return VirtualChip(Die.from_seed(1), Noise.off(), step=1.0)
+        return VirtualChip(OTHER, Noise.off(), step=1.0)

@@ -11,6 +11,8 @@ from contract_failures import require_failure
 from hxtorch.testing import ChipContract
 from hxtorch.twin import Die, InputEvents, Noise, VirtualChip
 
+DIE = Die.from_seed(66)
+
 
 class Chip:
     """A good chip around a virtual one; the faulty ones derive from it."""
@@ -19,7 +21,7 @@ class Chip:
     nominal = False
 
     def __init__(self):
-        self.inner = VirtualChip(Die.from_seed(66))
+        self.inner = VirtualChip(DIE)
         self.runs = 0
 
     def run(self, program, trial_seed=0):
@@ -294,7 +296,7 @@ def test_noise_that_was_not_declared():
         noisy = False
 
         def make_chip(self):
-            return VirtualChip(Die.from_seed(66), Noise.off())
+            return VirtualChip(DIE, Noise.off())
 
     Quiet().test_trial_seeds()
     require_failure(type("Noisy", (contract(Chip),), {"noisy": False}), "test_trial_seeds", "no noise", "changes")

@@ -74,7 +74,7 @@ class ChipContract:
         given = self.settings() if settings is None else settings
         return program(given, self.circuits, plan, self.everything if record is None else record)
 
-    def run(self, chip: Chip, wanted: Program, trial_seed: int = 0) -> Recording:
+    def record(self, chip: Chip, wanted: Program, trial_seed: int = 0) -> Recording:
         """A recording whose parts have the right shapes and types."""
         recording = chip.run(wanted, trial_seed)
         faults = recording_faults(wanted, recording)
@@ -86,7 +86,7 @@ class ChipContract:
     ) -> NDArray[np.float64]:
         """Mean CADC codes (B, N) in ``begin..end`` µs."""
         record = Record(cadc=indices(self.circuits))
-        found = levels(self.run(chip, self.program(plan, record, settings)), begin, end)
+        found = levels(self.record(chip, self.program(plan, record, settings)), begin, end)
         require(np.all(np.isfinite(found)), f"There is no CADC sample between {begin:g} and {end:g} µs.")
         return found
 
@@ -124,7 +124,7 @@ class ChipContract:
         """`identifier` and `nominal` do not change by running a program: calibrations belong to them."""
         chip = self.make_chip()
         before = chip.identifier, chip.nominal
-        self.run(chip, self.program(BURSTS))
+        self.record(chip, self.program(BURSTS))
         require(
             (chip.identifier, chip.nominal) == before, f"identifier, nominal were {before}, and changed in a run."
         )
@@ -162,7 +162,7 @@ class ChipContract:
             "all": self.everything,
         }
         for name, record in records.items():
-            recording = self.run(chip, self.program(BURSTS, record))
+            recording = self.record(chip, self.program(BURSTS, record))
             extra = [
                 part
                 for part, asked in asked_for(record).items()
@@ -180,7 +180,7 @@ class ChipContract:
     def test_spikes_lie_within_the_run(self) -> None:
         """Stamps are whole cycles of the run; circuits that fire and were not asked for do not appear."""
         chip, asked = self.make_chip(), indices(self.circuits[:2])
-        recording = self.run(chip, self.program(BURSTS, Record(spikes=asked)))
+        recording = self.record(chip, self.program(BURSTS, Record(spikes=asked)))
         spikes = recording.spikes
         require(spikes is not None and spikes.time.size > 0, "Strong events made no circuit fire: no spikes.")
         assert spikes is not None
@@ -190,7 +190,7 @@ class ChipContract:
 
     def test_times_of_samples(self) -> None:
         """CADC and MADC stamps rise, lie within the run, and there are some."""
-        recording = self.run(self.make_chip(), self.program(BURSTS))
+        recording = self.record(self.make_chip(), self.program(BURSTS))
         cadc, madc = recording.cadc, recording.madc
         assert cadc is not None and madc is not None
         used = np.unique(indices(self.circuits) // COLUMNS)
@@ -218,7 +218,7 @@ class ChipContract:
             record = Record(cadc=order, madc=order)
             readings = []
             for neurons in (plain, replace(plain, v_leak=leak)):
-                recording = self.run(chip, self.program(Plan(), record, (neurons, common)))
+                recording = self.record(chip, self.program(Plan(), record, (neurons, common)))
                 assert recording.madc is not None
                 readings.append((levels(recording, 40, 60)[0], recording.madc.value[0, -200:].mean(axis=0)))
             for name, before, after in zip(("CADC", "MADC"), *readings, strict=True):
@@ -230,7 +230,7 @@ class ChipContract:
 
     def test_lost_spikes_are_counted(self) -> None:
         """Spikes that the counters saw and the recording lacks are `lost_spikes`."""
-        recording = self.run(self.make_chip(), self.program(BURSTS))
+        recording = self.record(self.make_chip(), self.program(BURSTS))
         assert recording.counters is not None and recording.spikes is not None
         counted = recording.counters[:, self.circuits]
         require(
@@ -247,7 +247,7 @@ class ChipContract:
 
     def test_events_arrive_in_time(self) -> None:
         """Every circuit fires after its batch entry's event, within `latency`; silent entries stay silent."""
-        recording = self.run(self.make_chip(), self.program(BURSTS))
+        recording = self.record(self.make_chip(), self.program(BURSTS))
         self._require_bursts(recording, BURSTS)
 
     def _require_bursts(self, recording: Recording, plan: Plan) -> None:
@@ -295,11 +295,11 @@ class ChipContract:
     def test_programs_without_input_or_of_one_cycle(self) -> None:
         """Nothing fires without input, and short runs of one entry are runs."""
         chip = self.make_chip()
-        silent = self.run(chip, self.program(Plan()))
+        silent = self.record(chip, self.program(Plan()))
         assert silent.spikes is not None
         require(silent.spikes.time.size == 0, f"A program without events has {silent.spikes.time.size} spikes.")
         spikes = Record(spikes=indices(self.circuits))
-        short = self.run(chip, self.program(Plan(runtime=1 / CYCLES_PER_US), spikes))
+        short = self.record(chip, self.program(Plan(runtime=1 / CYCLES_PER_US), spikes))
         assert short.spikes is not None
         require(short.spikes.time.size == 0, "A program of one cycle has spikes.")
 
@@ -308,33 +308,33 @@ class ChipContract:
     def test_trial_seeds(self) -> None:
         """The same program and trial seed give the same; another seed gives another recording of a noisy chip."""
         chip, wanted = self.make_chip(), self.program(BURSTS)
-        first = deepcopy(self.run(chip, wanted, 5))
-        self.require_same(first, self.run(chip, wanted, 5), "The same program with the same trial seed")
-        self.require_same(first, self.run(self.make_chip(), wanted, 5), "A fresh chip with the same trial seed")
-        other = list(differences(first, self.run(chip, wanted, 6)))
+        first = deepcopy(self.record(chip, wanted, 5))
+        self.require_same(first, self.record(chip, wanted, 5), "The same program with the same trial seed")
+        self.require_same(first, self.record(self.make_chip(), wanted, 5), "A fresh chip with the same trial seed")
+        other = list(differences(first, self.record(chip, wanted, 6)))
         if self.noisy:
             require(other, "The chip is noisy, but trial seeds 5 and 6 give the same recording.")
         elif self.reproducible:
             require(not other, f"The chip has no noise, but another trial seed changes: {'; '.join(other)}.")
         default = deepcopy(chip.run(wanted))
-        self.require_same(default, self.run(chip, wanted, 0), "Without a trial seed and with 0, its default")
+        self.require_same(default, self.record(chip, wanted, 0), "Without a trial seed and with 0, its default")
 
     def test_no_state_between_runs(self) -> None:
         """A program records the same after others: other settings, batch sizes, weights and events."""
         chip, wanted = self.make_chip(), self.program(BURSTS)
-        first = deepcopy(self.run(chip, wanted, 5))
+        first = deepcopy(self.record(chip, wanted, 5))
         for plan in (Plan(), Plan(onsets=(1.0, 1.0, 1.0), sign=-1), Plan(onsets=(5.0,) * 9, runtime=30.0)):
-            self.run(chip, self.program(plan), 1)
-        self.run(chip, self.program(BURSTS, settings=nominal_settings(120.0, 100.0, THRESHOLD)), 2)
-        self.require_same(first, self.run(chip, wanted, 5), "The same program before and after others")
+            self.record(chip, self.program(plan), 1)
+        self.record(chip, self.program(BURSTS, settings=nominal_settings(120.0, 100.0, THRESHOLD)), 2)
+        self.require_same(first, self.record(chip, wanted, 5), "The same program before and after others")
 
     def test_recordings_stay_what_they_were(self) -> None:
         """A later run writes neither to an earlier recording, nor to the program."""
         chip, wanted = self.make_chip(), self.program(BURSTS)
         given = deepcopy(wanted)
-        recording = self.run(chip, wanted, 5)
+        recording = self.record(chip, wanted, 5)
         kept = deepcopy(recording)
-        self.run(chip, self.program(Plan(onsets=(30.0, 10.0, 20.0, None, 5.0))), 6)
+        self.record(chip, self.program(Plan(onsets=(30.0, 10.0, 20.0, None, 5.0))), 6)
         changed = list(differences(kept, recording))
         require(not changed, f"A later run changed an earlier recording: {'; '.join(changed)}.")
         changed = list(differences(given, wanted, "program"))
@@ -345,7 +345,7 @@ class ChipContract:
         chip = self.make_chip()
         for order in ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 3, 1, 4)):
             plan = Plan(onsets=tuple(BURSTS.onsets[i] for i in order))
-            self._require_bursts(self.run(chip, self.program(plan)), plan)
+            self._require_bursts(self.record(chip, self.program(plan)), plan)
         settings = nominal_settings(LEAK, RESET, None)
         late = Plan(onsets=(58.0, None) * 3)  # an event at the end of an entry, silence in the next one
         found = self.levels_of(chip, settings, late, -self.slack, SETTLED)

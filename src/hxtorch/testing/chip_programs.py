@@ -25,7 +25,16 @@ from hxtorch.twin import (
     RowMode,
     process,
 )
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
+from hxtorch.twin.coordinates import (
+    CIRCUITS,
+    COLUMNS,
+    CYCLES_PER_US,
+    DRIVERS,
+    HEMISPHERES,
+    LABELS,
+    MAX_WEIGHT,
+    ROWS,
+)
 
 DRIVERS_OF_A_BUS = 4 * np.arange(6)  # bus 0; two rows each
 Settings = tuple[NeuronConfig, CommonConfig]
@@ -68,9 +77,12 @@ def program(settings: Settings, circuits: Sequence[int], plan: Plan, record: Rec
     row_mode = np.zeros((HEMISPHERES, ROWS), dtype=np.uint8)
     row_mode[:, rows] = RowMode.INHIBITORY if plan.sign < 0 else RowMode.EXCITATORY
     weights = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
-    for circuit in circuits if plan.sign else ():
-        weights[circuit // COLUMNS, rows, circuit % COLUMNS] = plan.weight
-    routing = RoutingConfig(row_mode=row_mode, driver_mask=np.zeros_like(RoutingConfig().driver_mask))
+    labels = np.full_like(weights, LABELS - 1)  # of synapses that hear nothing
+    for circuit in circuits:
+        heard = circuit // COLUMNS, rows, circuit % COLUMNS
+        labels[heard], weights[heard] = 0, plan.weight if plan.sign else 0
+    driver_mask = np.zeros((HEMISPHERES, DRIVERS), dtype=np.uint8)
+    routing = RoutingConfig(labels=labels, row_mode=row_mode, driver_mask=driver_mask)
     driven = [(entry, onset) for entry, onset in enumerate(plan.onsets) if onset is not None]
     events = InputEvents(
         entry=np.array([entry for entry, _ in driven], dtype=np.int64),

@@ -65,7 +65,7 @@ class NeuronContract(NeuronGradients):
         wrong = torch.zeros(self.steps, self.batch, self.size + 1)
         for x in (wrong, wrong[..., : self.size][:, 0]):
             try:
-                self.run(neuron, x)
+                self.observe(neuron, x)
             except ValueError:
                 continue
             except Exception as error:
@@ -79,10 +79,10 @@ class NeuronContract(NeuronGradients):
         neuron, x = self.make(), self.input(self.strong)
         neuron.eval()
         require(not neuron.training, "eval() leaves `training` True.")
-        evaluated = self.run(neuron, x)
-        self.require_close(self.run(neuron, x), evaluated, "Evaluated twice")
+        evaluated = self.observe(neuron, x)
+        self.require_close(self.observe(neuron, x), evaluated, "Evaluated twice")
         neuron.train()
-        trained = self.run(neuron, x)
+        trained = self.observe(neuron, x)
         require(neuron.training, "A run switches `training` off.")
         if self.random_in_training:
             require(trained.keys() == evaluated.keys(), "Training and evaluation show different observables.")
@@ -96,30 +96,30 @@ class NeuronContract(NeuronGradients):
         if not list(trained.parameters()):
             return
         self._disturb(list(trained.parameters()))
-        expected = self.run(trained, x)
+        expected = self.observe(trained, x)
         try:
             fresh.load_state_dict(trained.state_dict())
         except RuntimeError as error:
             raise AssertionError(f"A state_dict of these neurons does not load: {error}.") from error
-        self.require_close(self.run(fresh, x), expected, "After load_state_dict")
+        self.require_close(self.observe(fresh, x), expected, "After load_state_dict")
 
     def test_deepcopy(self) -> None:
         """A copy computes the same, and training it leaves the original alone."""
         x, neuron = self.input(self.strong), self._trainable()
-        before = {name: tensor.detach().clone() for name, tensor in self.run(neuron, x).items()}
+        before = {name: tensor.detach().clone() for name, tensor in self.observe(neuron, x).items()}
         copy = deepcopy(neuron)
-        self.require_close(self.run(copy, x), before, "A deep copy")
+        self.require_close(self.observe(copy, x), before, "A deep copy")
         self._disturb(list(copy.parameters()))
-        self.require_close(self.run(neuron, x), before, "After the parameters of a deep copy have changed")
+        self.require_close(self.observe(neuron, x), before, "After the parameters of a deep copy have changed")
 
     def test_mask(self) -> None:
         """The spikes of neurons that `mask` holds back are 0, those of the others are what they were."""
         if not self.spikes:
             return
         neuron, x = self.make(), self.input(self.strong)
-        expected = self.run(neuron, x)["spikes"].detach() * (torch.arange(self.size) > 0)
+        expected = self.observe(neuron, x)["spikes"].detach() * (torch.arange(self.size) > 0)
         neuron.mask = [0] + [1] * (self.size - 1)
-        self.require_close({"spikes": self.run(neuron, x)["spikes"]}, {"spikes": expected}, "With a mask")
+        self.require_close({"spikes": self.observe(neuron, x)["spikes"]}, {"spikes": expected}, "With a mask")
 
     def _trainable(self) -> Population:
         neuron = self.make()

@@ -70,23 +70,18 @@ class NeuronBase:
 
     def handle(self, neuron: Population, x: Tensor) -> Handle:
         """The filled handle of `neuron` for the input `x`."""
-        experiment = neuron.experiment
-        require(
-            experiment is not None, "The neuron has no experiment: hand it on to the constructor of Population."
-        )
-        assert experiment is not None
         output = neuron(self.connect(neuron, x))
-        experiment.run(None)
+        hxsnn.run(experiment_of(neuron), None)
         return output  # type: ignore[no-any-return]
 
-    def run(self, neuron: Population, x: Tensor) -> Observables:
+    def observe(self, neuron: Population, x: Tensor) -> Observables:
         """What `neuron` shows of the input `x`, by name; samples of the MADC are left out."""
         return observables(self.handle(neuron, x))
 
     def hardware_data(self, neuron: Population, x: Tensor, seed: int = 3) -> NeuronData | ReadoutData:
         """What a chip might have recorded: near the membrane of the model, with one row more than the input."""
         draw = torch.Generator("cpu").manual_seed(seed)
-        membrane = self.run(neuron, x)["membrane_cadc"].detach()
+        membrane = self.observe(neuron, x)["membrane_cadc"].detach()
         membrane = torch.cat([membrane, membrane[-1:]])
         low, high = membrane.aminmax()
         spikes, noise = (torch.rand(membrane.shape, generator=draw, device="cpu").to(x) for _ in range(2))
@@ -109,6 +104,14 @@ class NeuronBase:
         require(found.keys() == expected.keys(), f"{what}: observables are {sorted(found)} and {sorted(expected)}.")
         for name, tensor in expected.items():
             require_close(found[name], tensor, self.tolerance, f"{what}: {name}")
+
+
+def experiment_of(neuron: Population) -> hxsnn.Experiment:
+    """The experiment of neurons under test; AssertionError if they have none."""
+    experiment = neuron.experiment
+    if not isinstance(experiment, hxsnn.Experiment):
+        raise AssertionError(f"{neuron} has no experiment: hand it on to the constructor of Population.")
+    return experiment
 
 
 def observables(handle: Handle) -> Observables:

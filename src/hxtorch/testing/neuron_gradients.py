@@ -26,7 +26,8 @@ class NeuronGradients(NeuronValues):
             return
         neuron = self.make().double()
         x = self.input(self.weak, dtype=torch.float64).requires_grad_()
-        (gradient,) = torch.autograd.grad(self.smooth_loss(neuron, x), x)
+        loss = self.smooth_loss(neuron, x)
+        (gradient,) = torch.autograd.grad(loss, x)
         for seed in range(3):
             direction = weights_like(x, seed) - 1
 
@@ -34,7 +35,7 @@ class NeuronGradients(NeuronValues):
                 return self.smooth_loss(neuron, x.detach() + h * along)
 
             found = self.weak * float((gradient * direction).sum())
-            self._require_slope(found, moved, self.weak, "The gradient of the input along a random line")
+            self._require_slope(found, moved, self.weak, loss, "The gradient of the input along a random line")
 
     def test_gradients_of_parameters(self) -> None:
         """Below the threshold, what reaches trained parameters is the derivative; of the others there is none."""
@@ -60,21 +61,23 @@ class NeuronGradients(NeuronValues):
                 return self.smooth_loss(neuron, x)
 
             whole = 0.0 if found is None else scale * float(found.sum())
-            self._require_slope(whole, moved, scale, f"The gradient of {name}, times its value")
+            self._require_slope(whole, moved, scale, loss, f"The gradient of {name}, times its value")
 
-    def _require_slope(self, found: float, moved: Callable[[float], Tensor], scale: float, what: str) -> None:
-        """AssertionError if `found` is not the derivative of a function of a number at 0, times `scale`."""
+    def _require_slope(
+        self, found: float, moved: Callable[[float], Tensor], scale: float, loss: Tensor, what: str
+    ) -> None:
+        """AssertionError if `found` is not the derivative of a loss that `moved` by a number, times `scale`."""
         with torch.no_grad():
-            above, below, loss = (float(moved(h * scale)) for h in (STEP, -STEP, 0.0))
+            above, below = (float(moved(h * scale)) for h in (STEP, -STEP))
         expected = (above - below) / (2 * STEP)
-        limit = self.slope_tolerance * max(abs(expected), 1e-3 * abs(loss))
+        limit = self.slope_tolerance * max(abs(expected), 1e-3 * abs(float(loss)))
         require(
             abs(found - expected) <= limit, f"{what} is {found:.8g}, but the finite difference is {expected:.8g}."
         )
 
     def smooth_loss(self, neuron: Population, x: Tensor) -> Tensor:
         """A sum over everything that the neurons show of `x` but spikes; AssertionError if they fire."""
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         fired = shown.pop("spikes", None)
         require(
             fired is None or not fired.detach().any(),
@@ -88,7 +91,7 @@ class NeuronGradients(NeuronValues):
         """The gradient of every observable reaches the input through spikes, and is finite."""
         neuron = self.make()
         x = self.input(self.strong).requires_grad_()
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         if self.spikes:
             require(bool(shown["spikes"].any()), f"Input of strength {self.strong:g} makes no neuron fire.")
         for name in ("spikes",) if self.spikes and not self.smooth else tuple(shown):
@@ -105,7 +108,7 @@ class NeuronGradients(NeuronValues):
             parameter.make_trainable()
         if not checked:
             return
-        loss = loss_of(self.run(neuron, self.input(self.strong)))
+        loss = loss_of(self.observe(neuron, self.input(self.strong)))
         names, values = zip(*((name, item.model_value) for name, item in checked.items()), strict=True)
         found = torch.autograd.grad(loss, values, allow_unused=True)
         for name, gradient in zip(names, found, strict=True):
@@ -120,7 +123,7 @@ class NeuronGradients(NeuronValues):
         """Rows of an observable have no gradient at later inputs, and none at other batch entries and neurons."""
         neuron, at = self.make(), self.steps // 2
         x = self.input(self.strong).requires_grad_()
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         for name in ("spikes",) if self.spikes and not self.smooth else tuple(shown):
             (gradient,) = torch.autograd.grad(shown[name][at, 0].sum(), x, retain_graph=True)
             require(not gradient[at + 1 :].any(), f"Step {at} of {name} has a gradient at later inputs.")
@@ -149,6 +152,6 @@ class NeuronGradients(NeuronValues):
             x = self.input(self.strong, dtype=torch.float64 if double else torch.float32).requires_grad_()
             neuron = neuron.double() if double else neuron
             with F.reference_numerics() if plain else nullcontext():
-                found += torch.autograd.grad(loss_of(self.run(neuron, x)), x)
+                found += torch.autograd.grad(loss_of(self.observe(neuron, x)), x)
         for gradient, how in zip(found[1:], ("with reference_numerics", "in float64"), strict=True):
             require_close(gradient, found[0], 10 * self.tolerance, f"The gradient of the input {how}")

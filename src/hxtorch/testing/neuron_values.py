@@ -6,8 +6,9 @@ import torch
 
 import hxtorch.snn as hxsnn
 from hxtorch.snn import functional as F
+from hxtorch.snn.modules import Population
 from hxtorch.testing.checks import require
-from hxtorch.testing.neuron_base import NeuronBase, Observables, observables, require_close
+from hxtorch.testing.neuron_base import NeuronBase, Observables, experiment_of, loss_of, observables, require_close
 
 
 class NeuronValues(NeuronBase):
@@ -18,7 +19,7 @@ class NeuronValues(NeuronBase):
         neuron = self.make()
         for shape in ((self.steps, self.batch, self.size), (1, 1, self.size), (self.steps + 5, 2, self.size)):
             x = self.input(self.strong, max(shape[0], 1))[:, : shape[1]]
-            shown = self.run(neuron, x)
+            shown = self.observe(neuron, x)
             wanted = ("spikes", "membrane_cadc") if self.spikes else ("membrane_cadc",)
             for name in wanted:
                 require(
@@ -50,7 +51,7 @@ class NeuronValues(NeuronBase):
                 neuron = self.make().to(device)
                 x = self.input(self.weak, dtype=dtype).to(device)
                 with torch.no_grad():
-                    shown = self.run(neuron, x)
+                    shown = self.observe(neuron, x)
                 for name, tensor in shown.items():
                     require(
                         tensor.dtype == dtype and tensor.device.type == device,
@@ -63,7 +64,7 @@ class NeuronValues(NeuronBase):
             return
         neuron = self.make()
         weak, strong = (
-            self.run(neuron, self.input(strength))["spikes"].sum() for strength in (self.weak, self.strong)
+            self.observe(neuron, self.input(strength))["spikes"].sum() for strength in (self.weak, self.strong)
         )
         require(weak == 0, f"Input of strength {self.weak:g} makes the neurons fire. Choose `weak` lower.")
         require(strong > 0, f"Input of strength {self.strong:g} makes no neuron fire. Choose `strong` higher.")
@@ -71,7 +72,7 @@ class NeuronValues(NeuronBase):
     def test_silence_is_rest(self) -> None:
         """Without input the membrane stays at its rest, from the first step on."""
         neuron = self.make()
-        membrane = self.run(neuron, self.input(0.0))["membrane_cadc"].detach()
+        membrane = self.observe(neuron, self.input(0.0))["membrane_cadc"].detach()
         rest = self.rest
         if rest is None and "leak" in neuron.params:
             rest = neuron.params["leak"].model_value  # type: ignore[assignment]
@@ -88,12 +89,12 @@ class NeuronValues(NeuronBase):
         Spikes of a step do not depend on the input of the same step, either: a loop relies on it.
         """
         neuron, x = self.make(), self.input(self.strong)
-        whole = self.run(neuron, x)
+        whole = self.observe(neuron, x)
         for begin in (1, self.steps // 2, self.steps - 1):
             later = torch.cat([x[:begin], self.input(2 * self.strong, seed=1)[begin:]])
             for changed, how in (
-                (self.run(neuron, later), "other input"),
-                (self.run(neuron, x[:begin]), "no input"),
+                (self.observe(neuron, later), "other input"),
+                (self.observe(neuron, x[:begin]), "no input"),
             ):
                 for name, tensor in whole.items():
                     rows = begin + (name == "spikes" and neuron.remembers and how == "other input")
@@ -108,38 +109,38 @@ class NeuronValues(NeuronBase):
     def test_no_state_between_runs(self) -> None:
         """The same input gives the same output, whatever ran in between."""
         neuron, x = self.make(), self.input(self.strong)
-        first = {name: tensor.detach().clone() for name, tensor in self.run(neuron, x).items()}
-        self.require_close(self.run(neuron, x), first, "Run twice with the same input")
-        self.run(neuron, self.input(3 * self.strong, self.steps + 7, seed=2))
-        self.run(neuron, self.input(self.weak, 1, seed=3)[:, :1])
-        self.require_close(self.run(neuron, x), first, "Run again after other inputs")
-        self.require_close(self.run(self.make(), x), first, "Run in fresh neurons, made in the same way")
+        first = {name: tensor.detach().clone() for name, tensor in self.observe(neuron, x).items()}
+        self.require_close(self.observe(neuron, x), first, "Run twice with the same input")
+        self.observe(neuron, self.input(3 * self.strong, self.steps + 7, seed=2))
+        self.observe(neuron, self.input(self.weak, 1, seed=3)[:, :1])
+        self.require_close(self.observe(neuron, x), first, "Run again after other inputs")
+        self.require_close(self.observe(self.make(), x), first, "Run in fresh neurons, made in the same way")
 
     def test_handles_stay_what_they_were(self) -> None:
         """A later run writes neither to earlier observables, nor to the input."""
         neuron, x = self.make(), self.input(self.strong)
         given = x.clone()
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         kept = {name: tensor.detach().clone() for name, tensor in shown.items()}
-        self.run(neuron, self.input(self.strong, seed=2))
+        self.observe(neuron, self.input(self.strong, seed=2))
         require(torch.equal(given, x), "A run wrote to its input.")
         self.require_close(shown, kept, "A later run wrote to earlier observables")
 
     def test_order_of_the_batch(self) -> None:
         """Permuted batch entries give permuted outputs."""
         neuron, x = self.make(), self.input(self.strong)
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         order = torch.arange(self.batch).roll(1)
         expected = {name: tensor[:, order] for name, tensor in shown.items()}
-        self.require_close(self.run(neuron, x[:, order]), expected, "With permuted batch entries")
+        self.require_close(self.observe(neuron, x[:, order]), expected, "With permuted batch entries")
 
     def test_batch_entries_are_independent(self) -> None:
         """An entry alone gives what it gives in the batch, and so do neurons with other inputs beside them."""
         neuron, x = self.make(), self.input(self.strong)
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         for entry in (0, self.batch - 1):
             expected = {name: tensor[:, entry : entry + 1] for name, tensor in shown.items()}
-            alone = self.run(neuron, x[:, entry : entry + 1])
+            alone = self.observe(neuron, x[:, entry : entry + 1])
             self.require_close(alone, expected, f"Batch entry {entry} alone and in the batch")
 
     # --- Inputs, loops, and data of the chip ---------------------------------------------------------------------
@@ -150,42 +151,36 @@ class NeuronValues(NeuronBase):
             return
         neuron, (x, y) = self.make(), (self.input(self.strong / 2, seed=seed) for seed in (0, 1))
         together = neuron(self.connect(neuron, x), self.connect(neuron, y))
-        assert neuron.experiment is not None
-        neuron.experiment.run(None)
-        self.require_close(observables(together), self.run(neuron, x + y), "Two inputs instead of their sum")
+        hxsnn.run(experiment_of(neuron), None)
+        self.require_close(observables(together), self.observe(neuron, x + y), "Two inputs instead of their sum")
 
     def test_in_a_loop(self) -> None:
-        """In a loop the neurons hear their spikes in the step in which they fire.
+        """In a loop the neurons hear their spikes in the step in which they fire, in values and gradients.
 
         So each row depends on earlier ones alone, and the loop gives what is reached by computing the neurons again
-        and again with their own spikes.
+        and again with their own spikes, once for each step. A class that says of itself that it goes on from the
+        step before (`Population.resumes`) is held to it.
         """
         if not (self.spikes and self.loops):
             return
         neuron, x = self.make(), self.input(self.strong)
-        assert neuron.experiment is not None
-        synapse = hxsnn.Synapse(self.size, self.size, neuron.experiment)
+        experiment = experiment_of(neuron)
+        synapse = hxsnn.Synapse(self.size, self.size, experiment)
         draw = torch.Generator("cpu").manual_seed(5)
         weight = (torch.rand(synapse.weight.shape, generator=draw, device="cpu") - 0.5) * self.strong
         synapse.weight.data.copy_(weight)
         loop = neuron(self.connect(neuron, x), synapse(neuron.output_handle))
-        neuron.experiment.run(None)
-        shown = self.run(neuron, x)
-        for _ in range(self.steps + 1):
-            before = shown["spikes"].detach()
-            shown = self.run(neuron, x + torch.nn.functional.linear(before, weight))
-            if torch.equal(before, shown["spikes"]):
-                break
-        self.require_close(
-            {"spikes": loop.spikes, "membrane_cadc": loop.membrane_cadc},
-            {name: shown[name] for name in ("spikes", "membrane_cadc")},
-            "In a loop, and computed with the loop's spikes as input",
-        )
-        gradient = torch.autograd.grad(loop.spikes.sum(), synapse.weight)[0]
-        require(
-            bool(gradient.isfinite().all() and gradient.any()),
-            "No gradient reaches the weights of a loop, or NaN does.",
-        )
+        hxsnn.run(experiment, None)
+        shown, weight = self.observe(neuron, x), weight.requires_grad_()
+        for _ in x:
+            shown = self.observe(neuron, x + torch.nn.functional.linear(shown["spikes"], weight))
+        names = ("spikes", "membrane_cadc")
+        looped = {name: getattr(loop, name) for name in names}
+        unrolled = {name: shown[name] for name in names}
+        self.require_close(looped, unrolled, "In a loop, and computed with the loop's spikes as input")
+        (found,) = torch.autograd.grad(loss_of(looped), synapse.weight)
+        (expected,) = torch.autograd.grad(loss_of(unrolled), weight)
+        require_close(found, expected, 10 * self.tolerance, "The gradient of the weights of a loop")
 
     def test_shows_the_data_of_the_chip(self) -> None:
         """What a chip recorded takes the place of spikes and membrane."""
@@ -203,13 +198,13 @@ class NeuronValues(NeuronBase):
             rows = tensor if name == "membrane_madc" else tensor[: self.steps]
             require_close(shown[name], rows, 1e-6, f"With data of the chip: {name}")
 
-    def with_hardware_data(self, neuron: object, x: torch.Tensor, data: object) -> Observables:
+    def with_hardware_data(self, neuron: Population, x: torch.Tensor, data: object) -> Observables:
         """What the neurons show beside a chip that recorded `data`."""
-        given = self.connect(neuron, x)  # type: ignore[arg-type]
+        given = self.connect(neuron, x)
         if not given.holds("graded_spikes"):  # of a synapse, which a run of its own computes
-            neuron.experiment.run(None)  # type: ignore[attr-defined]
+            hxsnn.run(experiment_of(neuron), None)
         try:
-            handle = neuron.func((given,), hw_data=data)  # type: ignore[attr-defined]
+            handle = neuron.func((given,), hw_data=data)
         except TypeError as error:
             raise AssertionError(f"forward_func does not take the data of a chip: {error}.") from error
         return {name: getattr(handle, name) for name in handle.names() if handle.holds(name)}
@@ -217,8 +212,8 @@ class NeuronValues(NeuronBase):
     def test_kernels_and_plain_torch_agree(self) -> None:
         """With `hxtorch.snn.functional.reference_numerics`, in float64 and in float32 the values are the same."""
         neuron, x = self.make(), self.input(self.strong)
-        shown = self.run(neuron, x)
+        shown = self.observe(neuron, x)
         with F.reference_numerics():
-            self.require_close(self.run(neuron, x), shown, "With reference_numerics")
-        double = self.run(self.make().double(), x.double())
+            self.require_close(self.observe(neuron, x), shown, "With reference_numerics")
+        double = self.observe(self.make().double(), x.double())
         self.require_close(double, shown, "In float64 and float32")
