@@ -1,4 +1,4 @@
-"""`dlens_vx_v3.halco` for machines without the vendor's package: the coordinates of `hxtorch.twin.places.coordinates`.
+"""`dlens_vx_v3.halco` for machines without the vendor's package: `hxtorch.twin.places.coordinates`.
 
 Where the vendor's package is found elsewhere on the path, it takes the place of this one.
 """

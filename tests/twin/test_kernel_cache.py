@@ -16,7 +16,7 @@ import pytest
 from hxtorch._kernels.sources import imported_names
 
 ROOT = Path(__file__).parents[2]
-IMPORT = "import hxtorch; from hxtorch.twin import random;"
+IMPORT = "import hxtorch; from hxtorch.twin.engine import random;"
 
 
 def start(cache: Path, use: str = "print(random.key(5, 0, 0).bit_length() > 50)") -> None:

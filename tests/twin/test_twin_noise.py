@@ -18,9 +18,9 @@ from hxtorch.twin import (
     Recording,
     VirtualChip,
     get_num_threads,
-    process,
     set_num_threads,
 )
+from hxtorch.twin.pattern import process
 
 EVERYONE = np.arange(512)
 QUIET = Noise.off()

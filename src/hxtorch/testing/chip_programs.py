@@ -23,9 +23,9 @@ from hxtorch.twin import (
     Recording,
     RoutingConfig,
     RowMode,
-    process,
 )
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
+from hxtorch.twin.pattern import process
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
 
 DRIVERS_OF_A_BUS = 4 * np.arange(6)  # bus 0; two rows each
 Settings = tuple[NeuronConfig, CommonConfig]
