@@ -21,7 +21,7 @@ from hxtorch import calibration
 from hxtorch.calibration.cache import TRIAL_SEED
 from hxtorch.connection import require_chip
 from hxtorch.demo import introduction as intro
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 BANDS = {  # what the introduction has to show, and the published value
     "rest": (-50.0, -46.0, -49.0),

@@ -34,8 +34,8 @@ from hxtorch.twin import (
     VirtualChip,
     set_num_threads,
 )
-from hxtorch.twin.coordinates import EVENT_OUTPUTS
-from hxtorch.twin.crossbar import CLOSED, FIRST_OFF_CHIP, straight_crossbar
+from hxtorch.twin.places.coordinates import EVENT_OUTPUTS
+from hxtorch.twin.places.crossbar import CLOSED, FIRST_OFF_CHIP, straight_crossbar
 
 SOURCES, CYCLE = 256, 0.008  # inputs; µs
 

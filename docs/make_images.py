@@ -21,7 +21,7 @@ from hxtorch.connection import require_chip
 from hxtorch.demo import introduction as intro
 from hxtorch.plots import style, traces
 from hxtorch.snn import NeuronHandle
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 DOCS = Path(__file__).parent
 RUNS = 10

@@ -10,7 +10,9 @@ import pytest
 from hxtorch.calibration import CalibrationTarget
 from hxtorch.calibration.report import CADC_LIMIT, RATE_BAND, RATE_LIMIT, RATIO_LIMITS, SUCCESS_LIMIT
 from hxtorch.calibration.targets import RANGES
-from hxtorch.twin import Noise, coordinates, process
+from hxtorch.twin import Noise
+from hxtorch.twin.pattern import process
+from hxtorch.twin.places import coordinates
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "chip.md").read_text(encoding="utf-8")

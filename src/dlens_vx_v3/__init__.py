@@ -1,4 +1,4 @@
-"""`dlens_vx_v3.halco` for machines without the vendor's package: the coordinates of `hxtorch.twin.coordinates`.
+"""`dlens_vx_v3.halco` for machines without the vendor's package: `hxtorch.twin.places.coordinates`.
 
 Where the vendor's package is found elsewhere on the path, it takes the place of this one.
 """
@@ -15,7 +15,7 @@ if _vendor is not None and _vendor.loader is not None and _vendor.origin != __sp
     sys.modules[__name__] = importlib.util.module_from_spec(_vendor)
     _vendor.loader.exec_module(sys.modules[__name__])
 else:
-    from hxtorch.twin import coordinates as halco
+    from hxtorch.twin.places import coordinates as halco
 
     sys.modules[f"{__name__}.halco"] = halco
     __all__ = ["halco"]

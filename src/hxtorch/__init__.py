@@ -45,7 +45,7 @@ __all__ = [
 install_moved(MOVED)
 install_alias("hxtorch.spiking", "hxtorch.snn")
 install_alias("hxtorch.ann", "hxtorch.perceptron")
-install_stand_in("dlens_vx_v3", {"halco": "hxtorch.twin.coordinates"})
+install_stand_in("dlens_vx_v3", {"halco": "hxtorch.twin.places.coordinates"})
 
 # They need torch or matplotlib, which take seconds to import: only on first use.
 _ON_FIRST_USE = ("ann", "calibration", "perceptron", "plots", "snn", "spiking", "study")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hxtorch.twin import Recording
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 
 @dataclass(frozen=True)

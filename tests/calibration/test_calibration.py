@@ -10,8 +10,8 @@ from hxtorch.calibration import SPIKING, SPIKING2, CalibrationTarget, calibrate
 from hxtorch.calibration.measure import ALL, Bench
 from hxtorch.twin import ChipConfig, Die, Program, Record, VirtualChip
 from hxtorch.twin.circuits import CircuitParameters
-from hxtorch.twin.process import DAC_EXPONENT
-from hxtorch.twin.sampling import cadc_conversion
+from hxtorch.twin.circuits.sampling import cadc_conversion
+from hxtorch.twin.pattern.process import DAC_EXPONENT
 
 from .conftest import Calibrated, ClosedDoor, Door, calibrated, truth
 

@@ -7,7 +7,7 @@ from hxtorch.calibration.measure import fit_decay
 from hxtorch.calibration.search import Response, bisect, predict
 from hxtorch.calibration.state import refractory_registers
 from hxtorch.twin.circuits import refractory_of
-from hxtorch.twin.config import CommonConfig, NeuronConfig
+from hxtorch.twin.program.config import CommonConfig, NeuronConfig
 
 N = 200
 

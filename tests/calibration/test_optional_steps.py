@@ -64,7 +64,7 @@ def test_conductance_based_inputs(chip: VirtualChip, tmp_path: Path) -> None:
 def test_holdoff(chip: VirtualChip) -> None:
     """The reset ends that long before the refractory time does."""
     from hxtorch.twin.circuits import circuit_parameters
-    from hxtorch.twin.config import ChipConfig
+    from hxtorch.twin.program.config import ChipConfig
 
     result = calibrate(
         chip, CalibrationTarget(refractory_time=4.0, holdoff_time=1.0), options=CalibrationOptions(drivers=False)

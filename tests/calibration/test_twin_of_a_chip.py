@@ -11,7 +11,7 @@ import hxtorch
 from hxtorch.calibration import SPIKING, SPIKING2, CalibrationResult, CalibrationTarget, calibrate, load
 from hxtorch.connection import require_chip
 from hxtorch.twin import ChipConfig, Die, VirtualChip
-from hxtorch.twin.inference import INFERRED, pattern
+from hxtorch.twin.fitting.from_calibration import INFERRED, pattern
 
 from .conftest import Calibrated
 

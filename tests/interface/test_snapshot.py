@@ -21,6 +21,9 @@ CHANGED: dict[str, str] = {
     "hxtorch.snn.chip_run.execute": _SETTINGS,
     "hxtorch.snn.copies.E": "a type variable that is no longer needed",
     "hxtorch.snn.copies.P": "a type variable that is no longer needed",
+    "hxtorch.twin.chip.T": "a type variable that went with the class that needs it",
+    "hxtorch.twin.engine.run_entries": "a kernel: took 14 arguments, now named tuples",
+    "hxtorch.twin.random.lane_normal": "a kernel without a door for Python that no kernel called",
 }
 
 

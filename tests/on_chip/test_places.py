@@ -12,7 +12,7 @@ from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
 from hxtorch.snn.morphology.placement import NeuronPlacement
 from hxtorch.snn.recording.readout_source import ReadoutSource
 from hxtorch.twin import NeuronConfig
-from hxtorch.twin import coordinates as halco
+from hxtorch.twin.places import coordinates as halco
 
 
 def test_coordinates_stand_in_for_the_vendors():

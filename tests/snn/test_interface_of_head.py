@@ -111,7 +111,7 @@ def test_coordinates_before_anything_else_and_the_vendors_first(tmp_path, vendor
         import dlens_vx_v3.halco as again
         assert again is halco
         assert 'torch' not in sys.modules
-        from hxtorch.twin import coordinates
+        from hxtorch.twin.places import coordinates
         print(halco is coordinates, halco.AtomicNeuronOnDLS)
     """)
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(

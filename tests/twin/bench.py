@@ -24,9 +24,9 @@ from hxtorch.twin import (
     Record,
     RoutingConfig,
     VirtualChip,
-    process,
 )
-from hxtorch.twin.die import EFFECTS
+from hxtorch.twin.pattern import process
+from hxtorch.twin.pattern.fixed_pattern import EFFECTS
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -9,7 +9,7 @@ import pytest
 
 from hxtorch import calibration
 from hxtorch.twin import ChipConfig, Die, Noise, Program, Record, VirtualChip
-from hxtorch.twin.die import EFFECTS
+from hxtorch.twin.pattern.fixed_pattern import EFFECTS
 
 
 def test_no_time_and_no_warmth_change_nothing() -> None:

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hxtorch.twin import Die
-from hxtorch.twin.die import EFFECTS
-from hxtorch.twin.die_file import DieFileError
+from hxtorch.twin.pattern.file import DieFileError
+from hxtorch.twin.pattern.fixed_pattern import EFFECTS
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 from hxtorch._kernels.sources import imported_names
 
 ROOT = Path(__file__).parents[2]
-IMPORT = "import hxtorch; from hxtorch.twin import random;"
+IMPORT = "import hxtorch; from hxtorch.twin.engine import random;"
 
 
 def start(cache: Path, use: str = "print(random.key(5, 0, 0).bit_length() > 50)") -> None:
@@ -32,14 +32,14 @@ def test_an_import_writes_nothing(tmp_path: Path) -> None:
     start(tmp_path / "cache", "print(True)")
     assert list(tmp_path.iterdir()) == []
     start(tmp_path / "cache")
-    assert list((tmp_path / "cache").glob("hxtorch.twin.random-*/**/random.key-*.nbc"))
+    assert list((tmp_path / "cache").glob("hxtorch.twin.engine.random-*/**/random.key-*.nbc"))
 
 
 def test_machine_code_that_nobody_uses_is_removed(tmp_path: Path) -> None:
     names = (
-        "hxtorch.twin.random-0000000000000000",
+        "hxtorch.twin.engine.random-0000000000000000",
         "hxtorch.twin.gone-ffffffffffffffff",
-        "hxtorch.twin.random-1111111111111111",
+        "hxtorch.twin.engine.random-1111111111111111",
         "other.twin.random-0000000000000000",
         "hxtorch.notes",
     )
@@ -54,7 +54,7 @@ def test_machine_code_that_nobody_uses_is_removed(tmp_path: Path) -> None:
     left = set(tmp_path.iterdir())
     assert not {old, older} & left
     assert {young, foreign, notes} < left
-    mine = next(path for path in left if path.name.startswith("hxtorch.twin.random-") and path != young)
+    mine = next(path for path in left if path.name.startswith("hxtorch.twin.engine.random-") and path != young)
     os.utime(mine, (month, month))
     start(tmp_path)
     assert mine.stat().st_mtime > time.time() - 3600  # used again, so it stays

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from bench import CYCLE, DRIVE, TICK, double_exponential, ideal, neurons, only, plain_die, program, silent
 
-from hxtorch.twin import ChipConfig, Noise, Program, Record, Trace, VirtualChip, process
+from hxtorch.twin import ChipConfig, Noise, Program, Record, Trace, VirtualChip
+from hxtorch.twin.pattern import process
 
 ON = np.ones(512, dtype=np.bool_)
 OFF = ~ON

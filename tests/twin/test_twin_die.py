@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hxtorch.twin import DEFAULT_CHIP_SEED, Die, Record, VirtualChip, process
-from hxtorch.twin.die import EFFECTS
+from hxtorch.twin import DEFAULT_CHIP_SEED, Die, Record, VirtualChip
+from hxtorch.twin.pattern import process
+from hxtorch.twin.pattern.fixed_pattern import EFFECTS
 
 SEEDS = range(100, 140)
 

@@ -21,7 +21,8 @@ from bench import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hxtorch.twin import ChipConfig, InputEvents, Noise, Program, Record, VirtualChip, process
+from hxtorch.twin import ChipConfig, InputEvents, Noise, Program, Record, VirtualChip
+from hxtorch.twin.pattern import process
 
 ON_GRID, OFF_GRID = 125 * 4, 125 * 4 + 11  # 4 µs; 4.088 µs lies between steps of 0.25 µs
 TAUS = st.floats(1.0, 30.0)

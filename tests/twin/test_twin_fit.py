@@ -19,7 +19,7 @@ from hxtorch.twin import (
     VirtualChip,
 )
 from hxtorch.twin.fit import fit_die
-from hxtorch.twin.fit_data import first_spikes
+from hxtorch.twin.fitting.data import first_spikes
 
 
 def experiment(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from bench import DRIVE, neurons, plain_die, program, silent
 
-from hxtorch.twin import Die, Noise, Record, VirtualChip, process
+from hxtorch.twin import Die, Noise, Record, VirtualChip
+from hxtorch.twin.pattern import process
 
 
 def _burst(weight: int, events: int, *, die: Die | None = None, step: float = 0.25, **cells: object) -> np.ndarray:

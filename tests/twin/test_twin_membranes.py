@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from bench import CYCLE, DRIVE, double_exponential, ideal, neurons, only, plain_die, program
 
-from hxtorch.twin import ChipConfig, NeuronConfig, Noise, PlasticityConfig, Program, Record, VirtualChip, process
+from hxtorch.twin import ChipConfig, NeuronConfig, Noise, PlasticityConfig, Program, Record, VirtualChip
+from hxtorch.twin.pattern import process
 
 ONE = Record(trace=np.array([0]))
 

@@ -18,9 +18,9 @@ from hxtorch.twin import (
     Recording,
     VirtualChip,
     get_num_threads,
-    process,
     set_num_threads,
 )
+from hxtorch.twin.pattern import process
 
 EVERYONE = np.arange(512)
 QUIET = Noise.off()
@@ -72,7 +72,7 @@ def test_a_used_chip_equals_a_new_one() -> None:
     set_num_threads(1)
     first = chip.run(task, 3)
     chip.run(replace(task, config=replace(task.config, weights=task.config.weights // 2)), 3)
-    chip._spike_capacity = 1
+    chip._emulator.spike_capacity = 1
     assert _same(first, chip.run(task, 3))
     assert _same(first, VirtualChip(Die.from_seed(1)).run(task, 3))
 

@@ -18,8 +18,8 @@ from hxtorch.twin import (
     ReadoutSource,
     Record,
     VirtualChip,
-    process,
 )
+from hxtorch.twin.pattern import process
 
 QUIET = Noise.off()
 ALL = np.arange(512)

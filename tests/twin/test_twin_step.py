@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from bench import CYCLE, crossbar, neurons, only, plain_die, program
 
-from hxtorch.twin import ChipConfig, Die, InputEvents, Noise, Program, Record, VirtualChip, process
+from hxtorch.twin import ChipConfig, Die, InputEvents, Noise, Program, Record, VirtualChip
+from hxtorch.twin.pattern import process
 
 STEPS = (0.5, 0.25)
 EVERYONE = np.arange(512)

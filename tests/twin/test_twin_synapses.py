@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hxtorch.twin import ChipConfig, Die, InputEvents, Program, Record, RoutingConfig
-from hxtorch.twin.crossbar import NODES, closed_crossbar, neuron_address, passes, straight_crossbar
-from hxtorch.twin.membranes import membranes_in_use
-from hxtorch.twin.synapses import charge_rows, charges, synapse_table
+from hxtorch.twin.circuits.synapses import charge_rows, charges, synapse_table
+from hxtorch.twin.engine.membranes import membranes_in_use
+from hxtorch.twin.places.crossbar import NODES, closed_crossbar, neuron_address, passes, straight_crossbar
 
 
 def _routing(rng: np.random.Generator, labels: int, **nodes: np.ndarray) -> RoutingConfig:

@@ -14,8 +14,9 @@ from hxtorch.calibration.files import load, save
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.result import VERSION, CalibrationResult
 from hxtorch.calibration.targets import SPIKING, SPIKING2, CalibrationTarget
-from hxtorch.twin import Chip, process
+from hxtorch.twin import Chip
 from hxtorch.twin.chip import fingerprint
+from hxtorch.twin.pattern import process
 
 NIGHTLY = {"spiking": SPIKING, "spiking2": SPIKING2}
 """Targets of the nightly calibrations by name."""

@@ -38,7 +38,7 @@ from hxtorch.calibration.synapse_steps import (
 )
 from hxtorch.calibration.targets import SPIKING, CalibrationTarget
 from hxtorch.twin import Chip
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 Step = Callable[[Bench, State], State]

@@ -12,7 +12,7 @@ from hxtorch.calibration.measure import Bench, rest_level
 from hxtorch.calibration.membrane_steps import quiet, v_leak_for
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias, wanted_icc
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
 
 Array = NDArray[np.float64]
 

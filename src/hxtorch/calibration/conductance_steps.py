@@ -20,9 +20,9 @@ from hxtorch.calibration.synapse_steps import DEFLECTION as GAIN_DEFLECTION
 from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_train
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import NeuronConfig
-from hxtorch.twin import process as facts
 from hxtorch.twin.circuits import code_for_threshold
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 

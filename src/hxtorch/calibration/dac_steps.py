@@ -13,8 +13,8 @@ from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import LINE_AMPLITUDE, ROWS_USED, charge_factor
 from hxtorch.twin import ReadoutSource, RowMode, circuits
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, MAX_WEIGHT, QUADRANTS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_WEIGHT, QUADRANTS
 
 Array = NDArray[np.float64]
 

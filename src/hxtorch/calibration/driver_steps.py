@@ -12,8 +12,8 @@ from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import charge_factor, gain_train
 from hxtorch.twin import InputEvents, PlasticityConfig, RoutingConfig, RowMode, circuits
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import (
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import (
     BUSES,
     CIRCUITS,
     COLUMNS,

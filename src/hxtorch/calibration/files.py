@@ -32,7 +32,7 @@ from hxtorch.calibration.result import CalibrationResult, Drivers
 from hxtorch.calibration.targets import OPTIONAL, RANGES, CalibrationTarget
 from hxtorch.calibration.vendor import VENDOR_MEMBERS, read_vendor_members, read_vendor_pickle
 from hxtorch.twin import CommonConfig, ConfigError, NeuronConfig, PlasticityConfig
-from hxtorch.twin.coordinates import CIRCUITS, DRIVERS, HEMISPHERES, QUADRANTS
+from hxtorch.twin.places.coordinates import CIRCUITS, DRIVERS, HEMISPHERES, QUADRANTS
 
 FORMAT = "hxtorch calibration"
 FORMAT_VERSION = 3

@@ -27,8 +27,8 @@ from hxtorch.twin import (
     RowMode,
     run_checked,
 )
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -12,8 +12,8 @@ from hxtorch.calibration.measure import ENTRIES, FEW_ENTRIES, Bench, decay_times
 from hxtorch.calibration.search import Response, bisect, predict
 from hxtorch.calibration.state import State, leak_bias, refractory_registers
 from hxtorch.twin import NeuronConfig, Recording, circuits
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 

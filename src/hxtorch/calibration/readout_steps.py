@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from hxtorch.calibration.measure import Bench, rest_level
 from hxtorch.calibration.state import State
 from hxtorch.twin import CommonConfig, NeuronConfig
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hxtorch.calibration.result import UNITS, CalibrationResult, spread
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 RATIO_LIMITS = {  # chip.md 4.3: spread after over before
     "leak": 0.3,

@@ -11,7 +11,7 @@ from hxtorch._html import details, facts, note, strip, table
 from hxtorch.calibration.options import CalibrationOptions
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig, PlasticityConfig
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
 
 VERSION = 6
 """Version of the calibration's steps: results of other versions are not taken from the cache."""

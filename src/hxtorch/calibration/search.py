@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.coordinates import MAX_CAPMEM_CODE
+from hxtorch.twin.places.coordinates import MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

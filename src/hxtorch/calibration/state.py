@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from hxtorch.calibration.search import Found
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
-from hxtorch.twin import process as facts
-from hxtorch.twin.config import MAX_HOLDOFF
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
+from hxtorch.twin.program.config import MAX_HOLDOFF
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -14,8 +14,8 @@ from hxtorch.calibration.readout_steps import middle_level
 from hxtorch.calibration.state import State, leak_bias
 from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_meter, middle_gain, tau_syn_meter
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 

@@ -25,8 +25,8 @@ from hxtorch.calibration.psp import PspCourse
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias
 from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE, MAX_WEIGHT, QUADRANTS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE, MAX_WEIGHT, QUADRANTS
 
 Array = NDArray[np.float64]
 Sign = Literal["exc", "inh"]

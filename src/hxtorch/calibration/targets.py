@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.calibration.errors import CalibrationError
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, MAX_CAPMEM_CODE
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 Value = float | Array

@@ -21,7 +21,7 @@ from hxtorch.calibration.result import CalibrationResult
 from hxtorch.calibration.state import refractory_registers
 from hxtorch.calibration.targets import RANGES, CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, MAX_CAPMEM_CODE, QUADRANTS
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, MAX_CAPMEM_CODE, QUADRANTS
 
 Array = NDArray[np.int64]
 

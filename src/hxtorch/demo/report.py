@@ -10,7 +10,7 @@ from torch import Tensor
 
 import hxtorch.snn as hxsnn
 from hxtorch.demo.introduction import INPUT_STEPS, PSP_INPUT_STEP, Alignment
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from hxtorch.twin import (
     RoutingConfig,
     RowMode,
 )
-from hxtorch.twin import process as facts
 from hxtorch.twin.chip import at_usual_step
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -10,7 +10,7 @@ from hxtorch import calibration
 from hxtorch.fidelity.bench import ALL, Array, Bench, Settings, cadc_mean, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin import NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US, MAX_CAPMEM_CODE
+from hxtorch.twin.places.coordinates import CIRCUITS, CYCLES_PER_US, MAX_CAPMEM_CODE
 
 RUNTIME = 400.0  # µs
 RATE_TARGET = calibration.CalibrationTarget(leak=160.0, reset=50.0, threshold=110.6)  # 10 µs between spikes

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from hxtorch.fidelity.measure import Fidelity
 from hxtorch.fidelity.row import Array
 from hxtorch.plots.style import CHIP, CHIP_FAST, MODEL, SERIES, house_style, new_figure
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 
 Curves = dict[str, dict[str, Array]]
 DPI = 150

@@ -8,7 +8,7 @@ import numpy as np
 
 from hxtorch.fidelity.bench import ALL, Bench, Settings, codes, switch, volleys
 from hxtorch.fidelity.row import Measured, Row, protocol
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 DRIVE_CODE = 600.0
 NEURONS = 16

@@ -9,8 +9,8 @@ import numpy as np
 from hxtorch.fidelity.bench import ALL, Array, Bench, IntArray, Settings, cadc_mean, codes, halves, switch
 from hxtorch.fidelity.raw import leak_over_threshold, raw_settings
 from hxtorch.fidelity.row import Measured, Row, protocol
-from hxtorch.twin import process as facts
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 NEURONS = 8
 MADC_RUNTIME = 2200.0  # µs, nearly as long as the MADC samples

@@ -10,10 +10,10 @@ import numpy as np
 from hxtorch.fidelity.bench import Array, Bench, IntArray, Settings, Stimulus, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin import InputEvents, RoutingConfig, RowMode
-from hxtorch.twin import process as facts
 from hxtorch.twin.circuits import code_for_threshold
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, EVENT_OUTPUTS, HEMISPHERES, ROWS
-from hxtorch.twin.crossbar import CLOSED, FIRST_OFF_CHIP, straight_crossbar
+from hxtorch.twin.pattern import process as facts
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, EVENT_OUTPUTS, HEMISPHERES, ROWS
+from hxtorch.twin.places.crossbar import CLOSED, FIRST_OFF_CHIP, straight_crossbar
 
 ONSET, RUNTIME = 20.0, 400.0  # µs
 NEURONS = 64
@@ -26,7 +26,7 @@ class Pattern:
     """Potentials in CADC LSB (leak 80), codes of the adaptation, and the step by which the train lifts the rest.
 
     The values are those of Naud et al., 2 LSB for 1 mV and their membrane time constants scaled to 10 µs; codes by
-    the estimates in `hxtorch.twin.process`. Bursts need a reset near the onset of the exponential current.
+    the estimates in `hxtorch.twin.pattern.process`. Bursts need a reset near the onset of the exponential current.
     """
 
     onset: float

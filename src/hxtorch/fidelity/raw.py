@@ -12,7 +12,7 @@ import numpy as np
 
 from hxtorch.fidelity.bench import IntArray, Settings, codes, switch
 from hxtorch.twin import CommonConfig, NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 
 V_LEAK, V_THRESHOLD, V_RESET = 1000.0, 340.0, 512.0
 I_RESET = 1022.0

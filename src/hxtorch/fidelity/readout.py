@@ -10,7 +10,7 @@ from hxtorch.fidelity.bench import ALL, Array, Bench, Settings, cadc_mean, codes
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.fidelity.spread import CHI
 from hxtorch.twin import CommonConfig, NeuronConfig, ProgramError
-from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 
 TEST_CODE = 310.0  # test voltage in the middle of the CADC's range
 DRIVE_CODE = 300.0

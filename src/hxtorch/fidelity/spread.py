@@ -6,7 +6,7 @@ import numpy as np
 
 from hxtorch.fidelity.bench import Array, Bench, IntArray
 from hxtorch.fidelity.row import Measured, Row, protocol
-from hxtorch.twin.coordinates import CIRCUITS, QUADRANTS
+from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 
 CHI = (0.1, 2.5)  # where the standard deviation of four draws lies in 998 of 1000 cases, of the true one
 REGISTERS = (

@@ -6,7 +6,7 @@ import numpy as np
 
 from hxtorch.fidelity.bench import ALL, Array, Bench, cadc_course, volleys
 from hxtorch.fidelity.row import Measured, Row, protocol
-from hxtorch.twin import process as facts
+from hxtorch.twin.pattern import process as facts
 
 EVENT = 20.0  # µs
 TOTALS = [36, 72, 144, 216, 288]

@@ -8,7 +8,7 @@ from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import Network, NeuronPopulation, Structure
 from hxtorch.mapping.packing import pack
 from hxtorch.mapping.resizing import counted, largest_that_fits
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 
 def no_room(

@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.twin.coordinates import BUSES, DRIVERS_PER_BUS, LABELS
+from hxtorch.twin.places.coordinates import BUSES, DRIVERS_PER_BUS, LABELS
 
 _BITS = (0, 1, 4, 2, 3)
 MOST_GROUPS = DRIVERS_PER_BUS

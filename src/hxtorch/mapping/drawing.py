@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hxtorch._html import escape
 from hxtorch._html.svg import COLOURS
-from hxtorch.twin.coordinates import COLUMNS, HEMISPHERES
+from hxtorch.twin.places.coordinates import COLUMNS, HEMISPHERES
 
 _BLOCK = 4  # rows and columns that share a rectangle
 _WIDTH, _ARRAY, _STRIP = 640, 110, 14  # pixels

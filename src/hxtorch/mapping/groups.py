@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin.circuits import relative_capacitance
-from hxtorch.twin.config import NeuronConfig
-from hxtorch.twin.coordinates import COLUMNS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE
+from hxtorch.twin.places.coordinates import COLUMNS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE
+from hxtorch.twin.program.config import NeuronConfig
 
 
 def join_circuits(neurons: NeuronConfig, groups: list[NDArray[np.int64]]) -> NeuronConfig:

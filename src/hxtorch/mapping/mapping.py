@@ -15,9 +15,9 @@ from hxtorch.mapping.network import Network, Projection, Structure
 from hxtorch.mapping.placement import ORDERS, Placement, place
 from hxtorch.mapping.registers import SYNAPSES, Registers
 from hxtorch.mapping.routing import RoutingError, route
-from hxtorch.twin.config import NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, ROWS
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, ROWS
 from hxtorch.twin.program import InputEvents, Record
+from hxtorch.twin.program.config import NeuronConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.mapping.errors import MappingError
-from hxtorch.twin.coordinates import CIRCUITS, DRIVERS
 from hxtorch.twin.frozen import frozen
+from hxtorch.twin.places.coordinates import CIRCUITS, DRIVERS
 
 MAX_SIGNED_INPUTS = DRIVERS
 """Signed inputs of one neuron circuit: each takes the two rows of a driver (chip.md 1.5)."""

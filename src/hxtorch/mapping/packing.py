@@ -10,7 +10,7 @@ import numpy as np
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import Network, NeuronPopulation, Structure
 from hxtorch.mapping.resizing import counted, largest_that_fits
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hxtorch.mapping.advice import no_room
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import Network, NeuronPopulation, Structure
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, EVENT_OUTPUTS
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, EVENT_OUTPUTS
 
 Placement = dict[int, NDArray[np.int64]]
 """Population key -> circuits (size, circuits per neuron). The first circuit of a neuron fires and is recorded."""

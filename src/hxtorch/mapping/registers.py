@@ -12,8 +12,7 @@ from hxtorch.mapping.classes import SELECT_SHIFT
 from hxtorch.mapping.network import Network
 from hxtorch.mapping.placement import Placement
 from hxtorch.mapping.sources import Sources
-from hxtorch.twin.config import RoutingConfig, RowMode
-from hxtorch.twin.coordinates import (
+from hxtorch.twin.places.coordinates import (
     BUSES,
     CIRCUITS,
     COLUMNS,
@@ -24,7 +23,8 @@ from hxtorch.twin.coordinates import (
     ROWS,
     event_output,
 )
-from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP, LABEL_BITS, closed_crossbar
+from hxtorch.twin.places.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP, LABEL_BITS, closed_crossbar
+from hxtorch.twin.program.config import RoutingConfig, RowMode
 
 if TYPE_CHECKING:
     from hxtorch.mapping.routing import Addressing

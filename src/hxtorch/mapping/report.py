@@ -15,7 +15,7 @@ from hxtorch.mapping.drawing import chip_svg
 from hxtorch.mapping.mapping import Mapping
 from hxtorch.mapping.network import MAX_SIGNED_INPUTS, NeuronPopulation, Population
 from hxtorch.mapping.partition import Part
-from hxtorch.twin.coordinates import (
+from hxtorch.twin.places.coordinates import (
     CIRCUITS,
     COLUMNS,
     DRIVERS,
@@ -25,7 +25,7 @@ from hxtorch.twin.coordinates import (
     ROWS,
     event_output,
 )
-from hxtorch.twin.crossbar import CLOSED, NODES
+from hxtorch.twin.places.crossbar import CLOSED, NODES
 
 
 @dataclass(frozen=True)

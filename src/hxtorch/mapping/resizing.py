@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import Connections, Network, NeuronPopulation, Projection
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 
 def counted(number: int, what: str) -> str:

@@ -25,7 +25,7 @@ from hxtorch.mapping.placement import Placement
 from hxtorch.mapping.registers import Registers, lay
 from hxtorch.mapping.resizing import counted
 from hxtorch.mapping.sources import Sources, sources_of
-from hxtorch.twin.coordinates import BUSES, LABELS
+from hxtorch.twin.places.coordinates import BUSES, LABELS
 
 MOST_COPIES = 4
 _QUICK, _THOROUGH = 6, 200  # rounds of exchanges

@@ -12,7 +12,7 @@ from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.network import MAX_SIGNED_INPUTS, Network, NeuronPopulation
 from hxtorch.mapping.placement import Placement
 from hxtorch.mapping.resizing import counted
-from hxtorch.twin.coordinates import EVENT_OUTPUTS, event_output
+from hxtorch.twin.places.coordinates import EVENT_OUTPUTS, event_output
 
 Array = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hxtorch.calibration import CalibrationResult
 from hxtorch.plots import style
 from hxtorch.twin import Die
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, HEMISPHERES
 
 _PATTERN = {  # what each effect of the circuits is, and in which unit
     "leak_code": ("leak", "CapMem LSB"),

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from hxtorch.mapping import MappingReport
 from hxtorch.plots import style
-from hxtorch.twin.coordinates import COLUMNS, HEMISPHERES
+from hxtorch.twin.places.coordinates import COLUMNS, HEMISPHERES
 
 _COLOURS = (*style.SERIES, style.MODEL, style.CHIP_FAST, style.INPUT)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from hxtorch.plots import style
 from hxtorch.plots.traces import WIDTH, event_times, times_of
 from hxtorch.snn import Handle
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 
 def plot_traces(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hxtorch.plots import style
 from hxtorch.snn import NeuronHandle
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 WIDTH = 6.0  # inches
 CADC_LIMITS = (-60.0, 0.0)  # signed LSB, the range of a neuron between reset and threshold

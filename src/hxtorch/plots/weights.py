@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hxtorch.plots import style
 from hxtorch.snn import Synapse
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 WIDTH, HEIGHT = 7.2, 3.0
 

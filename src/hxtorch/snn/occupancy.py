@@ -16,7 +16,7 @@ from hxtorch.snn.parameters.parameter_set import ParameterSet
 if TYPE_CHECKING:  # neither is needed to write a network down
     from hxtorch.calibration import CalibrationTarget
     from hxtorch.mapping import Mapping as ChipMapping
-    from hxtorch.twin.coordinates import LogicalNeuronOnDLS
+    from hxtorch.twin.places.coordinates import LogicalNeuronOnDLS
 
 
 class Occupant(Configurable, Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hxtorch.twin.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
+from hxtorch.twin.places.coordinates import CYCLES_PER_US, MAX_RUNTIME_CYCLES
 
 
 def positive_int(name: str, value: Any) -> int:

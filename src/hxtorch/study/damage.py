@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from hxtorch.calibration import CalibrationResult
 from hxtorch.study.conditions import Condition
-from hxtorch.twin import Die, process
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, MAX_CAPMEM_CODE
+from hxtorch.twin import Die
+from hxtorch.twin.pattern import process
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, MAX_CAPMEM_CODE
 
 _LOWEST_CODE = 5.0  # of a bias current: time constants stay finite
 

@@ -23,7 +23,7 @@ from hxtorch.testing.chip_programs import (
 )
 from hxtorch.twin import Chip, Program, Record, Recording
 from hxtorch.twin.conformance import asked_for, chip_faults, recording_faults
-from hxtorch.twin.coordinates import COLUMNS, COUNTER_LIMIT, CYCLES_PER_US
+from hxtorch.twin.places.coordinates import COLUMNS, COUNTER_LIMIT, CYCLES_PER_US
 
 LEAK, RESET, THRESHOLD = 60.0, 60.0, 180.0  # CADC LSB: far enough apart for circuits that nobody has calibrated
 SETTLED = 15.0  # µs, in which a membrane comes back from where a run starts

@@ -23,7 +23,6 @@ from hxtorch.twin import (
     Recording,
     RoutingConfig,
     RowMode,
-    process,
 )
 from hxtorch.twin.coordinates import (
     CIRCUITS,

@@ -1,19 +1,13 @@
 """The virtual chip: one die with its fixed pattern, temporal noise, and the engine that runs programs on it."""
 
+from typing import TYPE_CHECKING
+
+from hxtorch._alias import moved_modules_of
+from hxtorch._moved import MOVED
 from hxtorch.twin.chip import DEFAULT_CHIP_SEED, Chip, VirtualChip
-from hxtorch.twin.config import (
-    ChipConfig,
-    CommonConfig,
-    ConfigError,
-    NeuronConfig,
-    PlasticityConfig,
-    ReadoutSource,
-    RoutingConfig,
-    RowMode,
-)
 from hxtorch.twin.conformance import RecordingError, check_chip, run_checked
 from hxtorch.twin.die import Die
-from hxtorch.twin.noise import Noise
+from hxtorch.twin.pattern.noise import Noise
 from hxtorch.twin.program import (
     CadcSamples,
     InputEvents,
@@ -25,6 +19,16 @@ from hxtorch.twin.program import (
     SentEvents,
     Spikes,
     Trace,
+)
+from hxtorch.twin.program.config import (
+    ChipConfig,
+    CommonConfig,
+    ConfigError,
+    NeuronConfig,
+    PlasticityConfig,
+    ReadoutSource,
+    RoutingConfig,
+    RowMode,
 )
 from hxtorch.twin.threads import get_num_threads, set_num_threads
 
@@ -58,3 +62,6 @@ __all__ = [
     "run_checked",
     "set_num_threads",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for a module
+    __getattr__ = moved_modules_of(__name__, MOVED)

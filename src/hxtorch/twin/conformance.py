@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.twin.chip import Chip, VirtualChip
-from hxtorch.twin.coordinates import CIRCUITS, COUNTER_LIMIT, HEMISPHERES
+from hxtorch.twin.places.coordinates import CIRCUITS, COUNTER_LIMIT, HEMISPHERES
 from hxtorch.twin.program import Program, Record, Recording
 
 EXTENDING = 'the page "Extending" (docs/extending.md)'

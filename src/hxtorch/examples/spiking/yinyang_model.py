@@ -12,7 +12,7 @@ from hxtorch.snn.modules import LI, LIF, BatchDropout, Neuron, Synapse
 from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
 from hxtorch.snn.training.regularizers import burst_penalty, readout_penalty, weight_penalty
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin.coordinates import COLUMNS, AtomicNeuronOnDLS
+from hxtorch.twin.places.coordinates import COLUMNS, AtomicNeuronOnDLS
 
 Init = tuple[float, float]  # mean and standard deviation of a normal distribution
 

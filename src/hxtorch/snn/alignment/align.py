@@ -14,7 +14,7 @@ from hxtorch.snn.alignment.weights import set_weight_scale
 from hxtorch.snn.modules import Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.parameters.parameter import on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 _PROBE_WEIGHT = 40.0
 """Weight of one input on the chip: large against noise, small against saturation."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from hxtorch.snn.modules import Synapse
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 
 def weight_scale(synapse: Synapse) -> float:

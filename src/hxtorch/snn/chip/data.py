@@ -9,7 +9,7 @@ from hxtorch.snn.chip.plan import ChipPlan, ChipRun
 from hxtorch.snn.graph.contract import Member
 from hxtorch.snn.recording.observables import CADCHandle, HardwareObservables, MADCHandle, SpikeHandle
 from hxtorch.twin import Recording
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
 
 
 def data_by_module(

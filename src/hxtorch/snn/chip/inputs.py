@@ -16,7 +16,7 @@ from hxtorch.snn.functional.memory.spikes import CarriedSpikes, carried_spikes
 from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.refusals import warn_user
 from hxtorch.twin import InputEvents, Recording
-from hxtorch.twin.coordinates import CIRCUITS, CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CIRCUITS, CYCLES_PER_US
 
 
 @dataclass(frozen=True, eq=False)

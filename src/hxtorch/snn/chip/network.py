@@ -32,7 +32,7 @@ from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.snn.refusals import warn_user
-from hxtorch.twin.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, circuits_of
+from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, circuits_of
 
 P = TypeVar("P", InputPopulation, NeuronPopulation)
 

@@ -19,7 +19,7 @@ from hxtorch.snn.graph.graph import Graph
 from hxtorch.snn.modules.population import Population
 from hxtorch.twin import ChipConfig, Record, RoutingConfig
 from hxtorch.twin.chip import fingerprint
-from hxtorch.twin.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
+from hxtorch.twin.places.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP
 
 MOST_AVOIDED = 128  # circuits
 KEPT = 16  # plans per experiment

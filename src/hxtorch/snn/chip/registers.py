@@ -12,7 +12,7 @@ from hxtorch.calibration import CalibrationResult
 from hxtorch.snn.chip.network import ChipNetwork, chip_weights, heard_weights
 from hxtorch.snn.chip.plan import ChipPlan, ChipRun
 from hxtorch.twin import ChipConfig
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 
 def weight_matrices(network: ChipNetwork) -> dict[int, NDArray[np.int64]]:

@@ -23,7 +23,7 @@ from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.recording.execution_info import ExecutionInfo
 from hxtorch.snn.recording.observables import HardwareObservables
 from hxtorch.twin import Chip, ChipConfig, Program, Recording, run_checked
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 _ANOTHER_SEED = 0x9E3779B97F4A7C15  # between the runs of a network: the golden ratio times 2**64
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from hxtorch._html import Series, details, facts, lines, note, raster, table
-from hxtorch.twin.coordinates import CYCLES_PER_US
+from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 MOST_NEURONS = 5
 """Of so many neurons the traces are drawn; rasters show ten times as many."""

@@ -34,7 +34,7 @@ from hxtorch.snn.recording.changes import State, same
 from hxtorch.snn.recording.observables import HardwareObservables
 from hxtorch.snn.recording.readout_source import ReadoutSource
 from hxtorch.snn.refusals import positive_int, warn_user
-from hxtorch.twin.coordinates import LogicalNeuronOnDLS, circuits_of
+from hxtorch.twin.places.coordinates import LogicalNeuronOnDLS, circuits_of
 
 if TYPE_CHECKING:  # needed with a chip alone
     from hxtorch.calibration import CalibrationResult, CalibrationTarget

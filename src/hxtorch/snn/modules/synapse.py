@@ -18,7 +18,7 @@ from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.recording.changes import State, function_state
 from hxtorch.snn.refusals import positive_int
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 if TYPE_CHECKING:  # needed with a chip alone
     from hxtorch.mapping import Connections

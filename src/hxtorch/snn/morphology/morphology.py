@@ -13,7 +13,7 @@ from hxtorch.snn.morphology.registers import NeuronBlock
 from hxtorch.snn.recording.readout_source import ReadoutSource
 from hxtorch.snn.refusals import positive_int, warn_user
 from hxtorch.twin import NeuronConfig
-from hxtorch.twin.coordinates import (
+from hxtorch.twin.places.coordinates import (
     CIRCUITS,
     COLUMNS,
     MAX_CAPMEM_CODE,
@@ -93,7 +93,7 @@ class Morphology:
         coord: Places, neuron_block: Block, readout_source: ReadoutSource = ReadoutSource.VOLTAGE
     ) -> Block:
         """Connect the membrane, or the adaptation, of the first circuit with the readout."""
-        from hxtorch.twin.config import ReadoutSource as Register
+        from hxtorch.twin.program.config import ReadoutSource as Register
 
         source = Register.ADAPTATION if readout_source is ReadoutSource.ADAPTATION else Register.MEMBRANE
         return _with(neuron_block, _first(coord), readout_source=int(source))

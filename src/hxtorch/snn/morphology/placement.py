@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import overload
 
 from hxtorch.snn.morphology.morphology import Morphology, SingleCompartmentNeuron
-from hxtorch.twin.coordinates import CIRCUITS, AtomicNeuronOnDLS, LogicalNeuronCompartments, LogicalNeuronOnDLS
+from hxtorch.twin.places.coordinates import (
+    CIRCUITS,
+    AtomicNeuronOnDLS,
+    LogicalNeuronCompartments,
+    LogicalNeuronOnDLS,
+)
 
 
 class NeuronPlacement:

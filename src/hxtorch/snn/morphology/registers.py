@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hxtorch.snn.parameters.parameter import HXBaseParameter
 from hxtorch.snn.refusals import warn_user
 from hxtorch.twin import NeuronConfig
-from hxtorch.twin.coordinates import (
+from hxtorch.twin.places.coordinates import (
     COLUMNS,
     MAX_CAPMEM_CODE,
     AtomicNeuronOnDLS,

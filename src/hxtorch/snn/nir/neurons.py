@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hxtorch.snn.nir.config import ConversionConfig
 from hxtorch.snn.nir.nodes import SPIKING, Node, kind
 from hxtorch.snn.parameters.table import PARAMETERS
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 Array = NDArray[np.float64]
 

@@ -29,7 +29,7 @@ from hxtorch.snn.nir.neurons import (
 )
 from hxtorch.snn.parameters.parameter import MixedHXModelParameter, on_cpu
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 if TYPE_CHECKING:
     import nir

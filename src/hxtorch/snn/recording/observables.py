@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hxtorch._kernels.compilation import kernel
 from hxtorch.snn.handles.handle import Handle
-from hxtorch.twin.coordinates import CYCLES_PER_US, LogicalNeuronOnDLS, Ranged, circuits_of
+from hxtorch.twin.places.coordinates import CYCLES_PER_US, LogicalNeuronOnDLS, Ranged, circuits_of
 
 CYCLES_PER_SECOND = CYCLES_PER_US * 1e6
 CADC_ZERO = 128  # CADC code of the signed value 0

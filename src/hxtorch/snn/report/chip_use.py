@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch.snn.report.reported import Reported
-from hxtorch.twin.coordinates import CIRCUITS, HEMISPHERES, ROWS
+from hxtorch.twin.places.coordinates import CIRCUITS, HEMISPHERES, ROWS
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult

@@ -12,7 +12,7 @@ from hxtorch.snn.modules.neuron import ReadoutNeuron
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.snn.report.chip_use import ChipUse
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 SATURATED = 0.05
 """Part of the weights at the limit of the chip above which it is said: gradients no longer change them there."""

@@ -15,7 +15,7 @@ from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
 from hxtorch.snn.report.chip_use import ChipUse
 from hxtorch.twin import Die
-from hxtorch.twin.coordinates import CIRCUITS, MAX_WEIGHT, ROWS
+from hxtorch.twin.places.coordinates import CIRCUITS, MAX_WEIGHT, ROWS
 
 _PARTS = ("train", "test", "validation")  # of the data: curves of these share a drawing
 MOST_WEIGHTS = 64, 256

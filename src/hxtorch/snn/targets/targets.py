@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hxtorch.calibration import CalibrationTarget
 from hxtorch.snn.parameters.parameter import HXBaseParameter, HXParameter, Value, on_cpu, show
 from hxtorch.snn.parameters.parameter_set import DESCRIPTIONS, ParameterSet
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 Placed = Iterable[tuple[ParameterSet, NDArray[np.int64]]]
 """Parameters with the circuits (size,) of their neurons."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from hxtorch.snn.experiment import Experiment
 from hxtorch.snn.modules.population import Population
 from hxtorch.snn.modules.synapse import Synapse
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 
 class Writer(Protocol):

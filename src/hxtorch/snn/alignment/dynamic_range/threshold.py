@@ -11,8 +11,8 @@ from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, Wh
 from hxtorch.snn.handles.handle import NeuronHandle
 from hxtorch.snn.morphology import Morphology
 from hxtorch.snn.refusals import warn_user
-from hxtorch.twin import process
-from hxtorch.twin.coordinates import MAX_CAPMEM_CODE
+from hxtorch.twin.pattern import process
+from hxtorch.twin.places.coordinates import MAX_CAPMEM_CODE
 
 BATCH = 100
 OVERDRIVE = 1.35  # where the current would take the membrane, relative to the threshold

@@ -8,7 +8,7 @@ import torch
 
 from hxtorch.snn.alignment.dynamic_range.whole_chip import STEPS, Parameters, WholeChip, connection
 from hxtorch.snn.morphology import Morphology
-from hxtorch.twin.coordinates import MAX_WEIGHT
+from hxtorch.twin.places.coordinates import MAX_WEIGHT
 
 INPUT_STEP = 10
 BATCH = 10

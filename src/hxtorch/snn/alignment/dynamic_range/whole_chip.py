@@ -20,7 +20,7 @@ from hxtorch.snn.modules import Neuron, ReadoutNeuron, Synapse
 from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
 from hxtorch.snn.parameters.parameter import HXParameter, MixedHXModelParameter
 from hxtorch.twin import NeuronConfig
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult

@@ -1,0 +1,6 @@
+"""The time loop and its kernels: emulates batch entries step by step. Numbers only: no codes, no die."""
+
+from hxtorch.twin.engine.arguments import Board, Scratch, SpikeBuffer, Stimulus, blocks_are_independent, scratch
+from hxtorch.twin.engine.loop import run_entries
+
+__all__ = ["Board", "Scratch", "SpikeBuffer", "Stimulus", "blocks_are_independent", "run_entries", "scratch"]

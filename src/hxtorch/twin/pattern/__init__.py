@@ -1,0 +1,1 @@
+"""How one chip differs from the design: the process, the fixed pattern drawn from it, CapMem errors, age, noise."""

@@ -1,0 +1,1 @@
+"""Places on the chip: coordinates, the routing crossbar, which circuits are joined. Numbers only."""
