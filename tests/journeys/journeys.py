@@ -16,7 +16,7 @@ from hxtorch.snn.handles.handle import Handle
 from hxtorch.snn.parameters.parameter import HXBaseParameter
 from hxtorch.snn.parameters.parameter_set import ParameterSet
 from hxtorch.twin import Die, Noise, VirtualChip
-from hxtorch.twin.coordinates import CIRCUITS
+from hxtorch.twin.places.coordinates import CIRCUITS
 
 LEAK = 81.5
 CODE = 201  # no other sample of the CADC is as high: the neurons rest near 80

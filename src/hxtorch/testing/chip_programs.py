@@ -24,7 +24,8 @@ from hxtorch.twin import (
     RoutingConfig,
     RowMode,
 )
-from hxtorch.twin.coordinates import (
+from hxtorch.twin.pattern import process
+from hxtorch.twin.places.coordinates import (
     CIRCUITS,
     COLUMNS,
     CYCLES_PER_US,
