@@ -167,7 +167,7 @@ def test_damaged_array_pickles_raise_one_error(data):
 
 
 def test_array_pickles_that_would_take_for_ever():
-    """Ten lists, each of which holds the one before a hundred times, are read once each; deeper ones are refused."""
+    """Lists, each of which holds the one before a hundred times, are read once each."""
 
     def nested(depth):
         one_layer = (b"]q%c(%se" % (n, b"h%c" % (n - 1) * 100) for n in range(1, depth))
