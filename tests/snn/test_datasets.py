@@ -166,6 +166,19 @@ def test_damaged_array_pickles_raise_one_error(data):
         read_arrays(bytes(whole))
 
 
+def test_array_pickles_that_would_take_for_ever():
+    """Lists, each of which holds the one before a hundred times, are read once each."""
+
+    def nested(depth):
+        one_layer = (b"]q%c(%se" % (n, b"h%c" % (n - 1) * 100) for n in range(1, depth))
+        layers = b"".join(one_layer)
+        return b"\x80\x02]q\x00(K\x01K\x02e" + layers + b"\x86" * (depth - 1) + b"."
+
+    assert read_arrays(nested(8)) is not None
+    with pytest.raises(ArrayPickleError, match="nested too deeply"):
+        read_arrays(nested(14))
+
+
 def test_syllables_same_seed_same_words_and_order_decides():
     data, again = SyllableDataset(60), SyllableDataset(60)
     assert torch.equal(data.spikes, again.spikes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -61,15 +62,21 @@ def inner_kernel(
 
 
 class _Compiler(Compiler):  # type: ignore[misc]  # numba has no types
-    """Numba's compiler with another effort, which is a setting of numba as a whole."""
+    """Numba's compiler with less effort, and without a search for garbage in all that torch has in memory.
+
+    Both are settings of the process: numba's lock, which is held here, keeps others from them.
+    """
 
     def compile_extra(self, function: Function) -> Any:
-        before = numba.config.OPT  # numba's lock, which is held here, keeps other compilations from it
+        collecting, before = gc.isenabled(), numba.config.OPT
+        gc.disable()
         numba.config.OPT = type(before)(min(EFFORT, before))
         try:
             return super().compile_extra(function)
         finally:
             numba.config.OPT = before
+            if collecting:
+                gc.enable()
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -7,23 +7,17 @@ Results of the vendor's tool are read, too (`hxtorch.calibration.vendor`).
 
 from __future__ import annotations
 
-import io
-import json
-import os
 import stat
-import struct
-import tempfile
-import tokenize
 import warnings
-import zipfile
-import zlib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._files.formats import Format, UnfitFileError, names_in
+from hxtorch._files.whole import write_whole
 from hxtorch.calibration.errors import CalibrationError
 from hxtorch.calibration.kinds import kind_of
 from hxtorch.calibration.options import CalibrationOptions
@@ -38,14 +32,20 @@ FORMAT = "hxtorch calibration"
 FORMAT_VERSION = 3
 OLDEST_VERSION = 2  # that can be read; it knew fewer targets, and no drivers
 
-_HEADER = "header.json"
-_HEADER_LIMIT = 65_536  # bytes
-_ARRAY_LIMIT = 128 + CIRCUITS * 8 + 128  # bytes: an array of 512 float64 with a generous .npy header
-_MEMBER_LIMIT = 300
+_FORMAT = Format(
+    FORMAT,
+    "calibration",
+    FORMAT_VERSION,
+    OLDEST_VERSION,
+    "format_version",
+    of_array="register",
+    largest_header=65_536,
+    largest_array=128 + CIRCUITS * 8 + 128,  # 512 float64 with a generous header
+    most_members=300,
+)
 _FILE_LIMIT = 4 * 1024 * 1024  # bytes
-_TIME = (1980, 1, 1, 0, 0, 0)  # of every member: equal results give equal files
+_VENDOR_ARCHIVE = replace(_FORMAT, largest_array=_FILE_LIMIT)
 MAX_OFFSET = 15  # of a driver, 4 bit
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
 _KINDS = (_FLOAT, _BOOL, np.dtype(np.int64))
 _COMMON_ARRAYS: dict[str, tuple[np.dtype[Any], int]] = {
@@ -54,24 +54,8 @@ _COMMON_ARRAYS: dict[str, tuple[np.dtype[Any], int]] = {
     "cadc_ramp_slope": (_FLOAT, QUADRANTS),
     "cadc_offset": (np.dtype(np.int64), CIRCUITS),
 }
-
-# what zipfile raises for archives that are not as they should be
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, RuntimeError,
-    ValueError, OverflowError,
-)  # fmt: skip
-# what numpy raises for headers of arrays that are not as they should be
-_MALFORMED = (
-    ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RecursionError,
-    tokenize.TokenError,
-)  # fmt: skip
-
-
 _ADVICE = "Calibrate again (hxtorch calibrate -o FILE), or load another file."
-
-
-class _UnfitError(ValueError):
-    """Why a file is no calibration; `load` adds the name of the file, and what to do."""
+_UnfitError = UnfitFileError
 
 
 # --- Writing ------------------------------------------------------------------------------------------------
@@ -83,27 +67,16 @@ def save(result: CalibrationResult, path: str | Path) -> None:
     Raises `CalibrationError` if the folder cannot be written.
     """
     path = Path(path)
-    content = _pack(result)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(path, dumps(result))
     except OSError as error:
         raise CalibrationError(
             f"The calibration cannot be saved as {path}: {error.strerror or error}. Choose another folder."
         ) from error
 
 
-def _pack(result: CalibrationResult) -> bytes:
+def dumps(result: CalibrationResult) -> bytes:
+    """The content of a calibration file; equal results give equal contents."""
     arrays: dict[str, NDArray[Any]] = {}
     target: dict[str, float | None] = {}
     for item in fields(CalibrationTarget):
@@ -121,8 +94,6 @@ def _pack(result: CalibrationResult) -> bytes:
         arrays["drivers/offset"] = result.drivers.plasticity.offset.astype(np.int64).reshape(-1)
         arrays |= {f"drivers/{name}": getattr(result.drivers, name) for name in ("before", "after")}
     header = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
         "calibration_version": result.version,
         "chip_identifier": result.chip_identifier,
         "date": result.date,
@@ -130,20 +101,7 @@ def _pack(result: CalibrationResult) -> bytes:
         "options": asdict(result.options),
         "refractory_clock_scale": list(result.common.refractory_clock_scale),
     }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(_member(_HEADER), json.dumps(header, indent=1))
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(_member(f"{name}.npy"), member.getvalue())
-    return buffer.getvalue()
-
-
-def _member(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, _TIME)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    return info
+    return _FORMAT.dumps(header, arrays)
 
 
 # --- Reading ------------------------------------------------------------------------------------------------
@@ -182,8 +140,10 @@ def load_bytes(content: bytes, name: str = "unknown", path: str = "The content")
     try:
         return _unpack(content, name)
     except (_UnfitError, UnreadablePickleError, ConfigError, CalibrationError) as error:
-        told = str(error) if str(error).endswith(".") else f"{error}."
-        raise CalibrationError(f"{path} is no usable calibration file: {told} {_ADVICE}") from error
+        raise CalibrationError(f"{_FORMAT.unusable(path, error)} {_ADVICE}") from error
+
+
+loads = load_bytes
 
 
 def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
@@ -196,90 +156,15 @@ def _unpack(content: bytes, name: str = "unknown") -> CalibrationResult:
             raise _UnfitError(f"as a pickle, {error}. Nothing in it was run.") from error
     if not content.startswith(b"PK"):
         raise _UnfitError(f"it is {kind_of(content)}; calibrations are zip archives or pickles of calix.")
-    members = _unzip(content)
-    if set(members) == VENDOR_MEMBERS:
+    if names_in(content) == VENDOR_MEMBERS:
+        members = _VENDOR_ARCHIVE.members(content)
         vendor = read_vendor_members({n.removesuffix(".npy"): data for n, data in members.items()})
         return vendor.result(f"vendor:{name}")
-    return _result(_header(members), _arrays(members))
-
-
-def _unzip(content: bytes) -> dict[str, bytes]:
-    """Members of an archive by name, none larger than what has its name may be."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = archive.namelist()
-            if len(names) > _MEMBER_LIMIT or len(set(names)) != len(names):
-                raise _UnfitError("it holds too many or repeated members.")
-            if set(names) == VENDOR_MEMBERS:
-                return {info.filename: _read(archive, info, _FILE_LIMIT) for info in archive.infolist()}
-            if _HEADER not in names:
-                raise _UnfitError(f"it is a zip archive without a calibration: {_HEADER} is missing.")
-            limits = {_HEADER: _HEADER_LIMIT}
-            return {
-                info.filename: _read(archive, info, limits.get(info.filename, _ARRAY_LIMIT))
-                for info in archive.infolist()
-            }
-    except _UnfitError:
-        raise
-    except _DAMAGE as error:
-        # a missing directory at the end of the archive is what half a download looks like
-        cut = " It may have been cut short." if "not a zip file" in str(error) else ""
-        raise _UnfitError(f"the archive is damaged ({error}).{cut}") from error
-
-
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
-    """Decompress a member, but never more than `limit` bytes, whatever its size claims to be."""
-    if info.compress_type not in _COMPRESSIONS:  # others bring decoders with errors and memory of their own
-        raise _UnfitError(f"its member {info.filename!r} is compressed in a way that no calibration file uses.")
-    if info.file_size > limit:
-        raise _UnfitError(f"its member {info.filename!r} would take {info.file_size} bytes; {limit} is the limit.")
-    with archive.open(info) as member:
-        data = member.read(limit + 1)
-    if len(data) != info.file_size:
-        raise _UnfitError(f"its member {info.filename!r} has not the size that it claims.")
-    return data
-
-
-def _header(members: dict[str, bytes]) -> dict[str, Any]:
-    try:
-        header = json.loads(members[_HEADER])
-    except (ValueError, RecursionError) as error:
-        raise _UnfitError(f"its header cannot be read ({error}).") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise _UnfitError(f"its {_HEADER} does not say that it is of the format {FORMAT!r}.")
-    version = header.get("format_version")
-    if type(version) is not int or not OLDEST_VERSION <= version <= FORMAT_VERSION:
-        raise _UnfitError(
-            f"it has format version {version!r}, but this release reads versions "
-            f"{OLDEST_VERSION} to {FORMAT_VERSION}. Another release of hxtorch wrote it."
-        )
-    return header
-
-
-def _arrays(members: dict[str, bytes]) -> dict[str, NDArray[Any]]:
-    arrays = {}
-    for member, data in members.items():
-        if member == _HEADER:
-            continue
-        name = member.removesuffix(".npy")
-        if name == member:
-            raise _UnfitError(f"it holds an unknown member {member!r}.")
-        arrays[name] = _array(name, data)
-    return arrays
-
-
-def _array(name: str, data: bytes) -> NDArray[Any]:
-    """Build an array from the bytes of an .npy member whose header has been checked."""
-    stream = io.BytesIO(data)
-    try:
-        layout = np.lib.format.read_magic(stream)
-        shape, _, kind = np.lib.format.read_array_header_1_0(stream, max_header_size=1000)
-    except _MALFORMED as error:
-        raise _UnfitError(f"its array {name!r} is damaged ({error}).") from error
-    content = stream.read()
-    if layout != (1, 0) or kind not in _KINDS or len(shape) != 1 or shape[0] * kind.itemsize != len(content):
-        raise _UnfitError(f"its array {name!r} is {kind}{shape} in {len(content)} bytes, which no register is.")
-    return np.frombuffer(content, dtype=kind).copy()
+    header, arrays = _FORMAT.loads(content)
+    for array_name, array in arrays.items():
+        if array.ndim != 1 or array.dtype not in _KINDS:
+            raise _UnfitError(f"its array {array_name!r} is {array.dtype}{array.shape}, which no register is")
+    return _result(header, arrays)
 
 
 # --- From checked parts to a result -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hxtorch._files.whole import written_whole
 from hxtorch.fidelity.measure import Fidelity
 from hxtorch.fidelity.row import Array
 from hxtorch.plots.style import CHIP, CHIP_FAST, MODEL, SERIES, house_style, new_figure
@@ -31,9 +32,8 @@ def write_figures(fidelity: Fidelity, folder: Path) -> dict[str, Path]:
                 figures[group] = draw(fidelity.curves)
         for group, figure in figures.items():
             path = folder / f"fidelity_{group.split()[0].lower()}.png"
-            part = path.with_suffix(".part.png")
-            figure.savefig(part, dpi=DPI)
-            part.replace(path)
+            with written_whole(path) as part:
+                figure.savefig(part, format="png", dpi=DPI)
             written[group] = path
     return written
 

@@ -5,8 +5,6 @@ The file holds arrays and JSON (numpy's `.npz`), never code.
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_FORMAT = "hxtorch inference trace 1"
+from hxtorch._files.formats import Format
+from hxtorch._files.whole import write_whole
+
+_FORMAT = Format(
+    "hxtorch inference trace", "inference trace of this package", 1, version_key=None, header="content.npy"
+)
 _tracers: list[InferenceTracer] = []
 
 
@@ -46,14 +49,7 @@ class InferenceTracer:
         _tracers.remove(self)
         if self._broken:
             raise RuntimeError(self._broken)
-        content = {"format": _FORMAT, "operations": self._settings}
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez(file, allow_pickle=False, content=np.array(json.dumps(content)), **self._arrays)
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(self.path, _FORMAT.dumps({"operations": self._settings}, self._arrays))
         return list(self._names)
 
     def _note(self, name: str, input: Tensor, result: Tensor, settings: dict[str, Any]) -> None:
@@ -112,11 +108,7 @@ def _operations() -> dict[str, Any]:
 def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
     known = _operations()
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        content = json.loads(str(arrays.pop("content")[()]))
-        if content["format"] != _FORMAT:
-            raise ValueError(f"its format is {content['format']!r}")
+        content, arrays = _FORMAT.loads(path.read_bytes())
         operations = []
         for index, settings in enumerate(content["operations"]):
             name = settings.pop("operation")

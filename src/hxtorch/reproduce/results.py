@@ -9,6 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from hxtorch._files.whole import write_whole, written_whole
+
 _DPI = 130
 
 
@@ -48,12 +50,9 @@ def save_result(result: Result, folder: Path, figure: Figure | None = None) -> N
     """Write ``NAME.json`` and, of a figure, ``NAME.png`` into `folder`; each appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     if figure is not None:
-        partial = folder / f".{result.name}.png"
-        figure.savefig(partial, format="png", dpi=_DPI)
-        partial.replace(folder / f"{result.name}.png")
-    partial = folder / f".{result.name}.json"
-    partial.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / f"{result.name}.json")
+        with written_whole(folder / f"{result.name}.png") as part:
+            figure.savefig(part, format="png", dpi=_DPI)
+    write_whole(folder / f"{result.name}.json", json.dumps(asdict(result), indent=1) + "\n")
 
 
 def load_results(folder: Path) -> list[Result]:

@@ -7,7 +7,6 @@ several conditions share are trained once and kept as checkpoints.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from hxtorch._files.whole import write_whole, written_whole
 from hxtorch.calibration.result import VERSION as CALIBRATION_VERSION
 from hxtorch.plots.style import SERIES, house_style, new_figure
 from hxtorch.reproduce.data import load_data
@@ -258,11 +258,6 @@ def _figure(question: Question, found: Study) -> Figure:
 def _save(out: Path, name: str, figure: Figure, content: dict[str, Any]) -> None:
     """Write ``NAME.png`` and ``NAME.json``; each appears whole or not at all."""
     out.mkdir(parents=True, exist_ok=True)
-    writers: dict[str, Callable[[Path], object]] = {
-        "png": lambda path: figure.savefig(path, format="png", dpi=_DPI),
-        "json": lambda path: path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8"),
-    }
-    for suffix, write in writers.items():
-        partial = out / f".{name}.{suffix}"
-        write(partial)
-        partial.replace(out / f"{name}.{suffix}")
+    with written_whole(out / f"{name}.png") as part:
+        figure.savefig(part, format="png", dpi=_DPI)
+    write_whole(out / f"{name}.json", json.dumps(content, indent=1) + "\n")

@@ -14,6 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 from hxtorch import twin
+from hxtorch._files.whole import write_whole
 from hxtorch.plots.style import SERIES, house_style, new_figure
 from hxtorch.study.conditions import Condition
 
@@ -118,7 +119,5 @@ def _evaluate(function: Function, condition: Condition, folder: Path | None, lab
         raise ValueError(f"The function returns {', '.join(clash)}, which are names of the condition's fields.")
     row = {**asdict(condition), **{name: float(value) for name, value in values.items()}}
     if path is not None:
-        partial = path.with_suffix(f".{hashlib.sha256(repr(row).encode()).hexdigest()[:8]}")
-        partial.write_text(json.dumps(row), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, json.dumps(row))
     return row

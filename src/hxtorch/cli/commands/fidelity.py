@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hxtorch._files.whole import write_whole
 from hxtorch.cli.command import FAILED, OK, Command, CommandError, UsageError, add_json, as_json, natural, positive
 from hxtorch.twin import DEFAULT_CHIP_SEED, Die, VirtualChip
 from hxtorch.twin.chip import DEFAULT_STEP
@@ -92,9 +93,7 @@ def _run(options: argparse.Namespace) -> int:
 
         paths = write_figures(found, options.markdown.parent / "images")
         figures = {group: path.relative_to(options.markdown.parent).as_posix() for group, path in paths.items()}
-        part = options.markdown.with_name(options.markdown.name + ".part")
-        part.write_text(report.markdown(found, figures, steps), encoding="utf-8")
-        part.replace(options.markdown)
+        write_whole(options.markdown, report.markdown(found, figures, steps))
     if options.json:
         print(
             as_json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hxtorch._files.whole import write_whole
 from hxtorch.cli.command import OK, Command, CommandError
 
 
@@ -21,10 +22,7 @@ def _run(options: argparse.Namespace) -> int:
         raise CommandError(f"there is no folder {options.folder}; `hxtorch reproduce NAME` makes it")
     folder = options.folder.resolve()
     page = folder.parent / f"{folder.name}.md"
-    partial = page.with_name(f".{page.name}")
-    partial.write_text(results_page(folder), encoding="utf-8")
-    partial.replace(page)
-    print(page)
+    print(write_whole(page, results_page(folder)))
     return OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hxtorch._files.whole import write_whole
 from hxtorch._html import details, facts, note, table
 from hxtorch.connection import connected_chip
 from hxtorch.snn.modules.population import Population
@@ -65,15 +65,7 @@ def write_report(
     training: Curves | None = None,
 ) -> Path:
     """Write the report to `path`, one file that needs nothing else, and return the path."""
-    target = Path(path)
-    text = report_html(experiment, title, training)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    return write_whole(path, report_html(experiment, title, training))
 
 
 def experiment_html(experiment: Reported) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from hxtorch._files.formats import Format, UnfitFileError
+from hxtorch._files.whole import written_whole
 from hxtorch.connection import connected_chip
 from hxtorch.snn.alignment.align import align
 from hxtorch.snn.alignment.probe import calibration_of
@@ -24,7 +24,7 @@ from hxtorch.snn.training.code_version import code_version
 if TYPE_CHECKING:
     from hxtorch.calibration import CalibrationResult
 
-_FORMAT = "hxtorch checkpoint 2"
+_FORMAT = Format("hxtorch checkpoint", "checkpoint", 2, version_key=None)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ def save_checkpoint(
     instances = _instances(model)
     used = next((found for found in map(calibration_of, instances) if found is not None), None)
     content = {
-        "format": _FORMAT,
         "model": model.state_dict(),
         "scales": _scales(model),
         "optimizer": None if optimizer is None else optimizer.state_dict(),
@@ -71,13 +70,8 @@ def save_checkpoint(
         "calibration": None if used is None else _as_bytes(used),
         "extra": extra,
     }
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        torch.save(content, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        torch.save(_FORMAT.heading(content), part)
 
 
 def load_checkpoint(
@@ -103,8 +97,10 @@ def load_checkpoint(
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises various types for damaged files
         raise ValueError(f"{path} is no checkpoint, or it is damaged: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ValueError(f"{path} is no checkpoint of this version ({_FORMAT}).")
+    try:
+        content = _FORMAT.checked(content)
+    except UnfitFileError as error:
+        raise ValueError(f"{path} is no checkpoint of this version: {error}.") from error
     model.load_state_dict(content["model"])
     _set_scales(model, content["scales"])
     for part, name in ((optimizer, "optimizer"), (scheduler, "scheduler")):
@@ -183,18 +179,12 @@ def _set_scales(model: nn.Module, scales: dict[str, Any]) -> None:
 
 
 def _as_bytes(result: CalibrationResult) -> Tensor:
-    from hxtorch import calibration  # which mock mode never needs
+    from hxtorch.calibration.files import dumps  # which mock mode never needs
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "calibration"
-        calibration.save(result, path)
-        return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+    return torch.frombuffer(bytearray(dumps(result)), dtype=torch.uint8)
 
 
 def _from_bytes(data: Tensor) -> CalibrationResult:
-    from hxtorch import calibration
+    from hxtorch.calibration.files import loads
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "calibration"
-        path.write_bytes(data.numpy().tobytes())
-        return calibration.load(path)
+    return loads(data.numpy().tobytes())
