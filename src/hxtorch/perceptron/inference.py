@@ -1,12 +1,9 @@
-"""Recording a chain of operations to a file and running it again on other inputs.
-
-The file holds arrays and JSON (numpy's `.npz`), never code.
-"""
+"""Running a recorded chain of operations (`InferenceTracer`) again on other inputs."""
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,70 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_FORMAT = "hxtorch inference trace 1"
-_tracers: list[InferenceTracer] = []
+from hxtorch.perceptron.elementwise import add, argmax, converting_relu, relu
+from hxtorch.perceptron.product import matmul
+from hxtorch.perceptron.tracer import FORMAT, InferenceTracer, note
 
-
-class InferenceTracer:
-    """Records the operations between `start` and `stop`, each of which takes the result of the one before.
-
-    Reshaping in between is allowed, arithmetic in torch is not: `stop` then raises RuntimeError.
-    """
-
-    def __init__(self, filename: str | Path) -> None:
-        self.path = Path(filename)
-        self._names: list[str] = []
-        self._settings: list[dict[str, Any]] = []
-        self._arrays: dict[str, np.ndarray] = {}
-        self._last: Tensor | None = None
-        self._broken: str | None = None
-
-    def start(self) -> None:
-        """Begin to record; RuntimeError if it does already."""
-        if self in _tracers:
-            raise RuntimeError(f"The tracer of {self.path} is recording already. Call stop() first.")
-        self.__init__(self.path)  # type: ignore[misc]
-        _tracers.append(self)
-
-    def stop(self) -> list[str]:
-        """Write the file and return the names of the recorded operations."""
-        if self not in _tracers:
-            raise RuntimeError(f"The tracer of {self.path} is not recording. Call start() first.")
-        _tracers.remove(self)
-        if self._broken:
-            raise RuntimeError(self._broken)
-        content = {"format": _FORMAT, "operations": self._settings}
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez(file, allow_pickle=False, content=np.array(json.dumps(content)), **self._arrays)
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
-        return list(self._names)
-
-    def _note(self, name: str, input: Tensor, result: Tensor, settings: dict[str, Any]) -> None:
-        if self._last is not None and not torch.equal(self._last.flatten(), input.detach().flatten()):
-            self._broken = self._broken or (
-                f"The input of operation {len(self._names)} ({name}) is not the result of the one before "
-                f"({self._names[-1]}), so the trace cannot be run again. Use operations of hxtorch.perceptron "
-                "only, one after another."
-            )
-        plain: dict[str, Any] = {"operation": name}
-        for key, value in settings.items():
-            if isinstance(value, Tensor):
-                self._arrays[f"{len(self._names)}.{key}"] = value.detach().cpu().numpy()
-            else:
-                plain[key] = value
-        self._names.append(name)
-        self._settings.append(plain)
-        self._last = result.detach()
-
-
-def note(name: str, input: Tensor, result: Tensor, **settings: Any) -> None:
-    """Tell all recording tracers of an operation; called by the operations."""
-    for tracer in _tracers:
-        tracer._note(name, input, result, settings)
+__all__ = ["InferenceTracer", "inference_trace", "note"]
 
 
 def inference_trace(input: Tensor, filename: str | Path) -> Tensor:
@@ -85,42 +23,37 @@ def inference_trace(input: Tensor, filename: str | Path) -> Tensor:
 
     A file that is no trace: ValueError.
     """
-    operations = _operations()
     value: Tensor = input
     for name, arguments in _read(Path(filename)):
-        value = operations[name](value, **arguments)
+        value = _OPERATIONS[name](value, **arguments)
     return value
 
 
-def _operations() -> dict[str, Any]:
-    from hxtorch.perceptron import elementwise  # both import this module
-    from hxtorch.perceptron.product import matmul
+def _product(x: Tensor, weights: Tensor, num_sends: int, wait: int, mock: bool) -> Tensor:
+    rows = weights.shape[0]
+    return matmul(x if x.shape[-1] == rows else x.reshape(-1, rows), weights, num_sends, wait, mock)
 
-    def product(x: Tensor, weights: Tensor, num_sends: int, wait: int, mock: bool) -> Tensor:
-        rows = weights.shape[0]
-        return matmul(x if x.shape[-1] == rows else x.reshape(-1, rows), weights, num_sends, wait, mock)
 
-    return {
-        "mac": product,
-        "add": elementwise.add,
-        "relu": elementwise.relu,
-        "converting_relu": elementwise.converting_relu,
-        "argmax": elementwise.argmax,
-    }
+_OPERATIONS: dict[str, Callable[..., Tensor]] = {
+    "mac": _product,
+    "add": add,
+    "relu": relu,
+    "converting_relu": converting_relu,
+    "argmax": argmax,
+}
 
 
 def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    known = _operations()
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         content = json.loads(str(arrays.pop("content")[()]))
-        if content["format"] != _FORMAT:
+        if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}")
         operations = []
         for index, settings in enumerate(content["operations"]):
             name = settings.pop("operation")
-            if name not in known:
+            if name not in _OPERATIONS:
                 raise ValueError(f"it names the unknown operation {name!r}")
             tensors = {
                 key.partition(".")[2]: torch.from_numpy(array)
