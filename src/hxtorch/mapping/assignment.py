@@ -138,6 +138,55 @@ def _overfull(demand, load):  # type: ignore[no-untyped-def]
     return total
 
 
+@inner_kernel()
+def _best_change(demand, allowed, labels, load, used, chosen, r, k, samples, state):  # type: ignore[no-untyped-def]
+    """Cheapest move or swap of a source out of class k at listener r: source, class, partner of a swap, cost.
+
+    The source is -1 where there is none, the partner -1 in a move.
+    """
+    best_s, best_k, best_t, best_cost = -1, -1, -1, 1e300
+    for i in range(demand.listener_first[r], demand.listener_first[r + 1]):
+        s = demand.source[demand.by_listener[i]]
+        if chosen[s] != k:
+            continue
+        leaving = _cost_of_adding(demand, load, s, k, -1)
+        for other in range(used.size):
+            if other == k or not allowed[s, other] or used[other] >= labels:
+                continue
+            cost = leaving + _cost_of_adding(demand, load, s, other, 1)
+            if cost < best_cost:
+                best_s, best_k, best_t, best_cost = s, other, -1, cost
+        for _ in range(samples):
+            t = _draw(state, chosen.size)
+            other = chosen[t]
+            if other == k or other < 0 or not allowed[s, other] or not allowed[t, k]:
+                continue
+            cost = leaving + _cost_of_adding(demand, load, s, other, 1)
+            if cost > best_cost + 25.0:
+                continue
+            cost += _cost_of_adding(demand, load, t, other, -1)
+            cost += _cost_of_adding(demand, load, t, k, 1)
+            if cost < best_cost:
+                best_s, best_k, best_t, best_cost = s, other, t, cost
+    return best_s, best_k, best_t, best_cost
+
+
+@inner_kernel()
+def _change(demand, load, used, chosen, s, k, t):  # type: ignore[no-untyped-def]
+    """Move source s to class k; source t, unless it is -1, takes its place."""
+    left = chosen[s]
+    _add(demand, load, s, left, -1)
+    _add(demand, load, s, k, 1)
+    chosen[s] = k
+    if t >= 0:
+        _add(demand, load, t, k, -1)
+        _add(demand, load, t, left, 1)
+        chosen[t] = left
+    else:
+        used[left] -= 1
+        used[k] += 1
+
+
 @kernel(allocates=True)
 def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed):  # type: ignore[no-untyped-def]
     """Move and swap sources out of overfull cells, for some `rounds`; returns what remains overfull.
@@ -147,49 +196,15 @@ def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed)
     nothing end the search.
     """
     state = np.array([seed], dtype=np.uint64)
-    sources, classes = chosen.size, used.size
     best_left, stalled = _overfull(demand, load), 0
     for _ in range(rounds):
         for r in range(load.shape[0]):
-            for k in range(classes):
+            for k in range(used.size):
                 if load[r, k] <= demand.capacity[r]:
                     continue
-                best_s, best_k, best_t, best_cost = -1, -1, -1, 1e300
-                for i in range(demand.listener_first[r], demand.listener_first[r + 1]):
-                    s = demand.source[demand.by_listener[i]]
-                    if chosen[s] != k:
-                        continue
-                    leaving = _cost_of_adding(demand, load, s, k, -1)
-                    for other in range(classes):
-                        if other == k or not allowed[s, other] or used[other] >= labels:
-                            continue
-                        cost = leaving + _cost_of_adding(demand, load, s, other, 1)
-                        if cost < best_cost:
-                            best_s, best_k, best_t, best_cost = s, other, -1, cost
-                    for _ in range(samples):
-                        t = _draw(state, sources)
-                        other = chosen[t]
-                        if other == k or other < 0 or not allowed[s, other] or not allowed[t, k]:
-                            continue
-                        cost = leaving + _cost_of_adding(demand, load, s, other, 1)
-                        if cost > best_cost + 25.0:
-                            continue
-                        cost += _cost_of_adding(demand, load, t, other, -1)
-                        cost += _cost_of_adding(demand, load, t, k, 1)
-                        if cost < best_cost:
-                            best_s, best_k, best_t, best_cost = s, other, t, cost
-                if best_s < 0 or (best_cost >= 0 and _draw(state, 100) >= 5):
-                    continue
-                _add(demand, load, best_s, k, -1)
-                _add(demand, load, best_s, best_k, 1)
-                chosen[best_s] = best_k
-                if best_t >= 0:
-                    _add(demand, load, best_t, best_k, -1)
-                    _add(demand, load, best_t, k, 1)
-                    chosen[best_t] = k
-                else:
-                    used[k] -= 1
-                    used[best_k] += 1
+                s, to, t, cost = _best_change(demand, allowed, labels, load, used, chosen, r, k, samples, state)
+                if s >= 0 and (cost < 0 or _draw(state, 100) < 5):
+                    _change(demand, load, used, chosen, s, to, t)
         left = _overfull(demand, load)
         if left == 0:
             return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.mapping.addressing import Addressing
 from hxtorch.mapping.classes import SELECT_SHIFT
 from hxtorch.mapping.network import Network
 from hxtorch.mapping.placement import Placement
@@ -26,9 +26,6 @@ from hxtorch.twin.places.coordinates import (
 from hxtorch.twin.places.crossbar import CHANNELS, FIRST_CHANNEL, FIRST_OFF_CHIP, LABEL_BITS, closed_crossbar
 from hxtorch.twin.program.config import RoutingConfig, RowMode
 
-if TYPE_CHECKING:
-    from hxtorch.mapping.routing import Addressing
-
 MUTE = 1 << 13  # bit of an external label that no node lets pass
 SILENT = 1 << 7  # bit of a neuron's label that tells those apart that nobody hears
 SYNAPSES = HEMISPHERES * ROWS * COLUMNS
@@ -45,7 +42,7 @@ class Registers:
     * `synapses`: per projection key the flat indices of its excitatory synapses in the weight array, shape
       (parallel, connections); all-to-all ones in the order (post, pre). The inhibitory synapse of a
       connection lies in the row behind, 256 further.
-    * `classes`: number of address classes per bus.
+    * `groups`: number of address classes per bus.
     """
 
     config: RoutingConfig

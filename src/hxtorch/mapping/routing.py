@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.mapping.addressing import Addressing
 from hxtorch.mapping.assignment import Demand, demand_of, exchange, greedy, match_all, overfull
 from hxtorch.mapping.classes import MOST_GROUPS, MOST_GROUPS_OF_NEURONS, Classes, classes
 from hxtorch.mapping.errors import MappingError
@@ -51,21 +52,6 @@ class Plan:
 
     groups: int
     copies: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Addressing:
-    """Result of the search.
-
-    * `classes`: the partition of the drivers.
-    * `choices` (sources, copies): classes of every source, -1 where there are fewer.
-    * `entry_class` (entries,): the class over which every connection goes.
-    """
-
-    classes: Classes
-    choices: NDArray[np.int64]
-    entry_class: NDArray[np.int64]
-    demand: Demand
 
 
 def route(

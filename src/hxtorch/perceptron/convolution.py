@@ -60,19 +60,17 @@ def expanded_conv1d(
     if num_expansions < 1:
         raise RuntimeError(f"num_expansions is {num_expansions}, but the kernel is placed at least once.")
     (step,) = _strides(stride, 1)
-    features, channels, kernel = weight.shape
+    features, _, kernel = weight.shape
     positions = (input.shape[-1] - kernel) // step + 1
-    window = kernel + (num_expansions - 1) * step
-    matrix = torch.cat(
-        [F.pad(weight, (i * step, window - kernel - i * step)) for i in range(num_expansions)]
-    ).reshape(num_expansions * features, channels * window)
+    # the kernels side by side are one kernel, which moves on by all of their positions
+    wide = kernel + (num_expansions - 1) * step
+    kernels = torch.cat([F.pad(weight, (i * step, wide - kernel - i * step)) for i in range(num_expansions)])
     windows = math.ceil(positions / num_expansions)
-    missing = max((windows - 1) * num_expansions * step + window - input.shape[-1], 0)
-    patches = F.pad(input, (0, missing)).unfold(-1, window, num_expansions * step)[:, :, :windows]
-    rows = patches.transpose(1, 2).reshape(input.shape[0], windows, -1)
-    result = matmul(rows, matrix.t(), num_sends, wait_between_events, mock)
-    result = result.reshape(input.shape[0], windows * num_expansions, features)[:, :positions].transpose(1, 2)
-    return _with_bias(result, bias)
+    length = (windows - 1) * num_expansions * step + wide
+    padded = F.pad(input, (0, max(length - input.shape[-1], 0)))[..., :length]
+    result = _convolve(padded, kernels, None, num_expansions * step, num_sends, wait_between_events, mock)
+    result = result.reshape(-1, num_expansions, features, windows).permute(0, 2, 3, 1)
+    return _with_bias(result.reshape(-1, features, windows * num_expansions)[..., :positions], bias)
 
 
 def _convolve(

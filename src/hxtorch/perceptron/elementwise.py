@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from hxtorch.perceptron import constants as c
-from hxtorch.perceptron import inference
 from hxtorch.perceptron.backend import require_connection
 from hxtorch.perceptron.product import clamp_output
+from hxtorch.perceptron.tracer import note
 
 
 def add(input: Tensor, other: Tensor, alpha: float = 1, mock: bool = False) -> Tensor:
@@ -22,7 +22,7 @@ def add(input: Tensor, other: Tensor, alpha: float = 1, mock: bool = False) -> T
         raise RuntimeError(f"alpha is {alpha}, but the chip adds without a factor. Scale before adding.")
     _door(mock)
     result: Tensor = _Add.apply(input, other)  # type: ignore[no-untyped-call]
-    inference.note("add", input, result, other=other, mock=mock)
+    note("add", input, result, other=other, mock=mock)
     return result
 
 
@@ -30,7 +30,7 @@ def relu(input: Tensor, mock: bool = False) -> Tensor:
     """Floor and clamp to 0..127. The gradient passes where `input` > 0."""
     _door(mock)
     result: Tensor = _ReLU.apply(input, 0, c.output_activation_max)  # type: ignore[no-untyped-call]
-    inference.note("relu", input, result, mock=mock)
+    note("relu", input, result, mock=mock)
     return result
 
 
@@ -43,7 +43,7 @@ def converting_relu(input: Tensor, shift: int = 2, mock: bool = False) -> Tensor
         raise RuntimeError(f"shift is {shift}, but must be at least 0.")
     _door(mock)
     result: Tensor = _ReLU.apply(input, shift, c.input_activation_max)  # type: ignore[no-untyped-call]
-    inference.note("converting_relu", input, result, shift=shift, mock=mock)
+    note("converting_relu", input, result, shift=shift, mock=mock)
     return result
 
 
@@ -51,7 +51,7 @@ def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False, mock: b
     """Index of the largest 8-bit activation (floored and clamped to -128..127), like `torch.argmax`."""
     _door(mock)
     result = torch.argmax(clamp_output(input.detach().floor()), dim, keepdim)
-    inference.note("argmax", input, result, dim=dim, keepdim=keepdim, mock=mock)
+    note("argmax", input, result, dim=dim, keepdim=keepdim, mock=mock)
     return result
 
 

@@ -1,7 +1,4 @@
-"""Recording a chain of operations to a file and running it again on other inputs.
-
-The file holds arrays and JSON (numpy's `.npz`), never code.
-"""
+"""Running a recorded chain of operations (`InferenceTracer`) again on other inputs."""
 
 from __future__ import annotations
 
@@ -81,38 +78,33 @@ def inference_trace(input: Tensor, filename: str | Path) -> Tensor:
 
     A file that is no trace: ValueError.
     """
-    operations = _operations()
     value: Tensor = input
     for name, arguments in _read(Path(filename)):
-        value = operations[name](value, **arguments)
+        value = _OPERATIONS[name](value, **arguments)
     return value
 
 
-def _operations() -> dict[str, Any]:
-    from hxtorch.perceptron import elementwise  # both import this module
-    from hxtorch.perceptron.product import matmul
+def _product(x: Tensor, weights: Tensor, num_sends: int, wait: int, mock: bool) -> Tensor:
+    rows = weights.shape[0]
+    return matmul(x if x.shape[-1] == rows else x.reshape(-1, rows), weights, num_sends, wait, mock)
 
-    def product(x: Tensor, weights: Tensor, num_sends: int, wait: int, mock: bool) -> Tensor:
-        rows = weights.shape[0]
-        return matmul(x if x.shape[-1] == rows else x.reshape(-1, rows), weights, num_sends, wait, mock)
 
-    return {
-        "mac": product,
-        "add": elementwise.add,
-        "relu": elementwise.relu,
-        "converting_relu": elementwise.converting_relu,
-        "argmax": elementwise.argmax,
-    }
+_OPERATIONS: dict[str, Callable[..., Tensor]] = {
+    "mac": _product,
+    "add": add,
+    "relu": relu,
+    "converting_relu": converting_relu,
+    "argmax": argmax,
+}
 
 
 def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    known = _operations()
     try:
         content, arrays = _FORMAT.loads(path.read_bytes())
         operations = []
         for index, settings in enumerate(content["operations"]):
             name = settings.pop("operation")
-            if name not in known:
+            if name not in _OPERATIONS:
                 raise ValueError(f"it names the unknown operation {name!r}")
             tensors = {
                 key.partition(".")[2]: torch.from_numpy(array)

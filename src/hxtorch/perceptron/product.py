@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from hxtorch.perceptron import constants as c
-from hxtorch.perceptron import inference
 from hxtorch.perceptron.backend import require_mac_chip
 from hxtorch.perceptron.mock_parameter import get_mock_parameter
+from hxtorch.perceptron.tracer import note
 
 
 def mac(
@@ -50,7 +50,7 @@ def mac(
     result: Tensor = _MockMac.apply(  # type: ignore[no-untyped-call]
         x, weights, parameter.gain * num_sends, parameter.noise_std
     )
-    inference.note("mac", x, result, weights=weights, num_sends=num_sends, wait=wait_between_events, mock=mock)
+    note("mac", x, result, weights=weights, num_sends=num_sends, wait=wait_between_events, mock=mock)
     return result
 
 

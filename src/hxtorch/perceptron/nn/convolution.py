@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -66,9 +67,7 @@ class _ConvNd(MACLayer):
         self.kernel_size, self.stride, self.padding = shape.kernel_size, shape.stride, shape.padding
         self.dilation, self.groups, self.padding_mode = shape.dilation, groups, padding_mode
         self._padding: tuple[int, ...] = tuple(shape._reversed_padding_repeated_twice)
-        self.weight = torch.nn.Parameter(torch.empty(shape.weight.shape))
-        self.register_parameter("bias", torch.nn.Parameter(torch.empty(out_channels)) if bias else None)
-        self.reset_parameters()
+        self.make_parameters(tuple(shape.weight.shape), bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Pad and convolve. Dilation and groups: ValueError."""
@@ -96,46 +95,23 @@ class Conv2d(_ConvNd):
     _conv = staticmethod(convolution.conv2d)
 
 
+def _with_expansions() -> inspect.Signature:
+    """Arguments of `Conv1d`, and `num_expansions` as the first of those by keyword alone."""
+    shown = list(inspect.signature(Conv1d.__init__).parameters.values())
+    first = next(place for place, one in enumerate(shown) if one.kind is one.KEYWORD_ONLY)
+    shown.insert(first, inspect.Parameter("num_expansions", inspect.Parameter.KEYWORD_ONLY, default=None))
+    return inspect.Signature(shown)
+
+
 class ExpandedConv1d(Conv1d):
     """`Conv1d` that puts the kernel `num_expansions` times on the matrix; None: as often as it fits."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: str | Size = 0,
-        dilation: Size = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        num_sends: int | None = None,
-        wait_between_events: int = c.defaults.wait_between_events,
-        mock: bool = False,
-        *,
-        num_expansions: int | None = None,
-        input_transform: Transform | None = None,
-        weight_transform: Transform | None = clamp_weight_,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            num_sends,
-            wait_between_events,
-            mock,
-            input_transform=input_transform,
-            weight_transform=weight_transform,
-        )
+    def __init__(self, *settings: Any, num_expansions: int | None = None, **options: Any) -> None:
+        super().__init__(*settings, **options)
         self.num_expansions = self._fitting() if num_expansions is None else num_expansions
         self._conv = partial(convolution.expanded_conv1d, num_expansions=self.num_expansions)
+
+    __init__.__signature__ = _with_expansions()  # type: ignore[attr-defined]  # as `help` and `print` show it
 
     def _fitting(self) -> int:
         """How often the kernel fits on the matrix: in width, and shifted by one stride each in height."""

@@ -84,6 +84,12 @@ class MACLayer(Layer):
         self.input_transform = input_transform
         self.weight_transform = weight_transform
 
+    def make_parameters(self, shape: tuple[int, ...], bias: bool) -> None:
+        """Make and draw the weights (out, ...), and a bias (out,) if there is one."""
+        self.weight = torch.nn.Parameter(torch.empty(shape))
+        self.register_parameter("bias", torch.nn.Parameter(torch.empty(shape[0])) if bias else None)
+        self.reset_parameters()
+
     def reset_parameters(self) -> None:
         """Draw weights for which the outputs of random activations fill their range.
 

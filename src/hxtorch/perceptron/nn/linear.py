@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from hxtorch.perceptron import constants as c
@@ -44,10 +43,8 @@ class Linear(MACLayer):
         self.in_features = in_features
         self.out_features = out_features
         self.avg = avg
-        self.weight = torch.nn.Parameter(torch.empty(out_features, in_features))
-        self.register_parameter("bias", torch.nn.Parameter(torch.empty(out_features)) if bias else None)
         self._matmul = matmul
-        self.reset_parameters()
+        self.make_parameters((out_features, in_features), bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Multiply, average over `avg` columns, add the bias."""
