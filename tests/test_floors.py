@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "architecture"))
 from house import (
     FLOORS,
     MODULES,
+    OLD_PATHS,
     functions,
     imported_modules,
     imports_anywhere,
@@ -52,6 +53,15 @@ def test_the_floors_see_what_they_should():
 def test_every_floor_has_a_room():
     empty = [name for name in FLOORS if not any(room(module) == name for module in MODULES)]
     assert empty == []
+
+
+def test_old_paths_are_doors_alone():
+    names = [name for name, floor in FLOORS.items() if floor in OLD_PATHS]
+    for module in (m for m in MODULES if room(m) in names):
+        for node in tree_of(MODULES[module]).body:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            listed = isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+            assert docstring or listed or isinstance(node, ast.Import | ast.ImportFrom), f"{module}: {node.lineno}"
 
 
 def test_no_circles_at_import_time():

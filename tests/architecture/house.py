@@ -17,20 +17,21 @@ FLOORS = {
     "_moved": (0,),
     "_alias": (1,),
     "_html": (1,),
-    "_kernels": (1,),
     "_files": (1,),
+    "_kernels": (1,),
     "twin.frozen": (2, 0),
-    "twin.places": (2, 0),
     "twin.threads": (2, 0),
-    "twin.engine": (2, 1),
-    "twin.program": (2, 1),
-    "twin.pattern": (2, 2),
-    "twin.circuits": (2, 3),
-    "twin.emulation": (2, 4),
-    "twin.fitting": (2, 5),
-    "twin.die": (2, 6),
-    "twin.chip": (2, 7),
-    "twin": (2, 9),
+    "twin.places": (2, 1),
+    "twin.engine": (2, 2),
+    "twin.program": (2, 3),
+    "twin.pattern": (2, 4),
+    "twin.circuits": (2, 5),
+    "twin.emulation": (2, 6),
+    "twin.fitting": (2, 7),
+    "twin.die": (2, 8),
+    "twin.chip": (2, 9),
+    "twin.conformance": (2, 10),
+    "twin": (2, 12),
     "calibration": (3,),
     "mapping": (3,),
     "connection": (4,),
@@ -38,33 +39,37 @@ FLOORS = {
     "spikes": (4,),
     "": (5,),  # the package itself, the door to everything below it
     "perceptron": (6,),
-    "snn.copies": (6, 0),
     "snn.refusals": (6, 0),
-    "snn.transforms": (6, 0),
-    "snn.parameters": (6, 0),
-    "snn.functional": (6, 1, 9),
-    "snn.targets": (6, 2),
-    "snn.handles": (6, 2),
-    "snn.recording": (6, 3),
-    "snn.morphology": (6, 4),
-    "snn.occupancy": (6, 5),
-    "snn.execution_instance": (6, 6),
-    "snn.graph": (6, 7),
-    "snn.modules": (6, 8),
-    "snn.compute": (6, 9),
-    "snn.chip": (6, 9),
-    "snn.legacy": (6, 10),
-    "snn.report": (6, 10),
-    "snn.experiment": (6, 11),
-    "snn.datasets": (6, 12),
-    "snn.training": (6, 13),
-    "snn.cost": (6, 12),
-    "snn.nir": (6, 12),
-    "snn.alignment": (6, 12),
-    "snn.utils": (6, 14),
-    "snn.backend": (6, 14),
-    "snn.checks": (6, 14),
-    "snn": (6, 15),
+    "snn.copies": (6, 1),
+    "snn.transforms": (6, 2),
+    "snn.parameters": (6, 3),
+    "snn.functional.kernels": (6, 4, 0),
+    "snn.functional.contexts": (6, 4, 1),
+    "snn.functional.memory": (6, 4, 2),
+    "snn.functional.gradients": (6, 4, 3),
+    "snn.functional.products": (6, 4, 4),
+    "snn.functional.model": (6, 4, 5),
+    "snn.functional.integrators": (6, 4, 6),
+    "snn.functional": (6, 4, 8),
+    "snn.targets": (6, 5),
+    "snn.handles": (6, 6),
+    "snn.recording": (6, 7),
+    "snn.morphology": (6, 8),
+    "snn.occupancy": (6, 9),
+    "snn.execution_instance": (6, 10),
+    "snn.graph": (6, 11),
+    "snn.modules": (6, 12),
+    "snn.compute": (6, 13),
+    "snn.chip": (6, 14),
+    "snn.legacy": (6, 15),
+    "snn.report": (6, 16),
+    "snn.experiment": (6, 17),
+    "snn.datasets": (6, 18),
+    "snn.alignment": (6, 19),
+    "snn.training": (6, 20),
+    "snn.cost": (6, 21),
+    "snn.nir": (6, 22),
+    "snn": (6, 24),
     "plots": (7,),
     "demo": (8,),
     "examples": (8,),
@@ -74,7 +79,15 @@ FLOORS = {
     "reproduce": (10,),
     "cli": (11,),
 }
-DOORS = ("", "snn", "snn.utils", "snn.backend", "snn.checks", "snn.functional", "twin")
+
+# Old paths that are files still, as what they held is in several places by now. They re-export, and nothing else.
+OLD_PATHS = {
+    (2, 11): ("coupling", "die_file", "fit", "inference", "membranes", "plasticity"),
+    (6, 4, 7): ("carried", "linear"),
+    (6, 23): ("backend", "checks", "utils"),
+}
+_IN = {(2, 11): "twin", (6, 4, 7): "snn.functional", (6, 23): "snn"}
+FLOORS |= {f"{_IN[floor]}.{name}": floor for floor, names in OLD_PATHS.items() for name in names}
 
 
 def module_name(path):
@@ -175,15 +188,22 @@ def _depth(node):
 
 
 def drawing():
-    """The floors from top to bottom, rooms within rooms indented."""
+    """The floors from top to bottom, rooms within rooms indented; what a room is for is what its door says."""
     lines = []
     for name, floor in sorted(FLOORS.items(), key=lambda item: (_from_top(item[1]), item[0])):
-        own = [m for m in MODULES if room(m) == name]
-        note = " (door)" if name in DOORS else ""
-        label = name.rpartition(".")[2] or "hxtorch"
-        indent = "    " * (len(floor) - 1)
-        lines.append(f"{indent}{floor[-1]:>3}  {label}{note}: {len(own)} files" if own else "")
-    return "\n".join(line for line in lines if line)
+        own = [module for module in MODULES if room(module) == name]
+        if floor in OLD_PATHS:
+            continue
+        label = "  " * (len(floor) - 1) + (name.rpartition(".")[2] or "hxtorch")
+        lines.append(f"{'.'.join(map(str, floor)):<7} {label:<26}{len(own):>3}  {_purpose(name, own)}".rstrip())
+    return "\n".join(lines)
+
+
+def _purpose(name, own):
+    door = f"hxtorch.{name}".rstrip(".")
+    first = door if door in own else own[0]
+    text = ast.get_docstring(tree_of(MODULES[first])) or ""
+    return text.split("\n")[0].rstrip(".")
 
 
 def _from_top(floor):

@@ -25,7 +25,7 @@ from hxtorch.twin import (
     Recording,
     RoutingConfig,
     RowMode,
-    run_checked,
+    checked,
 )
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
@@ -77,7 +77,7 @@ class Bench:
             record=Record(counters=True) if spikes else Record(cadc=ALL, cadc_in_dram=runtime > SRAM_RUNTIME),
             resets=() if resets is None else tuple(int(t * CYCLES_PER_US) for t in resets),
         )
-        return run_checked(self.chip, program, next(self._seeds))
+        return checked(self.chip.run(program, next(self._seeds)), self.chip, program)
 
 
 @dataclass(frozen=True, eq=False)

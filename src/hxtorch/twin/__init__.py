@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hxtorch._alias import moved_modules_of
 from hxtorch._moved import MOVED
 from hxtorch.twin.chip import DEFAULT_CHIP_SEED, Chip, VirtualChip
-from hxtorch.twin.conformance import RecordingError, check_chip, run_checked
+from hxtorch.twin.conformance import RecordingError, check_chip, checked
 from hxtorch.twin.die import Die
 from hxtorch.twin.pattern.noise import Noise
 from hxtorch.twin.program import (
@@ -58,8 +58,8 @@ __all__ = [
     "Trace",
     "VirtualChip",
     "check_chip",
+    "checked",
     "get_num_threads",
-    "run_checked",
     "set_num_threads",
 ]
 

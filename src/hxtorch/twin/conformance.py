@@ -84,12 +84,11 @@ def _run_faults(chip: object) -> Iterator[str]:
         yield f"`run{signature}` cannot be called as run(program, trial_seed): {error}"
 
 
-def run_checked(chip: Chip, program: Program, trial_seed: int = 0) -> Recording:
-    """What `chip` records of `program`, if it is what was asked for; else `RecordingError` with every fault.
+def checked(recording: Recording, chip: Chip, program: Program) -> Recording:
+    """What `chip` recorded of `program`, if it is what was asked for; else `RecordingError` with every fault.
 
-    Runs of the package's own virtual chip are not looked at.
+    Recordings of the package's own virtual chip are not looked at.
     """
-    recording = chip.run(program, trial_seed)
     if type(chip).run is VirtualChip.run:
         return recording
     faults = recording_faults(program, recording)

@@ -22,7 +22,7 @@ from hxtorch.snn.graph.inputs import open_handles, spikes_of
 from hxtorch.snn.modules.base import HXModule
 from hxtorch.snn.recording.execution_info import ExecutionInfo
 from hxtorch.snn.recording.observables import HardwareObservables
-from hxtorch.twin import Chip, ChipConfig, Program, Recording, run_checked
+from hxtorch.twin import Chip, ChipConfig, Program, Recording, checked
 from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
 _ANOTHER_SEED = 0x9E3779B97F4A7C15  # between the runs of a network: the golden ratio times 2**64
@@ -103,7 +103,7 @@ def _emulated(chip: Chip, job: _Job) -> tuple[list[Recording], float]:
         program = Program(config, job.batch_size, job.cycles, events, run.record)
         seed = (job.trial_seed + number * _ANOTHER_SEED) % 2**63 if number else job.trial_seed
         started = time.perf_counter()
-        recordings.append(run_checked(chip, program, seed))
+        recordings.append(checked(chip.run(program, seed), chip, program))
         seconds += time.perf_counter() - started
         if number + 1 < len(job.plan.runs):
             spikes |= _sent_on(run, recordings[-1])

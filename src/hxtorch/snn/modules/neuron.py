@@ -77,8 +77,8 @@ class Neuron(Population):
     def forward_func(self, *input: SynapseHandle, hw_data: NeuronData | None = None) -> NeuronHandle:
         """Integrate the sum of all inputs (T, B, size), with spikes and membrane of the chip if given."""
         x = self.input_of(input)
-        spikes, cadc, madc = neuron_data(hw_data)
-        return self.observables(F.observe(x, self.dynamics(x.like), F.Measured(cadc, spikes)), madc)
+        data = neuron_data(hw_data)
+        return self.observables(F.observe(x, self.dynamics(x.like), data), data.madc)
 
     def observables(self, states: F.Observed, madc: Tensor | None) -> NeuronHandle:
         """The handle that carries `states` and MADC samples."""
@@ -154,10 +154,10 @@ class ReadoutNeuron(Neuron):
         x = self.input_of(input)
         if len(x.shape) == 4:  # of an EventPropSynapse
             x = F.Carried(F.EventPropReadoutFunction.apply(x.values(), self.dt))  # type: ignore[no-untyped-call]
-        cadc, madc = readout_data(hw_data)
-        states = F.observe(x, self.dynamics(x.like), F.Measured(cadc))
+        data = readout_data(hw_data)
+        states = F.observe(x, self.dynamics(x.like), data)
         handle = empty_handle(ReadoutNeuronHandle)
-        handle.put(states.membrane, states.current, madc)
+        handle.put(states.membrane, states.current, data.madc)
         return handle
 
     def terms(self, x: Tensor) -> Terms:

@@ -14,6 +14,7 @@ from hxtorch.snn.functional.memory.carried import Carried, carried
 from hxtorch.snn.functional.memory.spikes import CarriedSpikes
 from hxtorch.snn.functional.model.neuron_model import (
     Adaptation,
+    ChipData,
     Dynamics,
     Exponential,
     Firing,
@@ -83,12 +84,17 @@ def _states(
 def observe(
     input: Tensor | Carried,
     dynamics: Dynamics,
-    measured: Measured | None = None,
+    measured: Measured | ChipData | None = None,
     *,
     recurrent: Tensor | None = None,
     state: Tensor | None = None,
 ) -> Observed:
-    """As `integrate`, for modules: what they hand to each other, of which most may never be read."""
+    """As `integrate`, for modules: what they hand to each other, of which most may never be read.
+
+    `measured` may be the processed data of the chip as modules get them.
+    """
+    if measured is not None and not isinstance(measured, Measured):
+        measured = Measured(measured.cadc, measured.spikes)
     source = carried(input)
     at_once = current_session() is None and not torch.compiler.is_compiling()
     if source.like.numel() and fused_applies(source.like) and at_once:

@@ -26,10 +26,11 @@ slope, and gradients stay finite.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
-from hxtorch.snn.functional.carried import Carried
+from hxtorch.snn.functional.memory.carried import Carried
 from hxtorch.snn.parameters.parameter import Value
 
 # All values are numbers or tensors that broadcast against (B, N); times are in seconds.
@@ -108,6 +109,16 @@ class Measured:
     membrane: Tensor | None = None
     spikes: Tensor | None = None
     adaptation: Tensor | None = None
+
+
+class ChipData(Protocol):
+    """What a chip recorded of neurons, each (T', B, N) or None."""
+
+    @property
+    def spikes(self) -> Tensor | None: ...  # noqa: D102  # as in `Measured`
+
+    @property
+    def cadc(self) -> Tensor | None: ...  # noqa: D102  # the membrane
 
 
 @dataclass(frozen=True)
