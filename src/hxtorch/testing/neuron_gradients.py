@@ -70,7 +70,7 @@ class NeuronGradients(NeuronValues):
         with torch.no_grad():
             above, below = (float(moved(h * scale)) for h in (STEP, -STEP))
         expected = (above - below) / (2 * STEP)
-        limit = self.slope_tolerance * max(abs(expected), 1e-3 * abs(float(loss)))
+        limit = self.slope_tolerance * max(abs(expected), 1e-3 * abs(float(loss.detach())))
         require(
             abs(found - expected) <= limit, f"{what} is {found:.8g}, but the finite difference is {expected:.8g}."
         )
