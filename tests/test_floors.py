@@ -15,6 +15,7 @@ from house import (
     FLOORS,
     MODULES,
     OLD_PATHS,
+    drawing,
     functions,
     imported_modules,
     imports_anywhere,
@@ -23,6 +24,7 @@ from house import (
     room,
     tree_of,
 )
+from page import block, drawn
 
 FIRST_WITH_TORCH = 6
 MOST_LINES, MOST_LEVELS, MOST_PARAMETERS = 80, 5, 12
@@ -48,6 +50,11 @@ def test_the_floors_see_what_they_should():
     assert is_below("snn.graph", "snn.modules") and not is_below("snn.modules", "snn.graph")
     assert is_below("twin", "snn.parameters") and not is_below("snn.chip", "snn.compute")
     assert not is_below("perceptron", "snn.graph") and not is_below("snn.graph", "perceptron")
+
+
+def test_the_page_shows_these_floors():
+    """`python tests/architecture/draw.py` writes them anew."""
+    assert drawn("floors") == block(drawing())
 
 
 def test_every_floor_has_a_room():

@@ -13,7 +13,7 @@ import hxtorch.snn as hxsnn
 from hxtorch.calibration import calibrate
 from hxtorch.connection import connected_chip
 from hxtorch.twin import ChipConfig, Die, Noise, Program, Record, VirtualChip
-from hxtorch.twin.conformance import RecordingError, chip_faults, recording_faults, run_checked
+from hxtorch.twin.conformance import RecordingError, checked, chip_faults, recording_faults
 
 STEPS = 20
 
@@ -211,4 +211,4 @@ def test_other_parts_of_a_recording():
         (fault,) = recording_faults(program, wrong)
         assert words in fault
     assert recording_faults(program, replace(good, trace=None)) == []  # which no real chip has
-    assert run_checked(chip, program, 0).lost_spikes == 0
+    assert checked(chip.run(program, 0), chip, program).lost_spikes == 0

@@ -166,3 +166,17 @@ def recorded(calibrations):
     finally:
         hxtorch.release_hardware()
     return {"leak": leak, "event": event, "sample": sample}
+
+
+def records(journey):
+    """What carried the value from room to room, beside plain tensors and arrays."""
+    return [kind for kind in journey.carriers if kind not in ("Tensor", "ndarray")]
+
+
+def drawings(journeys):
+    """Each journey as lines of text, by its name."""
+    return {
+        "leak": journeys["leak"].drawing(),
+        "event": "\n".join(f"{number}. {file}" for number, file in enumerate(journeys["event"].passed, 1)),
+        "sample": " -> ".join(records(journeys["sample"])),
+    }

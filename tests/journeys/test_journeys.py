@@ -1,8 +1,9 @@
 """A value goes through the house in one direction, and through few files."""
 
 import pytest
+from page import block, drawn
 
-from journeys import recorded
+from journeys import drawings, recorded, records
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +23,19 @@ def test_leak_reaches_its_capmem_code(journeys):
 
 def test_a_sample_changes_its_carrier_twice(journeys):
     """Recording of the chip, raw data of a population, processed data of a module; then it is `membrane_cadc`."""
-    records = [kind for kind in journeys["sample"].carriers if kind not in ("Tensor", "ndarray")]
-    assert records == ["Recording", "HardwareObservables", "NeuronData"]
+    assert records(journeys["sample"]) == ["Recording", "HardwareObservables", "NeuronData"]
 
 
 def test_an_input_spike_reaches_the_engine(journeys):
     journey = journeys["event"]
     assert journey.passed[0] == "snn/graph/inputs.py" and journey.calls[-1][1] == "input_stimulus"
     assert len(journey.passed) <= 8
+
+
+@pytest.mark.parametrize("name", ["leak", "event", "sample"])
+def test_the_page_shows_this_journey(journeys, name):
+    """`python tests/architecture/draw.py` writes it anew."""
+    assert drawn(name) == block(drawings(journeys)[name])
 
 
 def test_what_goes_back_is_seen():
