@@ -10,7 +10,7 @@ nir = pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
 if not hasattr(nir, "CubaLI"):
     pytest.skip("needs nir 1.0.8 or newer", allow_module_level=True)
 
-from .graphs import BATCH, STEPS, W1, W2, agree, cuba, ends, euler, graph, spikes  # noqa: E402
+from .graphs import BATCH, STEPS, W1, W2, agree, cuba, ends, euler, graph, spikes
 
 
 def test_cubalif_follows_its_equation_in_any_order_of_edges():

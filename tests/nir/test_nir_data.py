@@ -11,7 +11,7 @@ nir = pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
 if not hasattr(nir, "CubaLI"):
     pytest.skip("needs nir 1.0.8 or newer", allow_module_level=True)
 
-from .graphs import BATCH, STEPS, spikes  # noqa: E402
+from .graphs import BATCH, STEPS, spikes
 
 
 def test_data_there_and_back():

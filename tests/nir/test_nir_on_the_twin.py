@@ -15,7 +15,7 @@ nir = pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
 if not hasattr(nir, "CubaLI"):
     pytest.skip("needs nir 1.0.8 or newer", allow_module_level=True)
 
-from .graphs import BATCH, STEPS, W1, cuba, ends, graph, near, spikes  # noqa: E402
+from .graphs import BATCH, STEPS, W1, cuba, ends, graph, near, spikes
 
 
 @pytest.mark.parametrize(("primitive", "tolerance", "steps"), [("CubaLIF", 0.15, 3), ("LIF", 0.3, 8)])

@@ -12,7 +12,7 @@ nir = pytest.importorskip("nir", reason="needs the package nir (extra [nir])")
 if not hasattr(nir, "CubaLI"):
     pytest.skip("needs nir 1.0.8 or newer", allow_module_level=True)
 
-from .graphs import W1, W2, spikes  # noqa: E402
+from .graphs import W1, W2, spikes
 
 
 class TwoLayers(SNN):
