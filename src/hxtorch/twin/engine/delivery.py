@@ -129,6 +129,8 @@ def deliver(lines, charge, coming, deliveries, first, last, later, b, lanes):  #
             continue
         signs, q = place[p], place[p + np.uint64(1)]
         ahead = place[p + np.uint64(1) + (np.uint64(later) << np.uint64(2))]
+        # Two of the row's four cache lines: the processor fetches the next ones by itself, and to ask for all four
+        # makes a whole chip 2 to 5 % slower.
         prefetch(coming, ahead)
         prefetch(coming, ahead + np.uint64(16))
         s0, c0 = factor[s], factor[s + np.uint64(5)]
