@@ -99,6 +99,13 @@ def test_old_paths_are_attributes_of_their_package():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_old_paths_of_the_twin_are_attributes():
+    names = [path.split(".")[2] for path in SNAPSHOT if path.startswith("hxtorch.twin.")]
+    assert len(names) > 30
+    code = f"import hxtorch.twin\nfor n in {names}: getattr(hxtorch.twin, n)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_changed_signature_is_seen():
     old = [["a", "POSITIONAL_OR_KEYWORD", None], ["b", "KEYWORD_ONLY", "1"]]
     assert agrees(old, old)

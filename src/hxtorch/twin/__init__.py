@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from hxtorch._alias import moved_modules_of
 from hxtorch._moved import MOVED
+from hxtorch.twin import coupling, die_file, fit, inference, membranes, plasticity  # noqa: F401  # older paths
 from hxtorch.twin.chip import DEFAULT_CHIP_SEED, Chip, VirtualChip
 from hxtorch.twin.conformance import RecordingError, check_chip, checked
 from hxtorch.twin.die import Die
