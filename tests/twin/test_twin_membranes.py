@@ -239,6 +239,20 @@ def test_a_chain_of_compartments() -> None:
     assert np.all(np.diff(trace.membrane[0].max(axis=0)) < 0)
 
 
+@pytest.mark.parametrize("coupled", [False, True])
+def test_every_commanded_reset_of_compartments(coupled: bool) -> None:
+    """Also the second one, where compartments exchange charge."""
+    cells = neurons(
+        reset=60.0, connect_soma=only(0), connect_soma_right=only(0), enable_icc=only(1) if coupled else only()
+    )
+    task = silent_program(cells, Record(trace=np.array([0, 1]), trace_states=("refractory",)), 60.0)
+    trace = ideal().run(replace(task, resets=(1000, 3000, 5000))).trace
+    assert trace is not None
+    dead = trace["refractory"][0] > 0
+    begins = [trace.time[1:][dead[1:, n] & ~dead[:-1, n]] for n in range(2)]
+    np.testing.assert_allclose(begins, [[8.0, 24.0, 40.0]] * 2, atol=0.3)
+
+
 # --- Plasticity ---------------------------------------------------------------------------------------------
 
 

@@ -160,8 +160,9 @@ def _advance_window(flat, scratch, run, charge, spikes, entry, window, window_en
         if parts > 1:
             couple(flat, coupling, scratch.cell)
         for b in range(board.layers.size):
-            last, r = np.int64(0), reset  # as a literal, deliver would be compiled twice
-            due = -1
+            last, due = np.int64(0), -1  # as a literal, deliver would be compiled twice
+            if part == 0:
+                r = reset
             if samples and part == parts - 1:
                 due = first_sample(readout, entry, b, start, sample, h)
             for step in range(window, window_end):
