@@ -28,6 +28,7 @@ from hxtorch.mapping import (
     partition,
     place,
 )
+from hxtorch.mapping.placement import ORDERS
 from hxtorch.mapping.routing import RoutingError, route
 from hxtorch.twin.circuits import capacitance_of
 
@@ -167,6 +168,30 @@ def test_large_neurons_get_room_though_small_ones_come_first() -> None:
     assert mapping.circuits[2].shape == (100, 2)
     with pytest.raises(MappingError, match=r"600 neuron circuits, but the chip has 512 .*2 execution"):
         map_network(layered(10, [600]))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        # 23 neurons in the top row would leave 72 whole columns, of which 24 of the 36 others take three each
+        [(23, Structure(8, horizontal=True)), (36, Structure(6))],
+        # 505 of 512 circuits, with one column shared by two neurons
+        [(27, Structure(6, horizontal=True)), (29, Structure(5)), (33, Structure(6))],
+        # rows of two lengths
+        [(43, Structure(3, horizontal=True)), (14, Structure(7, horizontal=True)), (86, Structure(3))],
+        [(90, Structure(1)), (23, Structure(8, horizontal=True)), (37, Structure(6))],
+    ],
+    ids=["a row", "nearly full", "two lengths", "single ones"],
+)
+def test_one_shape_does_not_cut_the_room_of_another(shapes: list[tuple[int, Structure]]) -> None:
+    """Every order of placement leaves enough circuits here, but in pieces; packed by shape they fit."""
+    neurons = tuple(NeuronPopulation(i + 1, f"layer{i + 1}", n, structure=s) for i, (n, s) in enumerate(shapes))
+    projections = tuple(Projection(i, f"p{i}", i, i + 1) for i in range(len(shapes)))
+    network = Network((InputPopulation(0, "input", 1),), neurons, projections)
+    for order in ORDERS:
+        with pytest.raises(MappingError, match=r"free circuits side by side"):
+            place(network, order=order)
+    check_routing(network)
 
 
 def test_neurons_are_spread_over_the_buses_if_first_fit_leaves_no_way() -> None:

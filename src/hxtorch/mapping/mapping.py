@@ -12,7 +12,7 @@ from hxtorch._kernels.compilation import kernel
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.groups import join_circuits
 from hxtorch.mapping.network import Network, Projection, Structure
-from hxtorch.mapping.placement import ORDERS, Placement, place
+from hxtorch.mapping.placement import DENSE, ORDERS, Placement, place
 from hxtorch.mapping.registers import SYNAPSES, Registers
 from hxtorch.mapping.routing import RoutingError, route
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, ROWS
@@ -153,13 +153,15 @@ def map_network(network: Network) -> Mapping:
 def try_mapping(network: Network, quick: bool = False) -> Mapping:
     """As `map_network`, without a search for what would fit; `quick`: nor for long of any kind.
 
-    Several orders of placement are tried where the first one leaves no way to route.
+    Several orders of placement are tried where the first one leaves no room or no way to route.
     """
     structures = network.circuits_per_neuron()
     unplaced: MappingError | None = None
     unrouted: MappingError | None = None
     tried: set[bytes] = set()
-    for order in ORDERS:
+    for order in (*ORDERS, DENSE):
+        if order is DENSE and tried:
+            break  # there is room
         try:
             circuits = place(network, structures, order)
         except MappingError as error:

@@ -6,7 +6,7 @@ then the next column, or, if it is horizontal, neighbours in one hemisphere.
 
 The columns of a neuron decide which PADI bus its spikes reach (chip.md 1.3), and large neurons need free
 neighbours. Where first fit in the order of the network leaves no way to route, other orders are tried
-(`ORDERS`).
+(`ORDERS`); where none of them finds room, `DENSE` packs the chip as full as it gets.
 """
 
 from __future__ import annotations
@@ -34,13 +34,25 @@ class Order:
 
     * `large_first`: populations of large neurons before those of small ones.
     * `spread`: consecutive neurons on different event outputs, so that every population reaches all buses.
+    * `by_shape`: neurons over both rows first, those of an even number of circuits before odd ones, then those in
+      one row, then single circuits, large ones first among their like. Whole columns then lie side by side, and
+      what fills one row does not cut the other into pieces: hardly a circuit is lost.
     """
 
     large_first: bool = False
     spread: bool = False
+    by_shape: bool = False
+
+    def place_of(self, structure: Structure) -> tuple[int, ...]:
+        """What populations are sorted by; those of equal places keep the order of the network."""
+        if self.by_shape:
+            single = structure.size == 1
+            return single, structure.horizontal and not single, structure.size % 2, -structure.size
+        return (-structure.size,) if self.large_first else ()
 
 
 ORDERS = (Order(), Order(large_first=True), Order(large_first=True, spread=True))
+DENSE = Order(by_shape=True)  # for networks that find no room in any of them
 
 
 def place(
@@ -58,9 +70,7 @@ def place(
     for circuit in network.avoid:
         taken[circuit] = 1
     free = [p for p in network.neurons if p.key not in placement]
-    if order.large_first:
-        free.sort(key=lambda p: -structures[p.key].size)
-    for population in free:
+    for population in sorted(free, key=lambda p: order.place_of(structures[p.key])):
         structure = structures[population.key]
         candidates = _positions(structure, order.spread)
         rows: list[list[int]] = []
