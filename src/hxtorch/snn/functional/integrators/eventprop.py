@@ -17,6 +17,7 @@ from hxtorch.snn.functional.contexts.mode import fused_applies
 from hxtorch.snn.functional.contexts.resumption import needs_all_steps
 from hxtorch.snn.functional.gradients.injection import fit_steps
 from hxtorch.snn.functional.integrators.integration import integrate
+from hxtorch.snn.functional.kernels.arguments import Adjoint, AdjointParameters, Events
 from hxtorch.snn.functional.kernels.eventprop import adjoint_lanes
 from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.model.neuron_model import Firing, Membrane
@@ -139,11 +140,11 @@ def adjoint(
         return _adjoint_reference(spikes, current, grad, parameters)
     steps, lanes = grad.shape[0], grad[0].numel()
     lambda_v, lambda_i = empty(tuple(grad.shape)), empty(tuple(grad.shape))
-    rows = [item.contiguous().numpy().reshape(steps, lanes) for item in (spikes, current, grad)]
-    per_lane = [item.reshape(-1).numpy() for item in parameters]
-    outputs = [item.numpy().reshape(steps, lanes) for item in (lambda_v, lambda_i)]
+    events = Events(*(item.contiguous().numpy().reshape(steps, lanes) for item in (spikes, current, grad)))
+    per_lane = AdjointParameters(*(item.reshape(-1).numpy() for item in parameters))
+    found = Adjoint(*(item.numpy().reshape(steps, lanes) for item in (lambda_v, lambda_i)))
     share(
-        lambda begin, end: adjoint_lanes(*rows, *per_lane, *outputs, begin, end),
+        lambda begin, end: adjoint_lanes(events, per_lane, found, begin, end),
         lanes,
         parallel=steps * lanes >= 60_000,
         multiple=16,

@@ -27,6 +27,8 @@ from hxtorch.snn.functional.kernels.arguments import (
     Known,
     Lists,
     OutputGradients,
+    Received,
+    Sizes,
 )
 from hxtorch.snn.functional.kernels.backward import propagate
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
@@ -126,28 +128,21 @@ def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_cur
     recurrent = NOTHING if given.recurrent is None or not needed else given.recurrent
     whole = recurrent.shape[0] > 0 or listed is not None or index is not None
     group = _group(size, whole, recurrent.shape[0] > 0)
-    equations = Equations(
-        given.parameters.detach().numpy(),
-        _as_array(options),
-        recurrent,
-        start_state(given.state, given.parameters, lanes, options),
-    )
-    computed = Computed(
-        _lanes(membrane, lanes),
-        _lanes(current, lanes),
-        _lanes(spikes, lanes),
-        _lanes(adaptation, lanes),
-        _lanes(before, lanes),
-        NO_MARKS if marks is None else marks.numpy().reshape(steps, lanes),
-        _lanes(last, lanes),
-    )
+    columns = NOTHING if index is None or given.columns is None else given.columns
     arguments = (
-        _lanes(x, lanes),
-        _lists(index),
-        NOTHING if index is None or given.columns is None else given.columns,
-        equations,
+        Sizes(steps, size, group),
+        Received(_lanes(x, lanes), _lists(index), columns),
+        _equations(given.parameters, options, recurrent, given.state, lanes),
         Chip(_lanes(v_chip, lanes), _lanes(z_chip, lanes), _lanes(w_chip, lanes)),
-        computed,
+        Computed(
+            _lanes(membrane, lanes),
+            _lanes(current, lanes),
+            _lanes(spikes, lanes),
+            _lanes(adaptation, lanes),
+            _lanes(before, lanes),
+            _marks(marks, lanes),
+            _lanes(last, lanes),
+        ),
         NO_LISTS if listed is None else Lists(listed.start, listed.stop, listed.columns),
     )
 
@@ -158,7 +153,7 @@ def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_cur
             np.empty(width if whole else 0, np.float32),
             np.empty(recurrent.shape[0], np.int64),
         )
-        integrate_lanes(steps, size, group, *arguments, room, begin, end)
+        integrate_lanes(*arguments, room, begin, end)
 
     share(work, lanes, parallel, multiple=size if whole else 16)
     found = None if listed is None else listed.index()
@@ -181,50 +176,24 @@ def run_backward(
     """The backward pass. With the `index` of the input spikes it also gives the gradient of the columns (in, N)."""
     steps, entries, size = shape
     lanes = entries * size
-    grad_v, grad_i, grad_z, grad_w, grad_last = grads
-    before = saved.before
-    if saved.v_chip is not None:
-        before = saved.v_chip
-    elif not options[at.FIRE]:
-        before = saved.membrane
     grad_x = empty(shape) if of_x or of_recurrent else None
     grad_state = torch.from_numpy(np.zeros((at.STATES, entries, size), np.float32))
     grad_parameters = np.zeros((at.PARAMETERS, lanes), np.float32) if of_parameters else NOTHING
     recurrent = NOTHING if saved.recurrent is None else saved.recurrent.detach().contiguous().numpy()
     connected = recurrent.shape[0] > 0
     group = _group(size, connected or index is not None, connected)
-    equations = Equations(
-        saved.parameters.detach().numpy(),
-        _as_array(options),
-        recurrent,
-        start_state(saved.state, saved.parameters, lanes, options),
-    )
-    known = Known(
-        _lanes(saved.v_chip, lanes),
-        _lanes(before, lanes),
-        NO_MARKS if saved.marks is None else saved.marks.numpy().reshape(steps, lanes),
-        _lanes(saved.membrane, lanes),
-        _lanes(saved.current, lanes),
-        _lanes(saved.adaptation, lanes),
-    )
-    arguments = (
-        OutputGradients(
-            _lanes(grad_v, lanes),
-            _lanes(grad_i, lanes),
-            _lanes(grad_z, lanes),
-            _lanes(grad_w, lanes),
-            _lanes(grad_last, lanes),
-        ),
-        equations,
-        known,
-        InputGradients(_lanes(grad_x, lanes), _lanes(grad_state, lanes), grad_parameters),
-    )
-    parallel = steps * lanes >= PARALLEL_FROM
-    arrived = _lists(index)
-
     # A share of the batch entries has its own sum, whatever the number of threads: for the order of summation.
     parts = None if index is None else empty_parts(index.size, size)
-    sums = NO_PARTS if parts is None else parts.numpy()
+    arguments = (
+        Sizes(steps, size, group),
+        np.float32(alpha),
+        _lists(index),
+        NO_PARTS if parts is None else parts.numpy(),
+        OutputGradients(*(_lanes(grad, lanes) for grad in grads)),
+        _equations(saved.parameters, options, recurrent, saved.state, lanes),
+        _known(saved, bool(options[at.FIRE]), lanes),
+        InputGradients(_lanes(grad_x, lanes), _lanes(grad_state, lanes), grad_parameters),
+    )
 
     def work(begin: int, end: int) -> None:
         width = min(group, end - begin if parts is None else -(-entries // SHARES) * size)
@@ -235,28 +204,52 @@ def run_backward(
             NO_MARK,
             NOTHING,
         )
-        propagate(steps, size, group, np.float32(alpha), arrived, sums, *arguments, room, begin, end)
+        propagate(*arguments, room, begin, end)
 
+    parallel = steps * lanes >= PARALLEL_FROM
     if parts is None:
         share(work, lanes, parallel, multiple=size if connected else 16)
     else:
         share(work, SHARES, parallel)
-    of_columns = None if parts is None else add_parts(parts, size)
-    values = None
+    values = loop = None
     if of_parameters:
         if options[at.REST_IS_LEAK]:
             grad_parameters[at.LEAK] += _lanes(grad_state, lanes)[at.V]
-        period = saved.parameters.shape[1]
-        values = torch.from_numpy(
-            grad_parameters.reshape(at.PARAMETERS, -1, period).sum(1, dtype=np.float64).astype(np.float32)
-            if period > 1
-            else grad_parameters.sum(1, keepdims=True, dtype=np.float64).astype(np.float32)
-        )
-    loop = None
+        values = _sum_over_lanes(grad_parameters, saved.parameters.shape[1])
     if of_recurrent:
         assert saved.spikes is not None and grad_x is not None
         loop = weight_gradient(saved.spikes, grad_x.view(-1, size))
-    return Gradients(grad_x if of_x else None, of_columns, values, loop, grad_state if of_state else None)
+    return Gradients(
+        grad_x if of_x else None,
+        None if parts is None else add_parts(parts, size),
+        values,
+        loop,
+        grad_state if of_state else None,
+    )
+
+
+def _known(saved: Saved, fire: bool, lanes: int) -> Known:
+    """What the forward pass has left, as the kernel reads it: `before` is what the surrogate gradient sees."""
+    before = saved.before if fire else saved.membrane
+    if saved.v_chip is not None:
+        before = saved.v_chip
+    return Known(
+        _lanes(saved.v_chip, lanes),
+        _lanes(before, lanes),
+        _marks(saved.marks, lanes),
+        _lanes(saved.membrane, lanes),
+        _lanes(saved.current, lanes),
+        _lanes(saved.adaptation, lanes),
+    )
+
+
+def _sum_over_lanes(of_lanes: F32, period: int) -> Tensor:
+    """Gradients (PARAMETERS, period) of parameters from those of lanes, (PARAMETERS, lanes)."""
+    if period > 1:
+        found = of_lanes.reshape(at.PARAMETERS, -1, period).sum(1, dtype=np.float64)
+    else:
+        found = of_lanes.sum(1, keepdims=True, dtype=np.float64)
+    return torch.from_numpy(found.astype(np.float32))
 
 
 def _group(size: int, whole: bool, connected: bool) -> int:
@@ -272,6 +265,11 @@ def _blocks(lanes: int, rows: int) -> F32:
     memory = np.empty(count * width + 15, np.float32)
     first = -memory.ctypes.data % 64 // 4
     return memory[first : first + count * width].reshape(count, width)
+
+
+def _equations(parameters: Tensor, options: Options, recurrent: F32, state: Tensor | None, lanes: int) -> Equations:
+    start = start_state(state, parameters, lanes, options)
+    return Equations(parameters.detach().numpy(), _as_array(options), recurrent, start)
 
 
 def start_state(state: Tensor | None, parameters: Tensor, lanes: int, options: Options) -> F32:
@@ -293,6 +291,10 @@ def _as_array(options: Options) -> NDArray[np.int64]:
 
 def _lists(index: SpikeIndex | None) -> Lists:
     return NO_LISTS if index is None else Lists(index.start, index.stop, index.columns)
+
+
+def _marks(marks: Tensor | None, lanes: int) -> NDArray[np.uint8]:
+    return NO_MARKS if marks is None else marks.numpy().reshape(-1, lanes)
 
 
 def _lanes(tensor: Tensor | None, lanes: int) -> F32:

@@ -21,6 +21,14 @@ NO_PARTS = np.empty((0, 0, 0), np.float32)
 NO_PLACES, NO_COLUMNS, NO_MARK = np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8)
 
 
+class Sizes(NamedTuple):
+    """Time `steps`, neurons of a batch entry (`entry_size`), and lanes that are integrated together (`group`)."""
+
+    steps: int
+    entry_size: int
+    group: int
+
+
 class Lists(NamedTuple):
     """Spikes by row r = t*B + b: those of a row are ``columns[start[r]:stop[r]]``."""
 
@@ -30,6 +38,14 @@ class Lists(NamedTuple):
 
 
 NO_LISTS = Lists(NO_PLACES, NO_PLACES, NO_COLUMNS)
+
+
+class Received(NamedTuple):
+    """The input: `x` (T, lanes), or the sum of the rows of `weights` (inputs, padded(neurons)) of the `spikes`."""
+
+    x: F32
+    spikes: Lists
+    weights: F32
 
 
 class Equations(NamedTuple):
@@ -65,6 +81,20 @@ class Computed(NamedTuple):
     before: F32
     marks: U8
     last: F32
+
+
+class ForwardTerms(NamedTuple):
+    """Which terms and values there are in a step of the forward pass: what every block of lanes has to do."""
+
+    plain: bool  # leaky neurons that fire, without further terms and without chip
+    leaky: bool
+    fire: bool
+    exponential: bool
+    adaptive: bool
+    refractory: bool
+    with_v: bool
+    with_z: bool
+    with_w: bool
 
 
 class ForwardRoom(NamedTuple):
@@ -111,6 +141,21 @@ class InputGradients(NamedTuple):
     parameters: F32
 
 
+class BackwardTerms(NamedTuple):
+    """Which terms and values there are in a step of the backward pass."""
+
+    plain: bool  # neurons that fire, without adaptation, marks and chip; only their input is asked for
+    leaky: bool
+    fire: bool
+    exponential: bool
+    adaptive: bool
+    refractory: bool
+    with_v: bool
+    at_spikes: bool
+    trained: bool
+    method: int  # the surrogate gradient
+
+
 class BackwardRoom(NamedTuple):
     """Room to work: `blocks` (blocks of a group, BACKWARD_ROWS * STRIDE), `total`, `behind` (group,).
 
@@ -122,3 +167,33 @@ class BackwardRoom(NamedTuple):
     behind: F32
     no_marks: U8
     nothing: F32
+
+
+class Events(NamedTuple):
+    """What EventProp starts from, (T, lanes) each: spikes, the current that moved the membrane, and the gradient.
+
+    The row of `current` that moved the membrane in the step of a spike is the one before that of the spike; `grad`
+    is the gradient of the spikes.
+    """
+
+    spikes: F32
+    current: F32
+    grad: F32
+
+
+class AdjointParameters(NamedTuple):
+    """Parameters (lanes,) of the adjoint equations; the slope at the threshold is taken as `floor` at least."""
+
+    leak: F32
+    reset: F32
+    threshold: F32
+    rate_syn: F32
+    rate_mem: F32
+    floor: F32
+
+
+class Adjoint(NamedTuple):
+    """Adjoint states of membrane and current, (T, lanes) each."""
+
+    v: F32
+    i: F32

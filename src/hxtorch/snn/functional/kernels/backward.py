@@ -12,11 +12,13 @@ from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.arguments import (
     BackwardRoom,
+    BackwardTerms,
     Equations,
     InputGradients,
     Known,
     Lists,
     OutputGradients,
+    Sizes,
 )
 from hxtorch.snn.functional.kernels.forward import gather, load, store
 from hxtorch.snn.functional.kernels.parameters import add_parameter_gradients
@@ -25,6 +27,7 @@ from hxtorch.snn.functional.kernels.sparse import scatter_row
 from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
 
 F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 # Globals become constants of the machine code: here the beginnings of the rows.
 BLOCK, STRIDE, PARAMETERS = at.BLOCK, at.STRIDE, at.PARAMETERS
 LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * STRIDE, at.DECAY * STRIDE, at.GAIN * STRIDE, at.CONDUCTANCE * STRIDE
@@ -155,11 +158,144 @@ def through_membrane(s: F32, n: int, leaky: bool) -> None:
             s[GI + k] = s[GI + k] * s[DECAY + k] + s[GV + k] * s[GAIN + k]
 
 
+@inner_kernel(inline=True)
+def begin_group(g0: int, g1: int, parameters: F32, grad_last: F32, trained: bool, blocks: F32) -> None:
+    """Parameters of the lanes g0..g1-1 into their blocks, and the gradients of the last state."""
+    for m0 in range(g0, g1, BLOCK):
+        m1 = min(m0 + BLOCK, g1)
+        n = m1 - m0
+        s = blocks[(m0 - g0) // BLOCK]
+        gather(parameters, m0, n, s)
+        if trained:
+            for row in range(PARAMETERS):
+                clear(s, GRAD + row * STRIDE, n)
+        if grad_last.shape[0] > 0:
+            load(s, GV, grad_last[STATE_V, m0:m1], n)
+            load(s, GI, grad_last[STATE_CURRENT, m0:m1], n)
+            load(s, GW, grad_last[STATE_W, m0:m1], n)
+        else:
+            clear(s, GV, n)
+            clear(s, GI, n)
+            clear(s, GW, n)
+
+
+@inner_kernel(inline=True)
+def end_group(g0: int, g1: int, of_state: F32, of_parameters: F32, blocks: F32) -> None:
+    """Gradients of state and parameters of the lanes g0..g1-1 out of their blocks."""
+    for m0 in range(g0, g1, BLOCK):
+        m1 = min(m0 + BLOCK, g1)
+        n = m1 - m0
+        s = blocks[(m0 - g0) // BLOCK]
+        store(s, GV, of_state[STATE_V, m0:m1], n)
+        store(s, GI, of_state[STATE_CURRENT, m0:m1], n)
+        store(s, GW, of_state[STATE_W, m0:m1], n)
+        if of_parameters.shape[0] > 0:
+            for row in range(PARAMETERS):
+                store(s, GRAD + row * STRIDE, of_parameters[row, m0:m1], n)
+
+
+@inner_kernel(inline=True)
+def give_inputs(t: int, g0: int, g1: int, grad_i: F32, grad_x: F32, summed: bool, total: F32, blocks: F32) -> None:
+    """Gradients of what arrived at the lanes g0..g1-1, also as the row `total` if that is `summed`."""
+    for m0 in range(g0, g1, BLOCK):
+        m1 = min(m0 + BLOCK, g1)
+        n = m1 - m0
+        s = blocks[(m0 - g0) // BLOCK]
+        if grad_i.shape[0] > 0:
+            add(s, GI, grad_i[t, m0:m1], n)
+        if grad_x.shape[0] > 0:
+            store(s, GI, grad_x[t, m0:m1], n)
+        if summed:
+            store(s, GI, total[m0 - g0 : m1 - g0], n)
+
+
+@inner_kernel(inline=True)
+def gather_spikes(s: F32, t: int, m0: int, m1: int, grad_z: F32, behind: F32, connected: bool) -> None:
+    """The gradient of the spikes of a block: from the recurrent weights, `behind` (n,), and from elsewhere."""
+    n = m1 - m0
+    if connected:
+        load(s, GZ, behind, n)
+        if grad_z.shape[0] > 0:
+            add(s, GZ, grad_z[t, m0:m1], n)
+    elif grad_z.shape[0] > 0:
+        load(s, GZ, grad_z[t, m0:m1], n)
+    else:
+        clear(s, GZ, n)
+
+
+@inner_kernel(inline=True)
+def through_resets(s: F32, n: int, terms: BackwardTerms) -> None:
+    """Reset and refractory period of a block, whose marks are found."""
+    if terms.refractory:
+        through_reset(s, n, CLAMPED, terms.trained)
+        for k in range(n):
+            s[GZ + k] = ZERO if s[CLAMPED + k] != ZERO else s[GZ + k]
+    if not terms.with_v:
+        through_reset(s, n, FIRED, terms.trained)
+
+
+@inner_kernel(inline=True)
+def through_surrogate(s: F32, n: int, before: F32, terms: BackwardTerms, alpha: np.float32) -> None:
+    """The surrogate gradient of a block, whose membranes (n,) were `before`."""
+    seen = before
+    if terms.at_spikes:
+        raise_to_threshold(s, before, n)
+        seen = s[EXP : EXP + n]
+    derivative(terms.method, alpha, seen, s, THRESHOLD, SLOPE, n)
+    for k in range(n):
+        s[SLOPE + k] *= s[GZ + k]
+    for k in range(n):
+        s[GV + k] += s[SLOPE + k]
+    if terms.trained:
+        for k in range(n):
+            s[GRAD + THRESHOLD + k] -= s[SLOPE + k]
+
+
+@inner_kernel(inline=True)
+def through_parameters(s: F32, n: int, v_old: F32, i_old: F32, w_old: F32, terms: BackwardTerms) -> None:
+    """Gradients of the parameters of a block, and the slope of the exponential term in the row EXP.
+
+    Old values (n,) are those before the step.
+    """
+    if terms.exponential:
+        for k in range(n):
+            exponent = (min(v_old[k], s[THRESHOLD + k]) - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k]
+            s[EXP + k] = np.exp(min(exponent, LARGEST_EXPONENT))
+    if terms.trained:
+        add_parameter_gradients(
+            s, n, v_old, i_old, w_old, terms.leaky, terms.exponential, terms.adaptive, terms.fire
+        )
+    if terms.exponential:
+        through_exponential(s, n, v_old)
+
+
+@inner_kernel(inline=True)
+def terms_of(options: I64, with_v: bool, marked: bool, trained: bool) -> BackwardTerms:
+    """What a step has to do."""
+    leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
+    exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
+    plain = fire and not (adaptive or trained or with_v or marked) and options[METHOD] == SUPERSPIKE
+    at_spikes = with_v and options[AT_SPIKES] != 0
+    return BackwardTerms(
+        plain, leaky, fire, exponential, adaptive, refractory, with_v, at_spikes, trained, options[METHOD]
+    )
+
+
+@inner_kernel(inline=True)
+def scatter_group(
+    t: int, g0: int, g1: int, sizes: Sizes, lanes: int, arrived: Lists, total: F32, sums: F32
+) -> None:
+    """Add the gradients of what arrived at the lanes g0..g1-1, the row `total`, to those of the weights."""
+    entries = lanes // sizes.entry_size
+    for first in range(g0, g1, sizes.entry_size):
+        row = t * entries + first // sizes.entry_size
+        grad = total[first - g0 : first - g0 + sizes.entry_size]
+        scatter_row(arrived.start, arrived.stop, arrived.columns, row, grad, sums)
+
+
 @inner_kernel(fastmath=FAST)
 def propagate_lanes(
-    steps: int,
-    entry_size: int,
-    group: int,
+    sizes: Sizes,
     alpha: np.float32,
     arrived: Lists,
     of_weights: F32,
@@ -171,145 +307,60 @@ def propagate_lanes(
     begin: int,
     end: int,
 ) -> None:
-    """Gradients of the lanes begin..end-1, `group` of them at a time.
+    """Gradients of the lanes begin..end-1, a group of them at a time.
 
     Where the input was summed from the spikes `arrived`, their gradient is added to `of_weights` (inputs,
     padded(neurons)); ``found.x`` may then have no rows.
     """
-    start, stop, columns = arrived.start, arrived.stop, arrived.columns
-    grad_v, grad_i, grad_z, grad_w, grad_last = grads.v, grads.i, grads.z, grads.w, grads.last
-    parameters, options = equations.parameters, equations.options
-    recurrent, state = equations.recurrent, equations.state
-    v_chip, pre, marks = known.v_chip, known.before, known.marks
-    out_v, out_i, out_w = known.v, known.i, known.w
-    grad_x, grad_state, grad_parameters = found.x, found.state, found.parameters
-    blocks, total, behind, no_marks = room.blocks, room.total, room.behind, room.no_marks
-    leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
-    exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
-    trained = grad_parameters.shape[0] > 0
-    with_v, marked = v_chip.shape[0] > 0, marks.shape[0] > 0
-    plain = not (adaptive or trained or with_v or marked) and options[METHOD] == SUPERSPIKE
-    size = recurrent.shape[0]
-    summed, asked = of_weights.shape[0] > 0, grad_x.shape[0] > 0
-    entries = grad_state.shape[1] // entry_size
-
-    for g0 in range(begin, end, group):
-        g1 = min(g0 + group, end)
-        for m0 in range(g0, g1, BLOCK):
-            m1 = min(m0 + BLOCK, g1)
-            n = m1 - m0
-            s = blocks[(m0 - g0) // BLOCK]
-            gather(parameters, m0, n, s)
-            if trained:
-                for row in range(PARAMETERS):
-                    clear(s, GRAD + row * STRIDE, n)
-            if grad_last.shape[0] > 0:
-                load(s, GV, grad_last[STATE_V, m0:m1], n)
-                load(s, GI, grad_last[STATE_CURRENT, m0:m1], n)
-                load(s, GW, grad_last[STATE_W, m0:m1], n)
-            else:
-                clear(s, GV, n)
-                clear(s, GI, n)
-                clear(s, GW, n)
-
-        for t in range(steps - 1, -1, -1):
-            for m0 in range(g0, g1, BLOCK):
-                m1 = min(m0 + BLOCK, g1)
-                n = m1 - m0
-                s = blocks[(m0 - g0) // BLOCK]
-                if grad_i.shape[0] > 0:
-                    add(s, GI, grad_i[t, m0:m1], n)
-                if asked:
-                    store(s, GI, grad_x[t, m0:m1], n)
-                if summed or size > 0:
-                    store(s, GI, total[m0 - g0 : m1 - g0], n)
+    blocks, total, behind, state = room.blocks, room.total, room.behind, equations.state
+    trained, marked = found.parameters.shape[0] > 0, known.marks.shape[0] > 0
+    summed, connected = of_weights.shape[0] > 0, equations.recurrent.shape[0] > 0
+    terms = terms_of(equations.options, known.v_chip.shape[0] > 0, marked, trained)
+    for g0 in range(begin, end, sizes.group):
+        g1 = min(g0 + sizes.group, end)
+        begin_group(g0, g1, equations.parameters, grads.last, trained, blocks)
+        for t in range(sizes.steps - 1, -1, -1):
+            give_inputs(t, g0, g1, grads.i, found.x, summed or connected, total, blocks)
             if summed:
-                for first in range(g0, g1, entry_size):
-                    row = t * entries + first // entry_size
-                    grad = total[first - g0 : first - g0 + entry_size]
-                    scatter_row(start, stop, columns, row, grad, of_weights)
-            if size > 0:
-                multiply_dense(total[: g1 - g0], recurrent, behind)
+                scatter_group(t, g0, g1, sizes, state.shape[1], arrived, total, of_weights)
+            if connected:
+                multiply_dense(total[: g1 - g0], equations.recurrent, behind)
             for m0 in range(g0, g1, BLOCK):
                 m1 = min(m0 + BLOCK, g1)
-                n = m1 - m0
-                s = blocks[(m0 - g0) // BLOCK]
-                if grad_v.shape[0] > 0:
-                    add(s, GV, grad_v[t, m0:m1], n)
-                if fire:
-                    if size > 0:
-                        load(s, GZ, behind[m0 - g0 : m1 - g0], n)
-                        if grad_z.shape[0] > 0:
-                            add(s, GZ, grad_z[t, m0:m1], n)
-                    elif grad_z.shape[0] > 0:
-                        load(s, GZ, grad_z[t, m0:m1], n)
-                    else:
-                        clear(s, GZ, n)
-                if fire and plain:
-                    through_plain_spikes(s, alpha, pre[t, m0:m1], n)
-                elif fire:
-                    find_marks(s, pre[t, m0:m1], marks[t, m0:m1] if marked else no_marks, n)
-                    if refractory:
-                        through_reset(s, n, CLAMPED, trained)
-                        for k in range(n):
-                            s[GZ + k] = ZERO if s[CLAMPED + k] != ZERO else s[GZ + k]
-                    if not with_v:
-                        through_reset(s, n, FIRED, trained)
-                if adaptive:
-                    if grad_w.shape[0] > 0:
-                        add(s, GW, grad_w[t, m0:m1], n)
-                    # without gradients of parameters nobody reads the old value
-                    old = out_w[t - 1, m0:m1] if trained and t > 0 else state[STATE_W, m0:m1]
-                    through_adaptation(s, n, pre[t, m0:m1], old, fire, trained)
-                if fire and not plain:
-                    seen = pre[t, m0:m1]
-                    if with_v and options[AT_SPIKES] != 0:
-                        raise_to_threshold(s, seen, n)
-                        seen = s[EXP : EXP + n]
-                    derivative(options[METHOD], alpha, seen, s, THRESHOLD, SLOPE, n)
-                    for k in range(n):
-                        s[SLOPE + k] *= s[GZ + k]
-                    for k in range(n):
-                        s[GV + k] += s[SLOPE + k]
-                    if trained:
-                        for k in range(n):
-                            s[GRAD + THRESHOLD + k] -= s[SLOPE + k]
-                if adaptive:
+                n, s = m1 - m0, blocks[(m0 - g0) // BLOCK]
+                before = known.before[t, m0:m1]
+                if grads.v.shape[0] > 0:
+                    add(s, GV, grads.v[t, m0:m1], n)
+                if terms.fire:
+                    gather_spikes(s, t, m0, m1, grads.z, behind[m0 - g0 : m1 - g0], connected)
+                if terms.plain:
+                    through_plain_spikes(s, alpha, before, n)
+                elif terms.fire:
+                    find_marks(s, before, known.marks[t, m0:m1] if marked else room.no_marks, n)
+                    through_resets(s, n, terms)
+                w_old = known.w[t - 1, m0:m1] if trained and terms.adaptive and t > 0 else state[STATE_W, m0:m1]
+                if terms.adaptive:
+                    if grads.w.shape[0] > 0:
+                        add(s, GW, grads.w[t, m0:m1], n)
+                    through_adaptation(s, n, before, w_old, terms.fire, trained)
+                if terms.fire and not terms.plain:
+                    through_surrogate(s, n, before, terms, alpha)
+                if terms.adaptive:
                     for k in range(n):
                         s[GW + k] = s[GW + k] * s[ADAPT_DECAY + k] - s[GV + k] * s[GAIN + k]
-                if trained or exponential:
-                    v_old = out_v[t - 1, m0:m1] if t > 0 else state[STATE_V, m0:m1]
-                    if exponential:
-                        for k in range(n):
-                            exponent = (min(v_old[k], s[THRESHOLD + k]) - s[EXP_THRESHOLD + k]) / s[EXP_SLOPE + k]
-                            s[EXP + k] = np.exp(min(exponent, LARGEST_EXPONENT))
-                    if trained:
-                        i_old = out_i[t - 1, m0:m1] if t > 0 else state[STATE_CURRENT, m0:m1]
-                        w_old = out_w[t - 1, m0:m1] if adaptive and t > 0 else state[STATE_W, m0:m1]
-                        add_parameter_gradients(s, n, v_old, i_old, w_old, leaky, exponential, adaptive, fire)
-                    if exponential:
-                        through_exponential(s, n, v_old)
-                through_membrane(s, n, leaky)
-                if exponential:
+                if trained or terms.exponential:
+                    v_old = known.v[t - 1, m0:m1] if t > 0 else state[STATE_V, m0:m1]
+                    i_old = known.i[t - 1, m0:m1] if trained and t > 0 else state[STATE_CURRENT, m0:m1]
+                    through_parameters(s, n, v_old, i_old, w_old, terms)
+                through_membrane(s, n, terms.leaky)
+                if terms.exponential:
                     add(s, GV, s[EXP : EXP + n], n)
-
-        for m0 in range(g0, g1, BLOCK):
-            m1 = min(m0 + BLOCK, g1)
-            n = m1 - m0
-            s = blocks[(m0 - g0) // BLOCK]
-            store(s, GV, grad_state[STATE_V, m0:m1], n)
-            store(s, GI, grad_state[STATE_CURRENT, m0:m1], n)
-            store(s, GW, grad_state[STATE_W, m0:m1], n)
-            if trained:
-                for row in range(PARAMETERS):
-                    store(s, GRAD + row * STRIDE, grad_parameters[row, m0:m1], n)
+        end_group(g0, g1, found.state, found.parameters, blocks)
 
 
 @kernel(fastmath=FAST)
 def propagate(
-    steps: int,
-    entry_size: int,
-    group: int,
+    sizes: Sizes,
     alpha: np.float32,
     arrived: Lists,
     parts: NDArray[np.float32],
@@ -327,17 +378,14 @@ def propagate(
     """
     shares = parts.shape[0]
     if shares == 0:
-        propagate_lanes(
-            steps, entry_size, group, alpha, arrived, room.nothing, grads, equations, known, found, room, begin, end
-        )
+        propagate_lanes(sizes, alpha, arrived, room.nothing, grads, equations, known, found, room, begin, end)
         return
-    entries = found.state.shape[1] // entry_size
+    entries = found.state.shape[1] // sizes.entry_size
     for share in range(begin, end):
         total = parts[share]
         for i in range(total.shape[0]):
             for k in range(total.shape[1]):
                 total[i, k] = ZERO
-        first, after = entries * share // shares * entry_size, entries * (share + 1) // shares * entry_size
-        propagate_lanes(
-            steps, entry_size, group, alpha, arrived, total, grads, equations, known, found, room, first, after
-        )
+        first = entries * share // shares * sizes.entry_size
+        after = entries * (share + 1) // shares * sizes.entry_size
+        propagate_lanes(sizes, alpha, arrived, total, grads, equations, known, found, room, first, after)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel, kernel
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.kernels.arguments import Chip, Computed, Equations, ForwardRoom, Lists
+from hxtorch.snn.functional.kernels.arguments import (
+    Chip,
+    Computed,
+    Equations,
+    ForwardRoom,
+    ForwardTerms,
+    Lists,
+    Received,
+    Sizes,
+)
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.recurrent import add_recurrent
 from hxtorch.snn.functional.kernels.sparse import TOO_MANY, sum_row
@@ -172,14 +181,92 @@ def list_spikes(
     return place
 
 
+@inner_kernel(inline=True)
+def begin_group(g0: int, g1: int, parameters: F32, state: F32, blocks: F32) -> None:
+    """Parameters and states of the lanes g0..g1-1 into their blocks."""
+    for m0 in range(g0, g1, BLOCK):
+        m1 = min(m0 + BLOCK, g1)
+        s = blocks[(m0 - g0) // BLOCK]
+        gather(parameters, m0, m1 - m0, s)
+        load(s, V, state[STATE_V, m0:m1], m1 - m0)
+        load(s, CURRENT, state[STATE_CURRENT, m0:m1], m1 - m0)
+        load(s, W, state[STATE_W, m0:m1], m1 - m0)
+        load(s, WAIT, state[STATE_WAIT, m0:m1], m1 - m0)
+
+
+@inner_kernel(inline=True)
+def end_group(g0: int, g1: int, last: F32, blocks: F32) -> None:
+    """States of the lanes g0..g1-1 out of their blocks."""
+    for m0 in range(g0, g1, BLOCK):
+        m1 = min(m0 + BLOCK, g1)
+        s = blocks[(m0 - g0) // BLOCK]
+        store(s, V, last[STATE_V, m0:m1], m1 - m0)
+        store(s, CURRENT, last[STATE_CURRENT, m0:m1], m1 - m0)
+        store(s, W, last[STATE_W, m0:m1], m1 - m0)
+        store(s, WAIT, last[STATE_WAIT, m0:m1], m1 - m0)
+
+
+@inner_kernel(inline=True)
+def fire_block(s: F32, t: int, m0: int, m1: int, terms: ForwardTerms, chip: Chip) -> None:
+    """Membrane, spikes, adaptation and reset of a block, with the values of the chip where there are some."""
+    n = m1 - m0
+    move_membrane(s, n, terms.leaky, terms.exponential, terms.adaptive)
+    if terms.with_v:
+        load(s, V, chip.v[t, m0:m1], n)
+        load(s, BEFORE, chip.v[t, m0:m1], n)
+    if terms.with_z:
+        load(s, Z, chip.z[t, m0:m1], n)
+    elif terms.fire:
+        for k in range(n):
+            s[Z + k] = ONE if s[V + k] - s[THRESHOLD + k] > ZERO else ZERO
+    if terms.adaptive:
+        adapt(s, n, terms.fire)
+        if terms.with_w:
+            load(s, W, chip.w[t, m0:m1], n)
+    if terms.fire and not terms.with_v:
+        for k in range(n):
+            s[V + k] = s[RESET + k] if s[Z + k] != ZERO else s[V + k]
+
+
+@inner_kernel(inline=True)
+def add_inputs(
+    t: int, g0: int, g1: int, entry_size: int, received: Received, equations: Equations, z: F32, room: ForwardRoom
+) -> None:
+    """The row ``room.total`` becomes what arrives at the lanes g0..g1-1, where it is a sum over spikes."""
+    total, recurrent = room.total, equations.recurrent
+    if received.spikes.start.shape[0] > 0:
+        entries = equations.state.shape[1] // entry_size
+        for first in range(g0, g1, entry_size):
+            row = t * entries + first // entry_size
+            out = total[first - g0 : first - g0 + entry_size]
+            sum_row(
+                received.spikes.start, received.spikes.stop, received.spikes.columns, received.weights, row, out
+            )
+    elif recurrent.shape[0] > 0:
+        for k in range(g1 - g0):
+            total[k] = ZERO
+    if recurrent.shape[0] > 0:
+        add_recurrent(z[t, g0:g1], recurrent, room.fired, total)
+        if received.x.shape[0] > 0:
+            row_x = received.x[t, g0:g1]
+            for k in range(g1 - g0):
+                total[k] = row_x[k] + total[k]
+
+
+@inner_kernel(inline=True)
+def terms_of(options: I64, chip: Chip) -> ForwardTerms:
+    """What a step has to do."""
+    leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
+    exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
+    with_v, with_z, with_w = chip.v.shape[0] > 0, chip.z.shape[0] > 0, chip.w.shape[0] > 0
+    plain = leaky and fire and not (exponential or adaptive or with_v or with_z)
+    return ForwardTerms(plain, leaky, fire, exponential, adaptive, refractory, with_v, with_z, with_w)
+
+
 @kernel()
 def integrate_lanes(
-    steps: int,
-    entry_size: int,
-    group: int,
-    x: F32,
-    arriving: Lists,
-    weights: F32,
+    sizes: Sizes,
+    received: Received,
     equations: Equations,
     chip: Chip,
     computed: Computed,
@@ -188,112 +275,57 @@ def integrate_lanes(
     begin: int,
     end: int,
 ) -> None:
-    """Integrate the lanes begin..end-1 over `steps` steps, `group` of them at a time.
+    """Integrate the lanes begin..end-1, a group of them at a time.
 
-    The input is `x` (T, lanes), or the sum of the rows of `weights` (inputs, padded(neurons)) of the spikes
-    `arriving`. With neither, the current only decays; so it is where membrane and spikes come from the chip and
-    nobody asks for the current. Outputs without rows are not written.
+    Without input the current only decays; so it is where membrane and spikes come from the chip and nobody asks
+    for the current. Outputs without rows are not written.
 
     With `listed`, the spikes are listed too, as far as its `columns` have room. Where input or output spikes are
-    listed, or neurons are connected, the range and `group` are whole batch entries of `entry_size` neurons.
+    listed, or neurons are connected, the range and the group are whole batch entries.
     """
-    start, stop, columns = arriving.start, arriving.stop, arriving.columns
-    parameters, options = equations.parameters, equations.options
-    recurrent, state = equations.recurrent, equations.state
-    v_chip, z_chip, w_chip = chip.v, chip.z, chip.w
-    out_v, out_i, out_z, out_w = computed.v, computed.i, computed.z, computed.w
-    out_pre, out_marks, last = computed.before, computed.marks, computed.last
-    spike_start, spike_stop, spike_columns = listed.start, listed.stop, listed.columns
-    blocks, total, fired = room.blocks, room.total, room.fired
-    leaky, fire, adaptive = options[LEAKY] != 0, options[FIRE] != 0, options[ADAPTATION] != 0
-    exponential, refractory = options[EXPONENTIAL] != 0, options[REFRACTORY_PERIOD] != 0
-    with_v, with_z, with_w = v_chip.shape[0] > 0, z_chip.shape[0] > 0, w_chip.shape[0] > 0
-    plain = leaky and fire and not (exponential or adaptive or with_v or with_z)
-    connected, given, summed = recurrent.shape[0] > 0, x.shape[0] > 0, start.shape[0] > 0
-    listing = spike_start.shape[0] > 0
-    entries = state.shape[1] // entry_size
-    lanes = state.shape[1]
-    place, limit = spike_columns.shape[0] * begin // lanes, spike_columns.shape[0] * end // lanes
-
-    for g0 in range(begin, end, group):
-        g1 = min(g0 + group, end)
-        for m0 in range(g0, g1, BLOCK):
-            m1 = min(m0 + BLOCK, g1)
-            s = blocks[(m0 - g0) // BLOCK]
-            gather(parameters, m0, m1 - m0, s)
-            load(s, V, state[STATE_V, m0:m1], m1 - m0)
-            load(s, CURRENT, state[STATE_CURRENT, m0:m1], m1 - m0)
-            load(s, W, state[STATE_W, m0:m1], m1 - m0)
-            load(s, WAIT, state[STATE_WAIT, m0:m1], m1 - m0)
-        for t in range(steps):
+    terms = terms_of(equations.options, chip)
+    summed = received.spikes.start.shape[0] > 0 or equations.recurrent.shape[0] > 0
+    listing, columns, lanes = listed.start.shape[0] > 0, listed.columns, equations.state.shape[1]
+    place, limit = columns.shape[0] * begin // lanes, columns.shape[0] * end // lanes
+    blocks = room.blocks
+    for g0 in range(begin, end, sizes.group):
+        g1 = min(g0 + sizes.group, end)
+        begin_group(g0, g1, equations.parameters, equations.state, blocks)
+        for t in range(sizes.steps):
             for m0 in range(g0, g1, BLOCK):
                 m1 = min(m0 + BLOCK, g1)
-                n = m1 - m0
-                s = blocks[(m0 - g0) // BLOCK]
-                if plain:
+                n, s = m1 - m0, blocks[(m0 - g0) // BLOCK]
+                if terms.plain:
                     fire_plainly(s, n)
                 else:
-                    move_membrane(s, n, leaky, exponential, adaptive)
-                    if with_v:
-                        load(s, V, v_chip[t, m0:m1], n)
-                        load(s, BEFORE, v_chip[t, m0:m1], n)
-                    if with_z:
-                        load(s, Z, z_chip[t, m0:m1], n)
-                    elif fire:
-                        for k in range(n):
-                            s[Z + k] = ONE if s[V + k] - s[THRESHOLD + k] > ZERO else ZERO
-                    if adaptive:
-                        adapt(s, n, fire)
-                        if with_w:
-                            load(s, W, w_chip[t, m0:m1], n)
-                    if fire and not with_v:
-                        for k in range(n):
-                            s[V + k] = s[RESET + k] if s[Z + k] != ZERO else s[V + k]
-                if fire and out_marks.shape[0] > 0:
-                    mark(s, n, out_marks[t, m0:m1])
-                if refractory:
-                    wait(s, n, not with_z)
-                    if with_v:
-                        load(s, V, v_chip[t, m0:m1], n)
-                if out_pre.shape[0] > 0:
-                    store(s, BEFORE, out_pre[t, m0:m1], n)
-                if out_z.shape[0] > 0:
-                    store(s, Z, out_z[t, m0:m1], n)
+                    fire_block(s, t, m0, m1, terms, chip)
+                if terms.fire and computed.marks.shape[0] > 0:
+                    mark(s, n, computed.marks[t, m0:m1])
+                if terms.refractory:
+                    wait(s, n, not terms.with_z)
+                    if terms.with_v:
+                        load(s, V, chip.v[t, m0:m1], n)
+                if computed.before.shape[0] > 0:
+                    store(s, BEFORE, computed.before[t, m0:m1], n)
+                if computed.z.shape[0] > 0:
+                    store(s, Z, computed.z[t, m0:m1], n)
             if listing:
                 place = list_spikes(
-                    out_z[t], g0, g1, t, entry_size, spike_start, spike_stop, spike_columns, place, limit
+                    computed.z[t], g0, g1, t, sizes.entry_size, listed.start, listed.stop, columns, place, limit
                 )
             if summed:
-                for first in range(g0, g1, entry_size):
-                    row = t * entries + first // entry_size
-                    sum_row(start, stop, columns, weights, row, total[first - g0 : first - g0 + entry_size])
-            elif connected:
-                for k in range(g1 - g0):
-                    total[k] = ZERO
-            if connected:
-                add_recurrent(out_z[t, g0:g1], recurrent, fired, total)
-                if given:
-                    row_x = x[t, g0:g1]
-                    for k in range(g1 - g0):
-                        total[k] = row_x[k] + total[k]
+                add_inputs(t, g0, g1, sizes.entry_size, received, equations, computed.z, room)
             for m0 in range(g0, g1, BLOCK):
                 m1 = min(m0 + BLOCK, g1)
-                n = m1 - m0
-                s = blocks[(m0 - g0) // BLOCK]
-                if summed or connected:
-                    receive(s, n, total[m0 - g0 : m1 - g0])
-                elif given:
-                    receive(s, n, x[t, m0:m1])
-                if out_i.shape[0] > 0:
-                    store(s, CURRENT, out_i[t, m0:m1], n)
-                if out_v.shape[0] > 0:
-                    store(s, V, out_v[t, m0:m1], n)
-                if out_w.shape[0] > 0:
-                    store(s, W, out_w[t, m0:m1], n)
-        for m0 in range(g0, g1, BLOCK):
-            m1 = min(m0 + BLOCK, g1)
-            s = blocks[(m0 - g0) // BLOCK]
-            store(s, V, last[STATE_V, m0:m1], m1 - m0)
-            store(s, CURRENT, last[STATE_CURRENT, m0:m1], m1 - m0)
-            store(s, W, last[STATE_W, m0:m1], m1 - m0)
-            store(s, WAIT, last[STATE_WAIT, m0:m1], m1 - m0)
+                n, s = m1 - m0, blocks[(m0 - g0) // BLOCK]
+                if summed:
+                    receive(s, n, room.total[m0 - g0 : m1 - g0])
+                elif received.x.shape[0] > 0:
+                    receive(s, n, received.x[t, m0:m1])
+                if computed.i.shape[0] > 0:
+                    store(s, CURRENT, computed.i[t, m0:m1], n)
+                if computed.v.shape[0] > 0:
+                    store(s, V, computed.v[t, m0:m1], n)
+                if computed.w.shape[0] > 0:
+                    store(s, W, computed.w[t, m0:m1], n)
+        end_group(g0, g1, computed.last, blocks)
