@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from hxtorch.snn.modules import LI, LIF, BatchDropout, Neuron, Synapse
 from hxtorch.snn.morphology import Morphology, SingleCompartmentNeuron
 from hxtorch.snn.training.regularizers import burst_penalty, readout_penalty, weight_penalty
 from hxtorch.snn.transforms.weight_transforms import linear_saturating
-from hxtorch.twin.places.coordinates import COLUMNS, AtomicNeuronOnDLS
+from hxtorch.twin.places.coordinates import COLUMNS, AtomicNeuronOnDLS, LogicalNeuronOnDLS
 
 Init = tuple[float, float]  # mean and standard deviation of a normal distribution
 
@@ -78,53 +79,42 @@ class SNN(nn.Module):
         self.device = torch.device(device)
         self.input_repetitions = input_repetitions
         self.exp = hxsnn.Experiment(mock=mock, dt=dt)
-        transform = partial(linear_saturating, scale=weight_scale)
-        self.linear_h = synapse_type(n_in * input_repetitions, n_hidden, self.exp, transform=transform)
+        transform = partial(partial, linear_saturating, scale=weight_scale)  # one for each layer, to be set apart
+        same: dict[str, Any] = {
+            "tau_mem": tau_mem,
+            "tau_syn": tau_syn,
+            "i_synin_gm": i_synin_gm,
+            "synapse_dac_bias": synapse_dac_bias,
+            "shift_cadc_to_first": True,
+            "trace_scale": trace_scale,
+            "neuron_structure": neuron_structure,
+        }
+        self.linear_h = synapse_type(n_in * input_repetitions, n_hidden, self.exp, transform=transform())
         self.lif_h = neuron_type(
             n_hidden,
             self.exp,
             leak=hxsnn.MixedHXModelParameter(0.0, leak),
             reset=hxsnn.MixedHXModelParameter(0.0, leak),
             threshold=hxsnn.MixedHXModelParameter(1.0, threshold),
-            tau_mem=tau_mem,
-            tau_syn=tau_syn,
-            i_synin_gm=i_synin_gm,
             membrane_capacitance=hxsnn.MixedHXModelParameter(tau_mem, 63),
-            synapse_dac_bias=synapse_dac_bias,
             alpha=alpha,
             enable_cadc_recording=hidden_cadc_recording,
             cadc_time_shift=trace_shift_hidden,
-            shift_cadc_to_first=True,
-            trace_scale=trace_scale,
-            neuron_structure=neuron_structure,
+            **same,
         )
         self.linear_r: Synapse | None = None
         if recurrence is not None:
-            self.linear_r = Synapse(
-                n_hidden, n_hidden, self.exp, transform=partial(linear_saturating, scale=weight_scale)
-            )
+            self.linear_r = Synapse(n_hidden, n_hidden, self.exp, transform=transform())
             self.linear_r.weight.requires_grad_(recurrence == "trained")
         self.dropout = BatchDropout(n_hidden, dropout, self.exp) if dropout else None
-        self.linear_o = synapse_type(
-            n_hidden, n_out, self.exp, transform=partial(linear_saturating, scale=weight_scale)
-        )
-        places = None
-        if neuron_structure is None:
-            one = SingleCompartmentNeuron(1)
-            places = [one.at(AtomicNeuronOnDLS(COLUMNS + column)) for column in range(n_out)]
+        self.linear_o = synapse_type(n_hidden, n_out, self.exp, transform=transform())
         self.li_readout = LI(
             n_out,
             self.exp,
             leak=hxsnn.MixedHXModelParameter(0.0, readout_leak),
-            tau_mem=tau_mem,
-            tau_syn=tau_syn,
-            i_synin_gm=i_synin_gm,
-            synapse_dac_bias=synapse_dac_bias,
             cadc_time_shift=trace_shift_out,
-            shift_cadc_to_first=True,
-            trace_scale=trace_scale,
-            neuron_structure=neuron_structure,
-            placement_constraint=places,
+            placement_constraint=_second_row(n_out) if neuron_structure is None else None,
+            **same,
         )
         self._init_weights(n_in, weight_init_hidden, weight_init_output, weight_init_recurrent)
         self.s_h: hxsnn.NeuronHandle | None = None
@@ -154,6 +144,12 @@ class SNN(nn.Module):
         assert isinstance(readout.membrane_cadc, Tensor)
         self.s_h = hidden
         return readout.membrane_cadc
+
+
+def _second_row(size: int) -> list[LogicalNeuronOnDLS]:
+    """Places of so many neurons of one circuit each."""
+    one = SingleCompartmentNeuron(1)
+    return [one.at(AtomicNeuronOnDLS(COLUMNS + column)) for column in range(size)]
 
 
 class Model(nn.Module):
