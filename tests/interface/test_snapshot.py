@@ -15,12 +15,20 @@ SNAPSHOT = json.loads((HERE / "snapshot.json").read_text(encoding="utf-8"))
 # Names inside of the package that no page and no interface of the three generations knows, whose signature had to
 # change: path and name -> why.
 _SETTINGS = "takes the settings of a run, no longer the experiment"
+_KERNEL = "a kernel: took 13 arguments, now named tuples"
+_DYNAMICS = "takes the noun `Dynamics`, no longer its parts one by one"
 CHANGED: dict[str, str] = {
     "hxtorch.snn.chip_plan.PlanCache": _SETTINGS,
     "hxtorch.snn.chip_plan.make_plan": _SETTINGS,
     "hxtorch.snn.chip_run.execute": _SETTINGS,
     "hxtorch.snn.copies.E": "a type variable that is no longer needed",
     "hxtorch.snn.copies.P": "a type variable that is no longer needed",
+    "hxtorch.snn.functional.kernels.backward.propagate": _KERNEL,
+    "hxtorch.snn.functional.kernels.backward.propagate_lanes": _KERNEL,
+    "hxtorch.snn.functional.kernels.eventprop.adjoint_lanes": _KERNEL,
+    "hxtorch.snn.functional.kernels.forward.integrate_lanes": _KERNEL,
+    "hxtorch.snn.functional.packing.options_of": _DYNAMICS,
+    "hxtorch.snn.functional.packing.values_of": _DYNAMICS,
     "hxtorch.twin.chip.T": "a type variable that went with the class that needs it",
     "hxtorch.twin.engine.run_entries": "a kernel: took 14 arguments, now named tuples",
     "hxtorch.twin.random.lane_normal": "a kernel without a door for Python that no kernel called",

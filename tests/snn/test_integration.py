@@ -144,6 +144,18 @@ def test_parameters_per_neuron_equal_single_neurons():
         assert_close(together.spikes[..., n : n + 1], alone.spikes)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_parameters_with_a_dimension_for_the_batch_equal_those_without(batch):
+    x = 20 * (torch.rand(30, batch, 4, generator=torch.Generator().manual_seed(1)) < 0.2).float()
+    leak = torch.tensor([70.0, 75.0, 80.0, 85.0])
+    found = []
+    for shape in ((4,), (1, 4)):
+        given = leak.reshape(shape).requires_grad_()
+        states = integrate(x, dataclasses.replace(SEED_MEMBRANE, leak=given), SEED_FIRING)
+        found.append((states.membrane, torch.autograd.grad(states.membrane.square().sum(), given)[0].flatten()))
+    assert_close(found[0], found[1], atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_keeps_dtype(dtype):
     states = integrate(spikes_at([3], 10, dtype=dtype), UNIT_MEMBRANE, UNIT_FIRING)

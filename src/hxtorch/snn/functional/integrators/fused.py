@@ -134,8 +134,8 @@ def _given(
         )
     return Given(
         shape,  # type: ignore[arg-type]  # three of them
-        pack(values_of(*dynamics.terms, dynamics.dt), shape),
-        options_of(*dynamics.terms, state is None),
+        pack(values_of(dynamics), shape),
+        options_of(dynamics, state is None),
         x,
         None if product is None else product.index,
         None if product is None else product.columns,

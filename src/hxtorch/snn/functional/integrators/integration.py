@@ -9,7 +9,7 @@ from hxtorch.snn.functional.contexts.mode import autocasts, fused_applies
 from hxtorch.snn.functional.contexts.resumption import current_session
 from hxtorch.snn.functional.gradients.surrogate import check_alpha, surrogate
 from hxtorch.snn.functional.integrators.fused import integrate_fused, observe_fused
-from hxtorch.snn.functional.integrators.reference import integrate_reference
+from hxtorch.snn.functional.integrators.reference import integrate_step_by_step
 from hxtorch.snn.functional.memory.carried import Carried, carried
 from hxtorch.snn.functional.memory.spikes import CarriedSpikes
 from hxtorch.snn.functional.model.neuron_model import (
@@ -78,7 +78,7 @@ def _states(
 ) -> States:
     if input.numel() and fused_applies(input):
         return integrate_fused(input, dynamics, measured, recurrent=recurrent, state=state)
-    return integrate_reference(input, *dynamics.terms, measured, dynamics.dt, recurrent=recurrent, state=state)
+    return integrate_step_by_step(input, dynamics, measured, recurrent=recurrent, state=state)
 
 
 def observe(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.gradients.injection import fit_steps, inject
 from hxtorch.snn.functional.gradients.surrogate import threshold as spike_function
-from hxtorch.snn.functional.model.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane, States
+from hxtorch.snn.functional.model.neuron_model import (
+    Adaptation,
+    Dynamics,
+    Exponential,
+    Firing,
+    Measured,
+    Membrane,
+    States,
+)
 from hxtorch.snn.functional.model.stepping import exponential_bounds, step_decay, step_gain, step_rate
 from hxtorch.snn.parameters.parameter import Value
 
@@ -25,91 +35,166 @@ def integrate_reference(
     state: Tensor | None = None,
 ) -> States:
     """Integrate neurons over `input` (T, B, N); arguments as in `integrate`."""
+    dynamics = Dynamics(membrane, firing, exponential, adaptation, dt)
+    return integrate_step_by_step(input, dynamics, measured, recurrent=recurrent, state=state)
+
+
+def integrate_step_by_step(
+    input: Tensor,
+    dynamics: Dynamics,
+    measured: Measured | None = None,
+    *,
+    recurrent: Tensor | None = None,
+    state: Tensor | None = None,
+) -> States:
+    """As `integrate_reference`, for `dynamics`."""
     measured = measured or Measured()
     v_chip = steps_of(measured.membrane, input)
     z_chip = steps_of(measured.spikes, input, repeat_last=False)
     w_chip = steps_of(measured.adaptation, input)
-
-    decay_syn, dt_c = step_decay(membrane.tau_syn, dt, "tau_syn"), step_gain(membrane, dt)
-    if adaptation:
-        decay_w, rate_w = (step(adaptation.tau, dt, "tau_adap") for step in (step_decay, step_rate))
-    if exponential:
-        highest, limit = exponential_bounds(exponential, membrane, firing)
-        highest = torch.as_tensor(
-            highest, dtype=input.dtype, device=input.device
-        )  # numbers of numpy and Python alike
-    if state is None:
-        rest = membrane.leak if membrane.leaky or adaptation else 0.0
-        v = torch.zeros_like(input[0]) + rest
-        i = w = refractory = torch.zeros_like(v)
-    else:
-        v, i, w, refractory = state.unbind(0)
-    reset = torch.as_tensor(firing.reset, dtype=v.dtype, device=v.device) if firing else v
-
-    membranes, currents, spikes, adaptations = [], [], [], []
+    factors = _factors(dynamics, input)
+    now = _start(dynamics, input) if state is None else _State(*state.unbind(0))
+    firing = dynamics.firing
+    reset = torch.as_tensor(firing.reset, dtype=now.v.dtype, device=now.v.device) if firing else None
+    steps: list[_State] = []
+    spikes: list[Tensor] = []
     # Indexing input[t] in the loop would make the backward pass quadratic in the number of steps.
     for t, x in enumerate(input.unbind(0)):
-        drive = i
-        if membrane.leaky:
-            drive = drive + _times(membrane.g, membrane.leak - v)
-        if exponential:
-            slope = exponential.slope
-            term = membrane.g * slope * torch.exp((v.clamp(max=highest) - exponential.threshold) / slope)
-            if limit is not None:
-                room = torch.relu(limit - v)
-                term = torch.where(dt_c * term > room, room / dt_c, term)
-            drive = drive + term
-        if adaptation:
-            drive = drive - w
-        dv = dt_c * drive
-
-        v = v + dv
-        if v_chip:
-            v = inject(v, v_chip[t])
-
-        if firing:
-            distance = v - firing.threshold
-            if firing.threshold_at_spikes and v_chip and z_chip:
-                distance = inject(distance, torch.where(z_chip[t] > 0, distance.clamp(min=0), distance))
-            z = spike_function(distance, firing.method, firing.alpha)
-            if z_chip:
-                z = inject(z, z_chip[t])
-        if adaptation:
-            w = w * decay_w + rate_w * adaptation.subthreshold * (v - membrane.leak)
-            if firing:
-                w = w + adaptation.increment * z
-            if w_chip:
-                w = inject(w, w_chip[t])
-        if firing:
-            if not v_chip:
-                v = torch.where(z.bool(), reset, v)
-            if firing.refractory_steps is not None:
-                clamped = refractory > 0
-                v = torch.where(clamped, reset, v)
-                if v_chip:
-                    v = inject(v, v_chip[t])
-                z = torch.where(clamped, 0.0, z)
-                if z_chip:
-                    z = inject(z, z_chip[t])
-                fired = z.detach()
-                waiting = torch.relu(refractory - clamped.to(v.dtype))
-                refractory = (1 - fired) * waiting + fired * firing.refractory_steps
+        chip = _ChipRow(*(rows[t] if rows else None for rows in (v_chip, z_chip, w_chip)))
+        now, z = _move(now, dynamics, factors, reset, chip)
+        if z is not None:
             spikes.append(z)
             if recurrent is not None:
                 x = x + torch.nn.functional.linear(z, recurrent)
-        i = i * decay_syn + x
-
-        membranes.append(v)
-        currents.append(i)
-        adaptations.append(w)
-
+        now = now._replace(i=now.i * factors.decay_syn + x)
+        steps.append(now)
     return States(
-        membrane=torch.stack(membranes),
-        current=torch.stack(currents),
-        spikes=torch.stack(spikes) if firing else None,
-        adaptation=torch.stack(adaptations) if adaptation else None,
-        last=torch.stack([v, i, w, refractory]),
+        membrane=torch.stack([step.v for step in steps]),
+        current=torch.stack([step.i for step in steps]),
+        spikes=torch.stack(spikes) if dynamics.firing else None,
+        adaptation=torch.stack([step.w for step in steps]) if dynamics.adaptation else None,
+        last=torch.stack(list(now)),
     )
+
+
+class _State(NamedTuple):
+    """Membrane, current, adaptation and remaining refractory steps, each (B, N)."""
+
+    v: Tensor
+    i: Tensor
+    w: Tensor
+    refractory: Tensor
+
+
+class _ChipRow(NamedTuple):
+    """What the chip measured in a step: membrane, spikes and adaptation, each (B, N) or None."""
+
+    v: Tensor | None
+    z: Tensor | None
+    w: Tensor | None
+
+
+class _Factors(NamedTuple):
+    """What is the same in every step; those of terms that are not there are 0, or None."""
+
+    decay_syn: Value
+    gain: Value
+    decay_w: Value
+    rate_w: Value
+    highest: Tensor | None  # potential within the exponential
+    limit: Value | None  # to which the exponential carries the membrane
+
+
+def _factors(dynamics: Dynamics, input: Tensor) -> _Factors:
+    membrane, firing, exponential, adaptation = dynamics.terms
+    dt = dynamics.dt
+    decay_syn, gain = step_decay(membrane.tau_syn, dt, "tau_syn"), step_gain(membrane, dt)
+    decay_w: Value = 0.0
+    rate_w: Value = 0.0
+    if adaptation:
+        decay_w, rate_w = (step(adaptation.tau, dt, "tau_adap") for step in (step_decay, step_rate))
+    highest = limit = None
+    if exponential:
+        bound, limit = exponential_bounds(exponential, membrane, firing)
+        # numbers of numpy and Python alike
+        highest = torch.as_tensor(bound, dtype=input.dtype, device=input.device)
+    return _Factors(decay_syn, gain, decay_w, rate_w, highest, limit)
+
+
+def _start(dynamics: Dynamics, input: Tensor) -> _State:
+    """The state at rest."""
+    membrane = dynamics.membrane
+    v = torch.zeros_like(input[0]) + (membrane.leak if membrane.leaky or dynamics.adaptation else 0.0)
+    nothing = torch.zeros_like(v)
+    return _State(v, nothing, nothing, nothing)
+
+
+def _move(
+    now: _State, dynamics: Dynamics, factors: _Factors, reset: Tensor | None, chip: _ChipRow
+) -> tuple[_State, Tensor | None]:
+    """One step of all states but the current, which waits for the spikes of others, and the spikes."""
+    firing, adaptation = dynamics.firing, dynamics.adaptation
+    v = now.v + factors.gain * _drive(now, dynamics, factors)
+    if chip.v is not None:
+        v = inject(v, chip.v)
+    z = None if firing is None else _spikes(v, firing, chip)
+    w = now.w
+    if adaptation:
+        w = w * factors.decay_w + factors.rate_w * adaptation.subthreshold * (v - dynamics.membrane.leak)
+        if z is not None:
+            w = w + adaptation.increment * z
+        if chip.w is not None:
+            w = inject(w, chip.w)
+    refractory = now.refractory
+    if firing is not None and z is not None and reset is not None:
+        if chip.v is None:
+            v = torch.where(z.bool(), reset, v)
+        if firing.refractory_steps is not None:
+            v, z, refractory = _wait(v, z, refractory, reset, firing.refractory_steps, chip)
+    return _State(v, now.i, w, refractory), z
+
+
+def _drive(now: _State, dynamics: Dynamics, factors: _Factors) -> Tensor:
+    """What moves the membrane in a step: c dv/dt."""
+    membrane, _, exponential, adaptation = dynamics.terms
+    v, drive = now.v, now.i
+    if membrane.leaky:
+        drive = drive + _times(membrane.g, membrane.leak - v)
+    if exponential:
+        slope = exponential.slope
+        term = membrane.g * slope * torch.exp((v.clamp(max=factors.highest) - exponential.threshold) / slope)
+        if factors.limit is not None:
+            room = torch.relu(factors.limit - v)
+            term = torch.where(factors.gain * term > room, room / factors.gain, term)
+        drive = drive + term
+    if adaptation:
+        drive = drive - now.w
+    return drive
+
+
+def _spikes(v: Tensor, firing: Firing, chip: _ChipRow) -> Tensor:
+    """Spikes with their surrogate gradient; those of the chip in their place."""
+    distance = v - firing.threshold
+    if firing.threshold_at_spikes and chip.v is not None and chip.z is not None:
+        distance = inject(distance, torch.where(chip.z > 0, distance.clamp(min=0), distance))
+    z = spike_function(distance, firing.method, firing.alpha)
+    return z if chip.z is None else inject(z, chip.z)
+
+
+def _wait(
+    v: Tensor, z: Tensor, refractory: Tensor, reset: Tensor, refractory_steps: Value, chip: _ChipRow
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Membrane, spikes and remaining steps with the refractory period."""
+    clamped = refractory > 0
+    v = torch.where(clamped, reset, v)
+    if chip.v is not None:
+        v = inject(v, chip.v)
+    z = torch.where(clamped, 0.0, z)
+    if chip.z is not None:
+        z = inject(z, chip.z)
+    fired = z.detach()
+    waiting = torch.relu(refractory - clamped.to(v.dtype))
+    return v, z, (1 - fired) * waiting + fired * refractory_steps
 
 
 def steps_of(measured: Tensor | None, input: Tensor, repeat_last: bool = True) -> tuple[Tensor, ...]:

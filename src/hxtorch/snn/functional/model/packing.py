@@ -12,21 +12,16 @@ from torch import Tensor
 
 from hxtorch.snn.functional.gradients.surrogate import surrogate
 from hxtorch.snn.functional.kernels import layout as at
-from hxtorch.snn.functional.model.neuron_model import Adaptation, Exponential, Firing, Membrane
+from hxtorch.snn.functional.model.neuron_model import Dynamics
 from hxtorch.snn.functional.model.stepping import exponential_peak, step_decay, step_gain, step_rate
 from hxtorch.snn.parameters.parameter import Value
 
 Options = tuple[int, ...]
 
 
-def options_of(
-    membrane: Membrane,
-    firing: Firing | None,
-    exponential: Exponential | None,
-    adaptation: Adaptation | None,
-    from_rest: bool,
-) -> Options:
+def options_of(dynamics: Dynamics, from_rest: bool) -> Options:
     """Which terms there are, in the order of `layout`."""
+    membrane, firing, exponential, adaptation = dynamics.terms
     return (
         int(membrane.leaky),
         int(firing is not None),
@@ -39,14 +34,10 @@ def options_of(
     )
 
 
-def values_of(
-    membrane: Membrane,
-    firing: Firing | None,
-    exponential: Exponential | None,
-    adaptation: Adaptation | None,
-    dt: float,
-) -> tuple[Value, ...]:
+def values_of(dynamics: Dynamics) -> tuple[Value, ...]:
     """The rows of `layout`, computed as the reference does."""
+    membrane, firing, exponential, adaptation = dynamics.terms
+    dt = dynamics.dt
     values: list[Value] = [0.0] * at.PARAMETERS
     values[at.LEAK] = membrane.leak
     values[at.DECAY] = step_decay(membrane.tau_syn, dt, "tau_syn")
@@ -92,6 +83,8 @@ def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
             if isinstance(value, Tensor)
             else torch.full((1,), value, dtype=torch.float32, device="cpu")
         )
+        if row.ndim > len(shape):  # (1, N) for every batch
+            row = row.reshape(-1)
         rows.append(row.expand(shape).reshape(-1))
     return torch.stack(rows)
 
