@@ -1,11 +1,11 @@
 """Shows that every test of an older commit is there still, or its successor, with no fewer cases and assertions.
 
-    python tests/tools/compare_tests.py                   # compares with tests_of_6c2d581.txt; exits with 1 on a loss
-    python tests/tools/compare_tests.py --write FILE      # writes down the tests of the tree that lies here
+    python tests/tools/compare_tests.py               # compares with tests_of_6c2d581.txt; exits with 1 on a loss
+    python tests/tools/compare_tests.py --write FILE  # writes down the tests of the tree that lies here
 
-A line of the list is ``place::function  cases  assertions``: cases are the parameter sets that pytest collects ("-" for
-a helper), assertions are `assert` statements, `pytest.raises` and its like, and calls of functions that begin with
-`assert_`. A test that has another file but the same name is found by itself; other successors stand in
+A line of the list is ``place::function cases assertions``: cases are the parameter sets that pytest collects ("-"
+for a helper), assertions are `assert` statements, `pytest.raises` and its like, and calls of functions that begin
+with `assert_`. A test that has another file but the same name is found by itself; other successors stand in
 `successors.txt` as ``old -> new``, or ``old -> new + new`` where one became several.
 """
 
