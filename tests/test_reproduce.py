@@ -79,9 +79,14 @@ def train_in_the_loop(state):
         hxtorch.release_hardware()
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The training that nobody kills."""
+    return train_in_the_loop(tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_training_ends_with_the_same_numbers(tmp_path, sent):
-    whole = train_in_the_loop(tmp_path / "whole")
+def test_a_killed_training_ends_with_the_same_numbers(tmp_path, sent, whole):
     state = tmp_path / "killed"
     process = multiprocessing.get_context("spawn").Process(target=train_in_the_loop, args=(state,))
     process.start()

@@ -1,14 +1,16 @@
+import fcntl
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hxtorch.calibration import SPIKING, SPIKING2, CalibrationResult, CalibrationTarget, calibrate
+from hxtorch.calibration import SPIKING, SPIKING2, CalibrationResult, CalibrationTarget, calibrate, load, save
 from hxtorch.calibration.state import initial_state
 from hxtorch.twin import ChipConfig, CommonConfig, Die, NeuronConfig, Program, Recording, VirtualChip
 from hxtorch.twin.circuits import CircuitParameters
@@ -61,32 +63,49 @@ class Calibrated:
     after: CircuitParameters
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """No other process is in here meanwhile."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def truth(chip: VirtualChip, neurons: NeuronConfig, common: CommonConfig) -> CircuitParameters:
     enabled = replace(neurons, enable_threshold=np.ones(512, dtype=bool))
     return chip.parameters(ChipConfig(neurons=enabled, common=common))
 
 
-def calibrated(seed: int, target: CalibrationTarget) -> Calibrated:
+def calibrated(seed: int, target: CalibrationTarget, kept: Path | None = None) -> Calibrated:
+    """A chip, calibrated through the door; the result is `kept` in a file for those who ask for it again."""
     chip = VirtualChip(Die.from_seed(seed))
-    result = calibrate(Door(chip), target, progress=False)
+    if kept is not None and kept.exists():
+        result = load(kept)
+    else:
+        result = calibrate(Door(chip), target, progress=False)
+        if kept is not None:
+            save(result, kept)
     start = initial_state(target)
     before = truth(chip, start.neurons, start.common)
     return Calibrated(chip, target, result, before, truth(chip, result.neurons, result.common))
 
 
 @pytest.fixture(scope="session", params=[(66, SPIKING), (1, SPIKING2)], ids=["chip 66 spiking", "chip 1 spiking2"])
-def case(request: pytest.FixtureRequest) -> Calibrated:
-    return calibrated(*request.param)
+def case(request: pytest.FixtureRequest, shared_folder: Path) -> Calibrated:
+    """Calibrated once in a run, whichever of its workers come to it."""
+    seed, target = request.param
+    with alone(shared_folder / f"{seed}.lock"):
+        return calibrated(seed, target, shared_folder / f"{seed}.calibration")
+
+
+@pytest.fixture(scope="session")
+def through_the_door() -> Iterator[CalibrationResult]:
+    """The calibration "spiking" of chip 66, which is in another process."""
+    door = ClosedDoor(66)
+    yield calibrate(door, SPIKING, progress=False)
+    door.close()
 
 
 @pytest.fixture(scope="session")
 def ideal() -> CalibrationResult:
     return calibrate(VirtualChip(Die.ideal()))
-
-
-@pytest.fixture
-def closed_door() -> Iterator[ClosedDoor]:
-    """Chip 66 in another process."""
-    door = ClosedDoor(66)
-    yield door
-    door.close()

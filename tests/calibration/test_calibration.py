@@ -6,14 +6,21 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from hxtorch.calibration import SPIKING, SPIKING2, CalibrationTarget, calibrate
+from hxtorch.calibration import (
+    SPIKING,
+    SPIKING2,
+    CalibrationOptions,
+    CalibrationResult,
+    CalibrationTarget,
+    calibrate,
+)
 from hxtorch.calibration.measure import ALL, Bench
 from hxtorch.twin import ChipConfig, Die, Program, Record, VirtualChip
 from hxtorch.twin.circuits import CircuitParameters
 from hxtorch.twin.circuits.sampling import cadc_conversion
 from hxtorch.twin.pattern.process import DAC_EXPONENT
 
-from .conftest import Calibrated, ClosedDoor, Door, calibrated, truth
+from .conftest import Calibrated, Door, calibrated, truth
 
 LIMITS = {  # quantity: largest ratio of the spreads after and before, largest spread after
     "leak": (0.3, 1.3),
@@ -149,8 +156,8 @@ def test_ideal_chip_names_what_registers_cannot_hold() -> None:
 
 
 @pytest.mark.parametrize("case", [(66, SPIKING)], indirect=True)
-def test_a_calibration_needs_nothing_but_the_door(case: Calibrated, closed_door: ClosedDoor) -> None:
-    result = calibrate(closed_door, case.target, progress=False)
+def test_a_calibration_needs_nothing_but_the_door(case: Calibrated, through_the_door: CalibrationResult) -> None:
+    result = through_the_door
     for part in ("neurons", "common"):
         own, other = getattr(result, part), getattr(case.result, part)
         assert all(np.array_equal(getattr(own, f.name), getattr(other, f.name)) for f in fields(own))
@@ -158,12 +165,12 @@ def test_a_calibration_needs_nothing_but_the_door(case: Calibrated, closed_door:
     assert result.chip_identifier == "a chip behind a door"
 
 
-def test_calibration_depends_on_the_trial_seed_alone(case: Calibrated) -> None:
+def test_calibration_depends_on_the_trial_seed_alone(case: Calibrated, through_the_door: CalibrationResult) -> None:
     other = calibrate(case.chip, case.target, trial_seed=1)
     spread = (case.result.neurons.v_leak - other.neurons.v_leak).std() * 0.333
     assert 0.2 < spread < 2.5  # two measurements of 1 LSB
     if case.target == SPIKING:
-        again = calibrate(case.chip, case.target)
+        again = through_the_door  # of the same die in another process
         for name in ("v_leak", "v_threshold", "i_bias_leak", "i_bias_gm_inh"):
             assert np.array_equal(getattr(again.neurons, name), getattr(case.result.neurons, name))
 
@@ -213,9 +220,10 @@ def test_progress_names_the_step(capsys: pytest.CaptureFixture[str], monkeypatch
     steps = sys.modules["hxtorch.calibration.calibrate"]
     monkeypatch.setattr(steps, "STEPS", (("tau_mem", lambda bench, state: state),))
     chip = VirtualChip(Die.from_seed(0))
-    calibrate(chip, progress=True)
+    options = CalibrationOptions(refine=False, drivers=False)
+    calibrate(chip, options=options, progress=True)
     assert "Calibrating twin:0: tau_mem" in capsys.readouterr().err
-    calibrate(chip)
+    calibrate(chip, options=options)
     assert capsys.readouterr().err == ""
 
 

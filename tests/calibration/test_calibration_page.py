@@ -2,12 +2,16 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from hxtorch.calibration import CalibrationResult, CalibrationTarget, calibrate
 from hxtorch.calibration.report import RATIO_LIMITS
+from hxtorch.twin import Chip
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,8 +35,21 @@ def test_the_page_shows_the_result_file(benchmark: ModuleType) -> None:
     assert len(report["rates_in_band"]) == 20 and min(report["rates_in_band"]) > 0.9
 
 
-def test_a_measurement_fills_the_tables(benchmark: ModuleType) -> None:
+def test_a_measurement_fills_the_tables(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     target = benchmark.NIGHTLY["spiking"]
+    made: dict[tuple[str, int], CalibrationResult] = {}
+
+    def once(chip: Chip, given: CalibrationTarget, *, trial_seed: int = 0, **options: Any) -> CalibrationResult:
+        """The benchmark calibrates a chip anew to warm up and to fill a cache; here nobody reads the clock."""
+        assert given is target
+        if (chip.identifier, trial_seed) not in made:
+            made[chip.identifier, trial_seed] = calibrate(chip, given, trial_seed=trial_seed, **options)
+        return made[chip.identifier, trial_seed]
+
+    monkeypatch.setattr(benchmark, "calibrate", once)
+    cache = sys.modules["hxtorch.calibration.cache"]
+    monkeypatch.setattr(cache, "calibrate", once)
+    monkeypatch.setattr(cache, "TRIAL_SEED", 0)
     report = {"cores": 2, "repeated_chips": 1, **benchmark.measure(target, chips=1, repeated=1)}
     json.dumps(report)
     text = benchmark.tables(report)

@@ -94,8 +94,7 @@ def test_a_chip_with_other_noise_is_found_out(noise, missed):
         ),
     ],
 )
-def test_another_chip_is_found_out(change, missed, tmp_path, monkeypatch):
-    monkeypatch.setenv("HXTORCH_CACHE_DIR", str(tmp_path))
+def test_another_chip_is_found_out(change, missed):
     assert missed in bad_rows(die=change(Die.from_seed(DEFAULT_CHIP_SEED)), only=(missed,))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ import hxtorch
 import hxtorch.snn as hxsnn
 from hxtorch import calibration
 from hxtorch.calibration import SPIKING, SPIKING2, CalibrationError
+from hxtorch.calibration.cache import cache_folder
 from hxtorch.connection import connected_chip
 from hxtorch.snn.alignment.dynamic_range import get_dynamic_range, get_trace_scaling, get_weight_scaling
 from hxtorch.snn.alignment.dynamic_range.threshold import Threshold
@@ -94,8 +97,18 @@ def test_weight_step_is_at_least_one():
         get_weight_scaling(weight_step=0)
 
 
-def test_files_by_name(chip, tmp_path, monkeypatch):
+@pytest.fixture
+def own_cache(nightly, tmp_path, monkeypatch):
+    """A cache folder in which nothing but the calibrations of others lies."""
+    calibration.nightly("spiking2", VirtualChip())
+    entries = list(cache_folder().glob("*.calibration"))
     monkeypatch.setenv("HXTORCH_CACHE_DIR", str(tmp_path))
+    cache_folder().mkdir()
+    for path in entries:
+        shutil.copy(path, cache_folder())
+
+
+def test_files_by_name(chip, own_cache):
     binary, native = calib_helper.nightly_calib_path(), calib_helper.nightly_calix_native_path("spiking2")
     assert (binary.name, native.name) == ("spiking_cocolist.pbin", "spiking2_calix-native.pkl")
     assert calib_helper.target_from_calix_native(native) == SPIKING2

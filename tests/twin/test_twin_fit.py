@@ -1,6 +1,7 @@
 """Die.fit: a twin from recordings, judged by what it predicts of recordings that it never saw."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -62,10 +63,16 @@ def jitter(chip: VirtualChip, program: Program) -> float:
     return width(first - second) / np.sqrt(2)
 
 
+@cache
+def calibrated_chip(seed: int) -> CalibrationResult:
+    """Several tests begin with the same chip."""
+    return calibrate(VirtualChip(Die.from_seed(seed)), SPIKING2)
+
+
 class Case:
     def __init__(self, seed: int, neurons: int, inputs: int, entries: int, *, cadc: bool = False) -> None:
         self.chip = VirtualChip(Die.from_seed(seed))
-        self.calibrated = calibrate(self.chip, SPIKING2)
+        self.calibrated = calibrated_chip(seed)
         self.program = experiment(self.calibrated, neurons, inputs, entries, cadc=cadc)
         self.recording = self.chip.run(self.program, 1)
         self.circuits = self.program.record.spikes
@@ -217,7 +224,7 @@ def test_swapped_time_constants_are_told() -> None:
     wrong, told, pulls = [], [], []
     for seed in (30, 31):
         chip = VirtualChip(Die.from_seed(seed))
-        found = calibrate(chip, SPIKING2)
+        found = calibrated_chip(seed)
         ideal = calibrate(VirtualChip(Die.ideal()), SPIKING2).neurons
         nominal = {name: getattr(ideal, name) for name in ("i_bias_tau_exc", "i_bias_tau_inh")}
         program = experiment(replace(found, neurons=replace(found.neurons, **nominal)), 12, 8, 120)
