@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.threads import run_chunks
 from hxtorch.twin.circuits import CircuitParameters
 from hxtorch.twin.circuits.coupling import Links, propagators
 from hxtorch.twin.circuits.lanes import LaneParameters
@@ -25,7 +26,6 @@ from hxtorch.twin.places.coordinates import CIRCUITS, COUNTER_LIMIT, CYCLES_PER_
 from hxtorch.twin.places.crossbar import FIRST_OFF_CHIP, passes
 from hxtorch.twin.program import Program, Recording, SentEvents, Spikes
 from hxtorch.twin.program.config import ChipConfig, PlasticityConfig
-from hxtorch.twin.threads import run_chunks
 
 DEFAULT_STEP = 0.5  # µs
 STIFF_PARTS = 8  # into which a step is divided where compartments are coupled or currents exponential
