@@ -13,7 +13,8 @@ from hxtorch.twin.circuits.plasticity import plasticity_parameters
 from hxtorch.twin.circuits.sampling import plan_sampling
 from hxtorch.twin.circuits.stimulus import input_stimulus, spike_link
 from hxtorch.twin.emulation.derived import Derived, Wiring
-from hxtorch.twin.engine.arguments import Board, Run, SpikeBuffer, blocks_are_independent, scratch
+from hxtorch.twin.engine.arguments import Run, SpikeBuffer, blocks_are_independent, scratch
+from hxtorch.twin.engine.board import Board
 from hxtorch.twin.engine.link import Link, transmit
 from hxtorch.twin.engine.loop import run_entries
 from hxtorch.twin.engine.membranes import Membranes

@@ -59,7 +59,7 @@ def loads(content: bytes) -> FixedPattern:
 
 def _numbers() -> list[str]:
     """Effects that are single numbers."""
-    ideal = nominal_pattern("", nominal=False)
+    ideal = nominal_pattern("")
     return [name for name in EFFECTS if not np.ndim(getattr(ideal, name))]
 
 
@@ -86,7 +86,7 @@ def _header(header: dict[str, Any]) -> dict[str, Any]:
 def _check(name: str, arrays: dict[str, NDArray[Any]]) -> None:
     if name not in arrays:
         raise UnfitFileError(f"its array {name!r} is missing")
-    wanted, array = getattr(nominal_pattern("", nominal=False), name), arrays[name]
+    wanted, array = getattr(nominal_pattern(""), name), arrays[name]
     if array.dtype != wanted.dtype or array.shape != wanted.shape:
         raise UnfitFileError(f"its array {name!r} is no {wanted.dtype} of shape {wanted.shape}")
     if not np.all(np.isfinite(array)):
