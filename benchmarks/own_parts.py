@@ -1,9 +1,9 @@
 """Time the parts of the numerics that are written by hand next to stock ones.
 
-    python benchmarks/own_parts.py [--output FILE]
+    python benchmarks/own_parts.py [--only sums,threads,...] [--output FILE]
 
 * sums of weights over few spikes: the kernels of `products`, torch's `embedding_bag`, the dense product;
-* threads: the OpenMP runtime of torch, and a pool of Python threads, for a kernel after a product;
+* threads: the OpenMP runtime of torch, and a pool of Python threads, for training steps;
 * memory: the workspace, and torch's allocator (`set_workspace_limit(0)`), for training steps.
 
 All ways take turns, medians are printed and written as JSON. Other programs on the machine change everything.
@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 
 from hxtorch.snn import functional as F
-from hxtorch.snn.functional import products, threads
+from hxtorch.snn.functional import products
+from hxtorch.snn.functional.kernels import threads
 from hxtorch.snn.functional.memory.spikes import SpikeIndex, index_of
 from training import versions, write
 from training_networks import NETWORKS, input_of, with_hxtorch
@@ -69,25 +70,21 @@ def sums(rows: int, inputs: int, outputs: int, density: float) -> dict[str, floa
     return medians(ways, 3 if rows * outputs > 10_000_000 else 20)
 
 
-def after_a_product() -> dict[str, float]:
-    """A sum over spikes right after a product, with both kinds of threads."""
-    rows, inputs, outputs, density = SIZES["mnist"]
-    spikes = (torch.rand(rows, inputs) < density).float()
-    weight, other = torch.randn(outputs, inputs), torch.randn(1000, 1000)
-    index = index_of(spikes)
-    assert index is not None
+def threading(name: str) -> dict[str, float]:
+    """A training step with both kinds of threads."""
+    x, training = input_of(NETWORKS[name]), with_hxtorch(NETWORKS[name])
     openmp = threads._openmp
 
     def step(runtime: Callable[[], object]) -> Way:
         def way() -> None:
             threads._openmp = runtime  # type: ignore[assignment]
-            other @ other
-            products.sum_weights(index, weight)
+            training(x)
             threads._openmp = openmp
 
         return way
 
-    return medians({"torch's OpenMP": step(openmp), "pool of threads": step(lambda: None)}, 20)
+    ways = {"torch's OpenMP": step(openmp), "pool of threads": step(lambda: None)}
+    return medians(ways, 1 if name == "large" else 8)
 
 
 def memory(name: str) -> dict[str, float]:
@@ -108,17 +105,19 @@ def memory(name: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--only", default="", help="some of sums, threads, memory, separated by commas")
     options = parser.parse_args()
-    report = {
-        "versions": versions(),
-        "unit": "ms",
-        "sums": {name: sums(*size) for name, size in SIZES.items()},
-        "after a product": after_a_product(),
-        "memory": {name: memory(name) for name in ("mnist 30 steps", "mnist 100 steps", "large")},
+    parts: dict[str, Callable[[], object]] = {
+        "sums": lambda: {name: sums(*size) for name, size in SIZES.items()},
+        "threads": lambda: {name: threading(name) for name in NETWORKS},
+        "memory": lambda: {name: memory(name) for name in ("mnist 30 steps", "mnist 100 steps", "large")},
     }
-    for name in ("sums", "after a product", "memory"):
+    report = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    report |= {"versions": versions(), "unit": "ms"}
+    for name in options.only.split(",") if options.only else parts:
+        report[name] = parts[name]()
         print(name, json.dumps(report[name], indent=1))
-    write(options.output, json.dumps(report, indent=1))
+    write(options.output, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ MOVED: Mapping[str, str] = {
     "hxtorch.snn.functional.spikes": "hxtorch.snn.functional.memory.spikes",
     "hxtorch.snn.functional.stepping": "hxtorch.snn.functional.model.stepping",
     "hxtorch.snn.functional.surrogate": "hxtorch.snn.functional.gradients.surrogate",
+    "hxtorch.snn.functional.threads": "hxtorch.snn.functional.kernels.threads",
     "hxtorch.snn.functional.workspace": "hxtorch.snn.functional.memory.workspace",
     "hxtorch.snn.fused_loop": "hxtorch.snn.compute.fused_loop",
     "hxtorch.snn.handle": "hxtorch.snn.handles.handle",
@@ -100,4 +101,5 @@ MOVED: Mapping[str, str] = {
     "hxtorch.twin.stimulus": "hxtorch.twin.circuits.stimulus",
     "hxtorch.twin.synapses": "hxtorch.twin.circuits.synapses",
     "hxtorch.twin.terms": "hxtorch.twin.engine.terms",
+    "hxtorch.twin.threads": "hxtorch._kernels.threads",
 }

@@ -20,7 +20,6 @@ FLOORS = {
     "_files": (1,),
     "_kernels": (1,),
     "twin.frozen": (2, 0),
-    "twin.threads": (2, 0),
     "twin.places": (2, 1),
     "twin.engine": (2, 2),
     "twin.program": (2, 3),

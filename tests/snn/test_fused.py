@@ -211,7 +211,7 @@ def test_after_fork():
 
 
 def test_an_error_in_a_thread_is_raised():
-    from hxtorch.snn.functional.threads import share
+    from hxtorch.snn.functional.kernels.threads import share
 
     def fail(begin, end):
         raise ValueError("here")

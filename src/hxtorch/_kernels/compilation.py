@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numba
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
 from numba.core.compiler import Compiler
-from numba.extending import intrinsic
 
 from hxtorch._kernels.cache import KEEP_UNUSED, KernelCache
 
-__all__ = ["EFFORT", "KEEP_UNUSED", "VECTOR_MATH", "Function", "inner_kernel", "kernel", "prefetch"]
+__all__ = ["EFFORT", "KEEP_UNUSED", "VECTOR_MATH", "Function", "inner_kernel", "intrinsic", "kernel", "prefetch"]
 
 Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+P = ParamSpec("P")
 
 EFFORT = 2  # LLVM's -O: with 3, a seventh more time to compile
 
@@ -26,7 +28,7 @@ VECTOR_MATH = {"contract", "nsz", "arcp", "nnan", "reassoc"}
 
 def kernel(
     fastmath: bool | set[str] = False, allocates: bool = False, inline: bool = False, door: bool = True
-) -> Callable[[Function], Function]:
+) -> Callable[[F], F]:
     """Compile a function with numba at its first call, without Python's lock, and keep the code on disk.
 
     Only a kernel that `allocates` arrays counts references to them. Counting is atomic: it would wait for all
@@ -39,20 +41,21 @@ def kernel(
     # In its caller's source, a function need not be compiled on its own, but gets the caller's kind of arithmetic.
     placing = {"inline": "always"} if inline and not fastmath else {"forceinline": inline}
 
-    def compile_lazily(function: Function) -> Function:
-        dispatcher = numba.njit(
+    def compile_lazily(function: F) -> F:
+        dispatcher: Any = numba.njit(
             nogil=True, error_model="numpy", fastmath=fastmath, _nrt=allocates,
             no_cpython_wrapper=not door, no_cfunc_wrapper=True, pipeline_class=_Compiler, **placing,
         )(function)  # fmt: skip
         dispatcher._cache = KernelCache(function)
-        return dispatcher  # type: ignore[no-any-return]
+        compiled: F = dispatcher  # to Python and to other kernels it is the function
+        return compiled
 
     return compile_lazily
 
 
 def inner_kernel(
     fastmath: bool | set[str] = False, allocates: bool = False, inline: bool = False
-) -> Callable[[Function], Function]:
+) -> Callable[[F], F]:
     """Compile a function that kernels alone call, as `kernel` does.
 
     It has no door for Python, which would have to be compiled as well: unpacking the arrays of its arguments is
@@ -79,7 +82,13 @@ class _Compiler(Compiler):  # type: ignore[misc]  # numba has no types
                 gc.enable()
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+def intrinsic(generate: Callable[Concatenate[Any, P], Any]) -> Callable[P, Any]:
+    """Make a function for kernels out of one that generates LLVM's instructions for the types of its arguments."""
+    made: Callable[P, Any] = extending.intrinsic(generate)
+    return made
+
+
+@intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> Any:
     """In a kernel: begin to load an element of a contiguous one-dimensional array into the nearest cache.
 

@@ -63,14 +63,15 @@ def _fill_cost(load: NDArray[np.int64], capacity: NDArray[np.int64]) -> NDArray[
 
 
 @kernel()
-def _draw(state, below):  # type: ignore[no-untyped-def]
+def _draw(state: NDArray[np.uint64], below: int) -> int:
     """A random number ``0..below-1`` of a linear congruential generator, the same on every machine."""
     state[0] = state[0] * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-    return np.int64(state[0] >> np.uint64(33)) % below
+    drawn: int = np.int64(state[0] >> np.uint64(33)) % below  # type: ignore[assignment]  # to kernels it is one
+    return drawn
 
 
 @inner_kernel()
-def _cost_of_adding(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
+def _cost_of_adding(demand: Demand, load: NDArray[np.int64], s: int, k: int, sign: int) -> float:
     """Change of the cost if source s joins (+1) or leaves (-1) class k."""
     total = 0.0
     for i in range(demand.source_first[s], demand.source_first[s + 1]):
@@ -82,7 +83,7 @@ def _cost_of_adding(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def _add(demand, load, s, k, sign):  # type: ignore[no-untyped-def]
+def _add(demand: Demand, load: NDArray[np.int64], s: int, k: int, sign: int) -> None:
     for i in range(demand.source_first[s], demand.source_first[s + 1]):
         e = demand.by_source[i]
         load[demand.listener[e], k] += sign * demand.amount[e]
@@ -129,7 +130,7 @@ def overfull(demand: Demand, load: NDArray[np.int64]) -> int:
 
 
 @inner_kernel()
-def _overfull(demand, load):  # type: ignore[no-untyped-def]
+def _overfull(demand: Demand, load: NDArray[np.int64]) -> int:
     """The same within kernels."""
     total = 0
     for r in range(load.shape[0]):
@@ -139,7 +140,18 @@ def _overfull(demand, load):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def _best_change(demand, allowed, labels, load, used, chosen, r, k, samples, state):  # type: ignore[no-untyped-def]
+def _best_change(
+    demand: Demand,
+    allowed: NDArray[np.bool_],
+    labels: int,
+    load: NDArray[np.int64],
+    used: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    r: int,
+    k: int,
+    samples: int,
+    state: NDArray[np.uint64],
+) -> tuple[int, int, int, float]:
     """Cheapest move or swap of a source out of class k at listener r: source, class, partner of a swap, cost.
 
     The source is -1 where there is none, the partner -1 in a move.
@@ -172,7 +184,15 @@ def _best_change(demand, allowed, labels, load, used, chosen, r, k, samples, sta
 
 
 @inner_kernel()
-def _change(demand, load, used, chosen, s, k, t):  # type: ignore[no-untyped-def]
+def _change(
+    demand: Demand,
+    load: NDArray[np.int64],
+    used: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    s: int,
+    k: int,
+    t: int,
+) -> None:
     """Move source s to class k; source t, unless it is -1, takes its place."""
     left = chosen[s]
     _add(demand, load, s, left, -1)
@@ -188,7 +208,17 @@ def _change(demand, load, used, chosen, s, k, t):  # type: ignore[no-untyped-def
 
 
 @kernel(allocates=True)
-def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed):  # type: ignore[no-untyped-def]
+def exchange(
+    demand: Demand,
+    allowed: NDArray[np.bool_],
+    labels: int,
+    load: NDArray[np.int64],
+    used: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    rounds: int,
+    samples: int,
+    seed: int,
+) -> int:
     """Move and swap sources out of overfull cells, for some `rounds`; returns what remains overfull.
 
     Each round visits all overfull cells and, for each, takes the best of all single moves and of `samples`
@@ -216,7 +246,15 @@ def exchange(demand, allowed, labels, load, used, chosen, rounds, samples, seed)
 
 
 @inner_kernel()
-def match_listener(demand, r, choices, load, taken, kicks, state):  # type: ignore[no-untyped-def]
+def match_listener(
+    demand: Demand,
+    r: int,
+    choices: NDArray[np.int64],
+    load: NDArray[np.int64],
+    taken: NDArray[np.int64],
+    kicks: int,
+    state: NDArray[np.uint64],
+) -> int:
     """Give every entry of listener r one of the classes that its source has; returns -1 or the entry left over.
 
     `choices` (sources, copies) holds -1 where there are fewer; `load` (classes,) and `taken` (entries,) are
@@ -229,7 +267,7 @@ def match_listener(demand, r, choices, load, taken, kicks, state):  # type: igno
         taken[demand.by_listener[i]] = -1
     copies = choices.shape[1]
     for i in range(begin, end):
-        e = demand.by_listener[i]
+        e: int = demand.by_listener[i]
         for attempt in range(kicks):
             s, amount = demand.source[e], demand.amount[e]
             best, lightest = -1, capacity + 1
@@ -264,7 +302,15 @@ def match_listener(demand, r, choices, load, taken, kicks, state):  # type: igno
 
 
 @kernel(allocates=True)
-def match_all(demand, choices, used, labels, taken, repairs, seed):  # type: ignore[no-untyped-def]
+def match_all(
+    demand: Demand,
+    choices: NDArray[np.int64],
+    used: NDArray[np.int64],
+    labels: int,
+    taken: NDArray[np.int64],
+    repairs: int,
+    seed: int,
+) -> int:
     """Match every listener (see `match_listener`); where that fails, move a copy of the source left over.
 
     Returns the number of listeners that remain unmatched after so many `repairs`.

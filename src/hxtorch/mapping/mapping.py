@@ -108,7 +108,7 @@ class Mapping:
 
 
 @kernel()
-def _write(matrix, synapses, weights):  # type: ignore[no-untyped-def]
+def _write(matrix: NDArray[np.int64], synapses: NDArray[np.int64], weights: NDArray[np.uint8]) -> bool:
     """Write flat signed `matrix` into the rows of its `synapses`; returns whether all of them fit."""
     for i in range(matrix.size):
         weight = matrix[i]

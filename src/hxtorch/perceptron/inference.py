@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,11 +43,7 @@ _OPERATIONS: dict[str, Callable[..., Tensor]] = {
 
 def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        content = json.loads(str(arrays.pop("content")[()]))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}")
+        content, arrays = FORMAT.loads(path.read_bytes())
         operations = []
         for index, settings in enumerate(content["operations"]):
             name = settings.pop("operation")

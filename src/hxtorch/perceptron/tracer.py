@@ -5,8 +5,6 @@ The file holds arrays and JSON (numpy's `.npz`), never code.
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FORMAT = "hxtorch inference trace 1"
+from hxtorch._files.formats import Format
+from hxtorch._files.whole import write_whole
+
+FORMAT = Format("hxtorch inference trace", "inference trace", 1, version_key=None, header="content.npy")
 _tracers: list[InferenceTracer] = []
 
 
@@ -46,14 +47,7 @@ class InferenceTracer:
         _tracers.remove(self)
         if self._broken:
             raise RuntimeError(self._broken)
-        content = {"format": FORMAT, "operations": self._settings}
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez(file, allow_pickle=False, content=np.array(json.dumps(content)), **self._arrays)
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(self.path, FORMAT.dumps({"operations": self._settings}, self._arrays))
         return list(self._names)
 
     def _note(self, name: str, input: Tensor, result: Tensor, settings: dict[str, Any]) -> None:

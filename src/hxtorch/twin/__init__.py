@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from hxtorch._alias import moved_modules_of
+from hxtorch._kernels.threads import get_num_threads, set_num_threads
 from hxtorch._moved import MOVED
 from hxtorch.twin import coupling, die_file, fit, inference, membranes, plasticity  # noqa: F401  # older paths
 from hxtorch.twin.chip import DEFAULT_CHIP_SEED, Chip, VirtualChip
@@ -31,7 +32,6 @@ from hxtorch.twin.program.config import (
     RoutingConfig,
     RowMode,
 )
-from hxtorch.twin.threads import get_num_threads, set_num_threads
 
 __all__ = [
     "DEFAULT_CHIP_SEED",

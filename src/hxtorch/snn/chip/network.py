@@ -302,7 +302,7 @@ def heard_weights(weights: NDArray[np.int64], between: Iterable[HXFunctionalModu
 
 
 @kernel()
-def _round(values, limit, rounded):  # type: ignore[no-untyped-def]
+def _round(values: NDArray[np.float32], limit: float, rounded: NDArray[np.int64]) -> int:
     """Round half away from zero and clip; returns how many values were clipped, or -1 if one is not finite."""
     clipped = 0
     for i in range(values.size):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import kernel
-from hxtorch.twin.engine.arguments import Stimulus
+from hxtorch.twin.engine.board import Stimulus
 from hxtorch.twin.engine.link import Link
 from hxtorch.twin.pattern import process
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
@@ -81,7 +81,9 @@ def _check_events(events: InputEvents, batch_size: int) -> None:
 
 
 @kernel()
-def _place_events(time, scale, shift, step, fraction):  # type: ignore[no-untyped-def]
+def _place_events(
+    time: NDArray[np.int64], scale: float, shift: float, step: NDArray[np.int64], fraction: NDArray[np.float32]
+) -> None:
     """Step in which each event arrives, and how much of it (in steps) is over by then."""
     for i in range(time.size):
         arrival = time[i] * scale + shift
@@ -90,7 +92,9 @@ def _place_events(time, scale, shift, step, fraction):  # type: ignore[no-untype
 
 
 @kernel()
-def _first_fault(entry, time, source, entries, sources):  # type: ignore[no-untyped-def]
+def _first_fault(
+    entry: NDArray[np.int64], time: NDArray[np.int64], source: NDArray[np.int64], entries: int, sources: int
+) -> int:
     """What is wrong with the first event that has a fault (see `_check_events`), or 0."""
     for i in range(entry.size):
         if entry[i] < 0 or entry[i] >= entries:

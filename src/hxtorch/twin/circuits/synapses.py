@@ -74,7 +74,7 @@ def synapse_table(
 
 
 @inner_kernel()
-def _hears(address, buses, hemisphere, driver, mask):  # type: ignore[no-untyped-def]
+def _hears(address: int, buses: NDArray[np.bool_], hemisphere: int, driver: int, mask: int) -> bool:
     """Whether an event is on the driver's bus, and its masked select bits equal those of the position."""
     select = (address >> _SELECT_SHIFT) & (DRIVERS_PER_BUS - 1)
     position = driver // BUSES
@@ -82,7 +82,7 @@ def _hears(address, buses, hemisphere, driver, mask):  # type: ignore[no-untyped
 
 
 @inner_kernel()
-def _count_driver(array, h, driver, label):  # type: ignore[no-untyped-def]
+def _count_driver(array: _Array, h: int, driver: int, label: int) -> int:
     """Count the synapses with a label in both rows of a driver."""
     count = 0
     for row in range(2 * driver, 2 * driver + 2):
@@ -95,7 +95,7 @@ def _count_driver(array, h, driver, label):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _count_matches(array, addresses, buses):  # type: ignore[no-untyped-def]
+def _count_matches(array: _Array, addresses: NDArray[np.int64], buses: NDArray[np.bool_]) -> int:
     count = 0
     for a in range(addresses.size):
         for h in range(HEMISPHERES):
@@ -106,7 +106,7 @@ def _count_matches(array, addresses, buses):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def _fill_driver(array, h, driver, label, source, table, m):  # type: ignore[no-untyped-def]
+def _fill_driver(array: _Array, h: int, driver: int, label: int, source: int, table: SynapseTable, m: int) -> int:
     """Write the synapses with a label in both rows of a driver from place `m` on; return the next place."""
     for row in range(2 * driver, 2 * driver + 2):
         if array.row_mode[h, row] == 0:
@@ -123,7 +123,9 @@ def _fill_driver(array, h, driver, label, source, table, m):  # type: ignore[no-
 
 
 @kernel()
-def _fill_matches(array, addresses, buses, table):  # type: ignore[no-untyped-def]
+def _fill_matches(
+    array: _Array, addresses: NDArray[np.int64], buses: NDArray[np.bool_], table: SynapseTable
+) -> None:
     m = 0
     for a in range(addresses.size):
         for h in range(HEMISPHERES):
@@ -218,7 +220,13 @@ def charges(
 
 
 @kernel()
-def _find_extent(charge, block_of_column, begin, end, signs):  # type: ignore[no-untyped-def]
+def _find_extent(
+    charge: NDArray[np.float32],
+    block_of_column: NDArray[np.int64],
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    signs: NDArray[np.int64],
+) -> None:
     """First block of each row in which a charge is not zero, the one after the last, and `Charges.signs`."""
     for column in range(charge.shape[0]):
         for row in range(charge.shape[1]):
@@ -234,7 +242,16 @@ def _find_extent(charge, block_of_column, begin, end, signs):  # type: ignore[no
 
 
 @kernel()
-def _add_charges(cell, synapse, line, gain, weights, scale, charge, both):  # type: ignore[no-untyped-def]
+def _add_charges(
+    cell: NDArray[np.int32],
+    synapse: NDArray[np.int32],
+    line: NDArray[np.int32],
+    gain: NDArray[np.float32],
+    weights: NDArray[np.uint8],
+    scale: NDArray[np.float32],
+    charge: NDArray[np.float32],
+    both: NDArray[np.bool_],
+) -> None:
     """Sum up the charges of all synapses; `both` tells the rows of which a cell has some of both signs."""
     rows = both.size
     for m in range(cell.size):

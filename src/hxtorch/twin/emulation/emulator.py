@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch._kernels.threads import run_chunks
 from hxtorch.twin.circuits import CircuitParameters
 from hxtorch.twin.circuits.coupling import Links, propagators
 from hxtorch.twin.circuits.lanes import LaneParameters
@@ -12,7 +13,8 @@ from hxtorch.twin.circuits.plasticity import plasticity_parameters
 from hxtorch.twin.circuits.sampling import plan_sampling
 from hxtorch.twin.circuits.stimulus import input_stimulus, spike_link
 from hxtorch.twin.emulation.derived import Derived, Wiring
-from hxtorch.twin.engine.arguments import Board, Run, SpikeBuffer, blocks_are_independent, scratch
+from hxtorch.twin.engine.arguments import Run, SpikeBuffer, blocks_are_independent, scratch
+from hxtorch.twin.engine.board import Board
 from hxtorch.twin.engine.link import Link, transmit
 from hxtorch.twin.engine.loop import run_entries
 from hxtorch.twin.engine.membranes import Membranes
@@ -25,7 +27,6 @@ from hxtorch.twin.places.coordinates import CIRCUITS, COUNTER_LIMIT, CYCLES_PER_
 from hxtorch.twin.places.crossbar import FIRST_OFF_CHIP, passes
 from hxtorch.twin.program import Program, Recording, SentEvents, Spikes
 from hxtorch.twin.program.config import ChipConfig, PlasticityConfig
-from hxtorch.twin.threads import run_chunks
 
 DEFAULT_STEP = 0.5  # µs
 STIFF_PARTS = 8  # into which a step is divided where compartments are coupled or currents exponential

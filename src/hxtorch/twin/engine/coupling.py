@@ -28,7 +28,7 @@ def no_coupling() -> Coupling:
 
 
 @inner_kernel()
-def couple(a, coupling, before):  # type: ignore[no-untyped-def]
+def couple(a: NDArray[np.float32], coupling: Coupling, before: NDArray[np.float32]) -> None:
     """Let the compartments exchange charge for half a step; `before` is scratch for the largest cell."""
     first, m = 0, 0
     for c in range(coupling.size.size):

@@ -32,6 +32,7 @@ from hxtorch.twin.engine.layout import (
     RATE_INH,
     X_EXC,
     X_INH,
+    Index,
     aligned,
 )
 
@@ -81,7 +82,7 @@ def deliveries(most: int) -> Deliveries:
 
 
 @kernel()
-def most_deliveries(first_event, source, first_row):  # type: ignore[no-untyped-def]
+def most_deliveries(first_event: NDArray[np.int64], source: NDArray[np.int64], first_row: NDArray[np.int64]) -> int:
     """Largest number of deliveries that the input events of a batch entry make."""
     most = 0
     for entry in range(first_event.size - 1):
@@ -93,7 +94,9 @@ def most_deliveries(first_event, source, first_row):  # type: ignore[no-untyped-
 
 
 @inner_kernel(inline=True)
-def add_delivery(deliveries, n, charges, step, row, f, strength):  # type: ignore[no-untyped-def]
+def add_delivery(
+    deliveries: Deliveries, n: int, charges: Charges, step: int, row: int, f: np.float32, strength: np.float32
+) -> None:
     """Note as number `n` that an event of so much strength excites a row, `f` steps after the start of `step`."""
     one, half = np.float32(1), np.float32(0.5)
     deliveries.step[n] = step
@@ -114,7 +117,17 @@ def add_delivery(deliveries, n, charges, step, row, f, strength):  # type: ignor
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def deliver(lines, charge, coming, deliveries, first, last, later, b, lanes):  # type: ignore[no-untyped-def]
+def deliver(
+    lines: NDArray[np.float32],
+    charge: NDArray[np.float32],
+    coming: NDArray[np.float32],
+    deliveries: Deliveries,
+    first: Index,
+    last: Index,
+    later: int,
+    b: int,
+    lanes: int,
+) -> None:
     """Bring the deliveries ``first..last-1``, those of one step, to the lines of one layer of block `b`.
 
     `lines` begins where the block keeps the layer, `charge` (rows * 64,) belongs to it. `coming`, likewise, is what

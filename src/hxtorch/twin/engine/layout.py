@@ -102,6 +102,9 @@ MEMBRANE_ROWS = (STATE_ROWS + 25) * LANES
 LAYER_ROWS = 16 * LANES
 
 
+Index = int | np.int64  # a kernel is compiled for each of both that it meets
+
+
 def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Zeros that begin at a cache line, so that no vector straddles two: that takes twice as long."""
     size = math.prod(shape)

@@ -42,7 +42,7 @@ class Link(NamedTuple):
 
 
 @inner_kernel()
-def _uniform(key, entry, circuit, stamp):  # type: ignore[no-untyped-def]
+def _uniform(key: np.uint64, entry: int, circuit: int, stamp: int) -> float:
     """Uniform number in [0, 1) of one event."""
     z = mix(key + np.uint64(entry) * np.uint64(0xD1B54A32D192ED03))
     z = mix(z + np.uint64(circuit) * np.uint64(0x8CB92BA72F3D8DD7) + np.uint64(stamp))
@@ -50,7 +50,9 @@ def _uniform(key, entry, circuit, stamp):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(allocates=True)
-def _sort_by_time(entry, stamp, lane, runtime):  # type: ignore[no-untyped-def]
+def _sort_by_time(
+    entry: NDArray[np.int64], stamp: NDArray[np.int64], lane: NDArray[np.int64], runtime: int
+) -> None:
     """Sort the spikes of each entry by stamp and, at the same stamp, by circuit; stamps end at `runtime`."""
     place = np.empty(entry.size + 2, dtype=np.int64)
     other_stamp, other_lane = np.empty(entry.size, dtype=np.int64), np.empty(entry.size, dtype=np.int64)
@@ -82,7 +84,15 @@ def _sort_by_time(entry, stamp, lane, runtime):  # type: ignore[no-untyped-def]
 
 
 @kernel(allocates=True)
-def transmit(entry, time, lane, used, key, link, counts):  # type: ignore[no-untyped-def]
+def transmit(
+    entry: NDArray[np.int64],
+    time: NDArray[np.float64],
+    lane: NDArray[np.int64],
+    used: int,
+    key: np.uint64,
+    link: Link,
+    counts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], int, int]:
     """Stamp, sort and thin the spikes of one worker, in place.
 
     Spikes come sorted by entry. Afterwards `lane` holds circuits and `entry`,

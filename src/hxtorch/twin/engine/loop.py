@@ -8,8 +8,11 @@ and sample (`readout`, `madc`). Blocks that need nothing from each other make al
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel, kernel
+from hxtorch.twin.engine.arguments import Run, Scratch, SpikeBuffer
+from hxtorch.twin.engine.board import Board, Rails, Stimulus
 from hxtorch.twin.engine.coupling import couple
 from hxtorch.twin.engine.delivery import AHEAD, ON_TIME, add_delivery, deliver
 from hxtorch.twin.engine.layout import (
@@ -20,11 +23,13 @@ from hxtorch.twin.engine.layout import (
     WITH_ADAPTATION,
     WITH_EXPONENTIAL,
     WORD,
+    Index,
 )
 from hxtorch.twin.engine.madc import note_arrival, sample_madc
-from hxtorch.twin.engine.plasticity import efficacy
+from hxtorch.twin.engine.plasticity import Plasticity, efficacy
 from hxtorch.twin.engine.random import bytes_normal, key, mix
 from hxtorch.twin.engine.readout import (
+    Readout,
     cadc_due,
     first_sample,
     next_sample,
@@ -48,7 +53,7 @@ from hxtorch.twin.engine.terms import (
 
 
 @kernel()
-def run_entries(run, scratch, spikes, begin, end):  # type: ignore[no-untyped-def]
+def run_entries(run: Run, scratch: Scratch, spikes: SpikeBuffer, begin: int, end: int) -> None:
     """Emulate the batch entries ``begin..end-1`` of a `Run` in the memory of one worker (`Scratch`).
 
     Every entry has its own random streams, keyed by (seed, entry, circuit), so results depend neither on the number
@@ -66,7 +71,7 @@ def run_entries(run, scratch, spikes, begin, end):  # type: ignore[no-untyped-de
         charge_key = key(run.seed, entry, np.int64(1 << 20))
         scratch.next_sample[1, 0] = scratch.next_sample[1, 1] = 0
         event, delivered, pending, reset = stimulus.first[entry], 0, 0, 0
-        madc = np.int64(0)  # as a literal, sample_madc would be compiled twice
+        madc: Index = np.int64(0)  # as a literal, sample_madc would be compiled twice
         for window in range(0, run.steps, run.together):
             window_end = min(window + run.together, run.steps)
             noted, event, delivered, pending = _collect(
@@ -79,7 +84,7 @@ def run_entries(run, scratch, spikes, begin, end):  # type: ignore[no-untyped-de
 
 
 @inner_kernel(inline=True)
-def _start_drivers(drivers, plasticity):  # type: ignore[no-untyped-def]
+def _start_drivers(drivers: NDArray[np.float32], plasticity: Plasticity) -> None:
     """Let all drivers with plasticity be recovered."""
     for i in range(plasticity.recover.size):
         drivers[0, i], drivers[1, i] = plasticity.recover[i], 0
@@ -89,7 +94,17 @@ def _start_drivers(drivers, plasticity):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(inline=True)
-def _collect(scratch, run, charge_key, window, window_end, event, last, delivered, pending):  # type: ignore[no-untyped-def]
+def _collect(
+    scratch: Scratch,
+    run: Run,
+    charge_key: np.uint64,
+    window: int,
+    window_end: int,
+    event: int,
+    last: int,
+    delivered: int,
+    pending: int,
+) -> tuple[int, int, int, int]:
     """Note what the lines get from the events that arrive in a window: those on the chip, then those from outside.
 
     `event` is the next one from outside, `delivered` counts all of this entry, `pending` those that wait on the
@@ -118,7 +133,7 @@ def _collect(scratch, run, charge_key, window, window_end, event, last, delivere
 
 
 @inner_kernel(inline=True)
-def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
+def _charge(charge_key: np.uint64, number: int, sigma: np.float32) -> np.float32:
     """Relative charge of the event `number` of an entry."""
     if sigma == 0:
         return np.float32(1)
@@ -126,7 +141,7 @@ def _charge(charge_key, number, sigma):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(inline=True)
-def _note(scratch, n, run, source, step, f, strength):  # type: ignore[no-untyped-def]
+def _note(scratch: Scratch, n: int, run: Run, source: int, step: int, f: np.float32, strength: np.float32) -> int:
     """Note what the lines get from one event, `f` steps after the start of `step`; `n` are noted already."""
     charges, readout = run.charges, run.readout
     driver, q = -1, strength
@@ -146,7 +161,19 @@ def _note(scratch, n, run, source, step, f, strength):  # type: ignore[no-untype
 
 
 @inner_kernel(inline=True)
-def _advance_window(flat, scratch, run, charge, spikes, entry, window, window_end, noted, reset, pending):  # type: ignore[no-untyped-def]
+def _advance_window(
+    flat: NDArray[np.float32],
+    scratch: Scratch,
+    run: Run,
+    charge: NDArray[np.float32],
+    spikes: SpikeBuffer,
+    entry: int,
+    window: int,
+    window_end: int,
+    noted: int,
+    reset: int,
+    pending: int,
+) -> tuple[int, int]:
     """Let all blocks make the steps of a window; `reset` is the next commanded one, `charge` has a row per column.
 
     Returns the next reset, and how many events wait on the chip.
@@ -160,7 +187,8 @@ def _advance_window(flat, scratch, run, charge, spikes, entry, window, window_en
         if parts > 1:
             couple(flat, coupling, scratch.cell)
         for b in range(board.layers.size):
-            last, due = np.int64(0), -1  # as a literal, deliver would be compiled twice
+            due: Index = -1
+            last: Index = np.int64(0)  # as a literal, deliver would be compiled twice
             if part == 0:
                 r = reset
             if samples and part == parts - 1:
@@ -176,7 +204,7 @@ def _advance_window(flat, scratch, run, charge, spikes, entry, window, window_en
 
 
 @inner_kernel(inline=True)
-def _reset_block(a, b, stimulus, step, r):  # type: ignore[no-untyped-def]
+def _reset_block(a: NDArray[np.float32], b: int, stimulus: Stimulus, step: int, r: int) -> int:
     """Reset a block where that is commanded in this step, number `r` and what follows; return the next one."""
     while r < stimulus.resets.size and stimulus.resets[r] == step:
         command_reset(a, b)
@@ -185,7 +213,9 @@ def _reset_block(a, b, stimulus, step, r):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(inline=True)
-def _deliver_step(scratch, run, charge, b, noted, first, step):  # type: ignore[no-untyped-def]
+def _deliver_step(
+    scratch: Scratch, run: Run, charge: NDArray[np.float32], b: int, noted: int, first: Index, step: int
+) -> Index:
     """Bring the deliveries from `first` on that belong to a step to block `b`; return the next one."""
     a, board, deliveries = scratch.rows, run.board, scratch.deliveries
     last = first
@@ -202,7 +232,9 @@ def _deliver_step(scratch, run, charge, b, noted, first, step):  # type: ignore[
 
 
 @inner_kernel(inline=True)
-def _advance_step(scratch, run, spikes, entry, b, step, pending):  # type: ignore[no-untyped-def]
+def _advance_step(
+    scratch: Scratch, run: Run, spikes: SpikeBuffer, entry: int, b: int, step: int, pending: int
+) -> int:
     """Let block `b` make one step; return how many events wait on the chip."""
     a, board, stimulus = scratch.rows, run.board, run.stimulus
     if _advance(a, b, board.layers[b], board.features[b], board.rails, stimulus.noise_decay, stimulus.noise_step):
@@ -213,7 +245,15 @@ def _advance_step(scratch, run, spikes, entry, b, step, pending):  # type: ignor
 
 
 @inner_kernel(inline=True)
-def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[no-untyped-def]
+def _advance(
+    a: NDArray[np.float32],
+    b: int,
+    layers: int,
+    features: int,
+    rails: Rails,
+    decay: np.float32,
+    noise_step: np.float32,
+) -> np.int32:
     """Advance one block; return whether a membrane needs to be resolved."""
     if features & CONDUCTANCE_MODE:
         find_conductances(a, b, layers)
@@ -237,7 +277,16 @@ def _advance(a, b, layers, features, rails, decay, noise_step):  # type: ignore[
 
 
 @inner_kernel(inline=True)
-def _resolve_block(scratch, board, stimulus, spikes, entry, b, step, pending):  # type: ignore[no-untyped-def]
+def _resolve_block(
+    scratch: Scratch,
+    board: Board,
+    stimulus: Stimulus,
+    spikes: SpikeBuffer,
+    entry: int,
+    b: int,
+    step: int,
+    pending: int,
+) -> int:
     """Place spikes and resets of a block inside the last step; return how many of its events wait on the chip."""
     a = scratch.rows
     low, high = busy_lanes(a, b)
@@ -268,7 +317,7 @@ def _resolve_block(scratch, board, stimulus, spikes, entry, b, step, pending):  
 
 
 @inner_kernel(inline=True)
-def _sample_membranes(scratch, readout, entry, b, step, h):  # type: ignore[no-untyped-def]
+def _sample_membranes(scratch: Scratch, readout: Readout, entry: int, b: int, step: int, h: float) -> Index:
     """Take the CADC samples of a step of those circuits whose membranes lie in block `b`, one to a lane.
 
     Returns the step of the next samples, or -1.
@@ -287,7 +336,9 @@ def _sample_membranes(scratch, readout, entry, b, step, h):  # type: ignore[no-u
 
 
 @inner_kernel(inline=True)
-def _sample_circuits(flat, scratch, readout, entry, step, h, madc):  # type: ignore[no-untyped-def]
+def _sample_circuits(
+    flat: NDArray[np.float32], scratch: Scratch, readout: Readout, entry: int, step: int, h: float, madc: Index
+) -> Index:
     """Sample what needs to see all blocks at once, which make one step at a time; return the next MADC sample."""
     random, start = scratch.converter_random, scratch.next_sample[1]
     for side in range(2):
@@ -299,14 +350,14 @@ def _sample_circuits(flat, scratch, readout, entry, step, h, madc):  # type: ign
             n += 1
         start[side] = n
     if readout.madc_place.size > 0:
-        n, fraction = madc, readout.madc_start + madc * readout.madc_spacing - step
+        n, since = madc, readout.madc_start + madc * readout.madc_spacing - step
         while madc < readout.madc_value.shape[1] and (
             readout.madc_start + madc * readout.madc_spacing < step + 1.000001
         ):
             madc += 1
         sample_madc(
             flat, random, readout, scratch.arrivals, entry, n, madc,
-            np.float32(min(max(fraction, 0.0), 1.0)), np.float32(readout.madc_spacing),
+            np.float32(min(max(since, 0.0), 1.0)), np.float32(readout.madc_spacing),
         )  # fmt: skip
         for j in range(readout.madc_place.size):
             scratch.arrivals.number[j] = 0

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel
+from hxtorch.twin.engine.board import Board
+from hxtorch.twin.engine.delivery import Charges
 from hxtorch.twin.engine.layout import (
     AMPLITUDE_EXC,
     AMPLITUDE_INH,
@@ -35,6 +37,7 @@ from hxtorch.twin.engine.layout import (
     V_BEFORE,
     X_EXC,
     X_INH,
+    Index,
     V,
 )
 from hxtorch.twin.engine.random import bytes_normal, next_bits
@@ -44,6 +47,7 @@ from hxtorch.twin.engine.readout import (
     EXC_WEIGHT,
     INH_WEIGHT,
     MEMBRANE_WEIGHT,
+    Readout,
     reset_course,
 )
 from hxtorch.twin.engine.spiking import fade
@@ -74,7 +78,16 @@ def arrivals() -> Arrivals:
 
 
 @inner_kernel()
-def note_arrival(arrivals, a, board, charges, row, strength, f, readout):  # type: ignore[no-untyped-def]
+def note_arrival(
+    arrivals: Arrivals,
+    a: NDArray[np.float32],
+    board: Board,
+    charges: Charges,
+    row: int,
+    strength: np.float32,
+    f: np.float32,
+    readout: Readout,
+) -> None:
     """Remember an event inside a step that excites a row of `charges`, where the MADC reads."""
     zero = np.float32(0)
     stride = a.shape[1]
@@ -104,7 +117,15 @@ def note_arrival(arrivals, a, board, charges, row, strength, f, readout):  # typ
 
 
 @inner_kernel()
-def _line(x, decay, rate, fraction, jumps, times, number):  # type: ignore[no-untyped-def]
+def _line(
+    x: np.float32,
+    decay: np.float32,
+    rate: np.float32,
+    fraction: np.float32,
+    jumps: NDArray[np.float32],
+    times: NDArray[np.float32],
+    number: int,
+) -> np.float32:
     """A synaptic line `fraction` of the way through the last step, without the events that arrive later in it."""
     for i in range(number):
         if times[i] > fraction:
@@ -113,7 +134,17 @@ def _line(x, decay, rate, fraction, jumps, times, number):  # type: ignore[no-un
 
 
 @inner_kernel()
-def sample_madc(a, random, readout, arrivals, entry, begin, end, fraction, spacing):  # type: ignore[no-untyped-def]
+def sample_madc(
+    a: NDArray[np.float32],
+    random: NDArray[np.uint32],
+    readout: Readout,
+    arrivals: Arrivals,
+    entry: int,
+    begin: Index,
+    end: Index,
+    fraction: np.float32,
+    spacing: np.float32,
+) -> None:
     """Take the samples ``begin..end-1``, the first `fraction` of the way through the last step, `spacing` apart."""
     zero, one = np.float32(0), np.float32(1)
     channels = readout.cadc_circuit.size

@@ -35,7 +35,7 @@ def no_plasticity() -> Plasticity:
 
 
 @inner_kernel()
-def efficacy(plasticity, state, driver, time):  # type: ignore[no-untyped-def]
+def efficacy(plasticity: Plasticity, state: Array, driver: int, time: float | np.float32) -> np.float32:
     """Efficacy of a driver for an event at `time` (steps); `state` (2, 256) keeps voltages and last times."""
     recover = plasticity.recover[driver]
     passed = np.float32(time) - state[1, driver]

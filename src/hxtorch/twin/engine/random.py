@@ -19,7 +19,7 @@ _BYTES_MEAN = np.float32(510.0)
 
 
 @inner_kernel()
-def mix(z):  # type: ignore[no-untyped-def]
+def mix(z: np.uint64) -> np.uint64:
     """SplitMix64 finaliser (Steele et al. 2014): a well-mixed 64-bit number from any other."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -27,26 +27,26 @@ def mix(z):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def entry_key(seed, entry):  # type: ignore[no-untyped-def]
+def entry_key(seed: int | np.uint64, entry: int) -> np.uint64:
     """The part of `key` that all circuits of an entry have in common."""
     z = mix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
     return mix(z + np.uint64(entry) * np.uint64(0xD1B54A32D192ED03))
 
 
 @inner_kernel()
-def circuit_key(common, circuit):  # type: ignore[no-untyped-def]
+def circuit_key(common: np.uint64, circuit: int | np.int64) -> np.uint64:
     """`key` of a circuit in the entry of which `common` is the `entry_key`."""
     return mix(common + np.uint64(circuit) * np.uint64(0x8CB92BA72F3D8DD7))
 
 
 @kernel()
-def key(seed, entry, circuit):  # type: ignore[no-untyped-def]
+def key(seed: int | np.uint64, entry: int, circuit: int | np.int64) -> np.uint64:
     """64-bit key of one circuit in one batch entry of one trial."""
     return circuit_key(entry_key(seed, entry), circuit)
 
 
 @inner_kernel()
-def bytes_normal(bits):  # type: ignore[no-untyped-def]
+def bytes_normal(bits: np.uint32) -> np.float32:
     """Approximate standard normal number from 32 random bits (sum of four bytes)."""
     low = np.uint32(0x00FF00FF)
     pairs = np.uint32(np.uint32(bits & low) + np.uint32(np.uint32(bits >> np.uint32(8)) & low))
@@ -55,7 +55,7 @@ def bytes_normal(bits):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def next_bits(state):  # type: ignore[no-untyped-def]
+def next_bits(state: np.uint32) -> np.uint32:
     """One step of Marsaglia's xorshift32 (numba widens shifts to 64 bit, hence the casts)."""
     state = np.uint32(state ^ np.uint32(state << np.uint32(13)))
     state = np.uint32(state ^ np.uint32(state >> np.uint32(17)))

@@ -36,6 +36,7 @@ from hxtorch.twin.engine.layout import (
     WORD,
     X_EXC,
     X_INH,
+    Index,
     V,
 )
 from hxtorch.twin.engine.random import bytes_normal, circuit_key, entry_key, next_bits
@@ -100,7 +101,7 @@ class Readout(NamedTuple):
 
 
 @inner_kernel()
-def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
+def start_readout(random: NDArray[np.uint32], readout: Readout, seed: np.uint64, entry: int) -> None:
     """Start the random streams of the converters (CADC channels, then MADC) for one batch entry."""
     common = entry_key(seed, entry)
     channels = readout.cadc_circuit.size
@@ -112,7 +113,7 @@ def start_readout(random, readout, seed, entry):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
+def reset_course(a: NDArray[np.float32], at: Index, fraction: np.float32) -> np.float32:
     """Membrane `fraction` of the way through a step in which it fired or was dead.
 
     The course has corners: free until the threshold is crossed and for the comparator's delay, then held at
@@ -132,19 +133,24 @@ def reset_course(a, at, fraction):  # type: ignore[no-untyped-def]
     free = rest - late - held
     rate_mem, rate_reset, decay = a[at + RATE_MEM], a[at + RATE_RESET], a[at + DECAY]
     early = before + late
-    v = leak + (a[at + V_BEFORE] - leak) * fade(early * rate_mem) + drive * gained(early, rate_mem, decay)
+    v: np.float32 = (
+        leak + (a[at + V_BEFORE] - leak) * fade(early * rate_mem) + drive * gained(early, rate_mem, decay)
+    )
     v = leak_in_reset + (v - leak_in_reset) * fade(held * rate_reset)
     v += drive * a[at + SHUNT] * gained(held, rate_reset, a[at + DECAY_RESET])
-    return leak + (v - leak) * fade(free * rate_mem) + drive * gained(free, rate_mem, decay)
+    ended: np.float32 = leak + (v - leak) * fade(free * rate_mem) + drive * gained(free, rate_mem, decay)
+    return ended
 
 
 @inner_kernel()
-def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
+def _shown(
+    a: NDArray[np.float32], mux: NDArray[np.float32], place: int, line: int, fraction: np.float32
+) -> np.float32:
     """Voltage (CADC LSB) that a multiplexer shows, `fraction` of the way through the last step."""
     v = a[place + V_BEFORE] + (a[place + V] - a[place + V_BEFORE]) * fraction
     if fraction < np.float32(1) and a[place + DEAD] > np.float32(-1):
         v = reset_course(a, place, fraction)
-    value = mux[BASE] + mux[MEMBRANE_WEIGHT] * v
+    value: np.float32 = mux[BASE] + mux[MEMBRANE_WEIGHT] * v
     back = np.float32(1.5) - fraction  # lines are kept at the middle of the coming step
     value += mux[EXC_WEIGHT] * a[line + X_EXC] * np.float32(math.exp(back * a[line + RATE_EXC]))
     value += mux[INH_WEIGHT] * a[line + X_INH] * np.float32(math.exp(back * a[line + RATE_INH]))
@@ -154,17 +160,18 @@ def _shown(a, mux, place, line, fraction):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(inline=True)
-def cadc_due(readout, entry, hemisphere, sample, time):  # type: ignore[no-untyped-def]
+def cadc_due(readout: Readout, entry: int, hemisphere: int, sample: int, time: float) -> bool:
     """Whether the next sample of a hemisphere, number `sample`, lies before `time` (µs since the first step)."""
     if sample >= readout.cadc_count[entry, hemisphere]:
         return False
-    return readout.cadc_time[entry, hemisphere, sample] < time
+    due: bool = readout.cadc_time[entry, hemisphere, sample] < time
+    return due
 
 
 @inner_kernel(inline=True)
-def next_sample(readout, entry, sample, h):  # type: ignore[no-untyped-def]
+def next_sample(readout: Readout, entry: int, sample: NDArray[np.int64], h: float) -> Index:
     """Step of `h` µs in which the next sample of either hemisphere lies, `sample` (2,) having been taken; or -1."""
-    found = np.int64(-1)
+    found: Index = np.int64(-1)
     for side in range(2):
         if sample[side] < readout.cadc_count[entry, side]:
             time = readout.cadc_time[entry, side, sample[side]]
@@ -178,7 +185,9 @@ def next_sample(readout, entry, sample, h):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(inline=True)
-def first_sample(readout, entry, b, taken, sample, h):  # type: ignore[no-untyped-def]
+def first_sample(
+    readout: Readout, entry: int, b: int, taken: NDArray[np.int64], sample: NDArray[np.int64], h: float
+) -> Index:
     """Set `sample` (2,) to the samples `taken` by now; where block `b` takes no part, all are; as `next_sample`."""
     for side in range(2):
         channels = readout.cadc_split if side == 0 else readout.cadc_place.size - readout.cadc_split
@@ -189,7 +198,17 @@ def first_sample(readout, entry, b, taken, sample, h):  # type: ignore[no-untype
 
 
 @inner_kernel(inline=True)
-def sample_block(a, b, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
+def sample_block(
+    a: NDArray[np.float32],
+    b: int,
+    random: NDArray[np.uint32],
+    shown: NDArray[np.float32],
+    readout: Readout,
+    entry: int,
+    hemisphere: int,
+    sample: int,
+    fraction: np.float32,
+) -> None:
     """Take one CADC sample of those circuits of a hemisphere whose membranes lie in block `b`, one to a lane.
 
     For a hemisphere with `cadc_lane`; `shown` (lanes or more,) is scratch.
@@ -207,14 +226,16 @@ def sample_block(a, b, random, shown, readout, entry, hemisphere, sample, fracti
 
 
 @inner_kernel(inline=True)
-def _show_lanes(a, b, shown, fraction):  # type: ignore[no-untyped-def]
+def _show_lanes(a: NDArray[np.float32], b: int, shown: NDArray[np.float32], fraction: np.float32) -> None:
     """Membranes of a block, into `shown`."""
     _show_word(a, b, 0, shown, fraction)
     _show_word(a, b, WORD, shown, fraction)
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def _show_word(a, b, first, shown, fraction):  # type: ignore[no-untyped-def]
+def _show_word(
+    a: NDArray[np.float32], b: int, first: int, shown: NDArray[np.float32], fraction: np.float32
+) -> None:
     near, here = np.float32(-1), np.float32(1.5)
     corners = np.uint32(0)
     for k in range(WORD):
@@ -225,13 +246,22 @@ def _show_word(a, b, first, shown, fraction):  # type: ignore[no-untyped-def]
         corner = (a[b, DEAD + first + k] > near) & (abs(rise) > here)
         corners = np.uint32(corners | np.uint32(np.uint32(corner) << np.uint32(k)))
     while corners != 0:
-        k = first + lowest_lane(corners)
+        lane = first + lowest_lane(corners)
         corners = np.uint32(corners & np.uint32(corners - np.uint32(1)))
-        shown[k] = reset_course(a[b], k, fraction)
+        shown[lane] = reset_course(a[b], lane, fraction)
 
 
 @inner_kernel()
-def sample_channels(a, random, shown, readout, entry, hemisphere, sample, fraction):  # type: ignore[no-untyped-def]
+def sample_channels(
+    a: NDArray[np.float32],
+    random: NDArray[np.uint32],
+    shown: NDArray[np.float32],
+    readout: Readout,
+    entry: int,
+    hemisphere: int,
+    sample: int,
+    fraction: np.float32,
+) -> None:
     """Take one CADC sample of all recorded circuits of a hemisphere, whatever they show, wherever they lie."""
     begin = 0 if hemisphere == 0 else readout.cadc_split
     end = readout.cadc_split if hemisphere == 0 else readout.cadc_place.size
@@ -244,7 +274,14 @@ def sample_channels(a, random, shown, readout, entry, hemisphere, sample, fracti
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def _convert(voltage, streams, gain, offset, sigma, codes):  # type: ignore[no-untyped-def]
+def _convert(
+    voltage: NDArray[np.float32],
+    streams: NDArray[np.uint32],
+    gain: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    sigma: np.float32,
+    codes: NDArray[np.uint8],
+) -> None:
     """Turn voltages into codes of the CADC, each channel with its gain, offset and noise."""
     low, high, half = np.float32(0), np.float32(255), np.float32(0.5)
     for j in range(streams.size):
@@ -255,7 +292,7 @@ def _convert(voltage, streams, gain, offset, sigma, codes):  # type: ignore[no-u
 
 
 @inner_kernel()
-def store_trace(a, readout, entry, sample, h):  # type: ignore[no-untyped-def]
+def store_trace(a: NDArray[np.float32], readout: Readout, entry: int, sample: int, h: np.float32) -> None:
     """Keep the chosen states of the traced circuits at the end of a step."""
     half = np.float32(0.5)
     slot = readout.trace_slot[entry]

@@ -8,8 +8,10 @@ reset conductance is on while the remaining dead time lies between `RESET_STEPS`
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel
+from hxtorch.twin.engine.board import Rails
 from hxtorch.twin.engine.layout import (
     ARMED,
     DEAD,
@@ -35,6 +37,7 @@ from hxtorch.twin.engine.layout import (
     THRESHOLD,
     THRESHOLD_MEAN,
     V_BEFORE,
+    Index,
     V,
 )
 from hxtorch.twin.engine.random import bytes_normal, next_bits
@@ -43,7 +46,7 @@ NO_SPIKE = np.float32(-2)
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def fade(y):  # type: ignore[no-untyped-def]
+def fade(y: np.float32) -> np.float32:
     """exp(-y) for y >= 0: Taylor series of a 16th of it, squared four times (relative error 1e-5 up to 3)."""
     x = min(y, np.float32(16)) * np.float32(1 / 16)
     e = np.float32(1 / 24) - x * np.float32(1 / 120)
@@ -57,7 +60,7 @@ def fade(y):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def gained(x, rate, decay):  # type: ignore[no-untyped-def]
+def gained(x: np.float32, rate: np.float32, decay: np.float32) -> np.float32:
     """Part of what a constant current adds in a step that it has added after `x` of it."""
     one = np.float32(1)
     if rate < np.float32(1e-3):  # where a membrane hardly leaks, it adds the same everywhere
@@ -66,14 +69,14 @@ def gained(x, rate, decay):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def lowest_lane(lanes):  # type: ignore[no-untyped-def]
+def lowest_lane(lanes: np.uint32) -> np.int64:
     """Number of the lowest bit that is set, read off the exponent of its value."""
     bit = np.uint32(lanes & np.uint32(~lanes + np.uint32(1)))
     return np.int64(np.float32(bit).view(np.uint32) >> np.uint32(23)) - 127
 
 
 @inner_kernel()
-def set_state(a, b, k):  # type: ignore[no-untyped-def]
+def set_state(a: NDArray[np.float32], b: int, k: Index) -> None:
     """Choose what acts on a membrane, now that so much of its dead time remains."""
     left, on, off = a[b, DEAD + k], a[b, RESET_STEPS + k], a[b, HOLDOFF_STEPS + k]
     held = (left > off) and (left <= on)
@@ -90,7 +93,13 @@ def set_state(a, b, k):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
+def resolve(
+    a: NDArray[np.float32],
+    b: int,
+    k: Index,
+    rails: Rails,
+    threshold_sigma: np.float32,
+) -> np.float32:
     """Redo the last step of a membrane whose reset circuit switched or that crossed the threshold.
 
     Returns the time of crossing (steps since the start of the step), which also goes to `FRACTION`, or
@@ -132,7 +141,7 @@ def resolve(a, b, k, rails, threshold_sigma):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel()
-def command_reset(a, b):  # type: ignore[no-untyped-def]
+def command_reset(a: NDArray[np.float32], b: int) -> None:
     """Start a refractory period in all lanes of a block, as the reset command of the chip does."""
     for k in range(LANES):
         a[b, DEAD + k] = a[b, RESET_STEPS + k]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel
+from hxtorch.twin.engine.board import Board, Stimulus
 from hxtorch.twin.engine.layout import (
     ADAPT_START,
     ADAPTATION,
@@ -33,7 +35,7 @@ from hxtorch.twin.engine.random import bytes_normal, circuit_key, entry_key, nex
 
 
 @inner_kernel(inline=True)
-def start_membranes(a, board, stimulus, seed, entry):  # type: ignore[no-untyped-def]
+def start_membranes(a: NDArray[np.float32], board: Board, stimulus: Stimulus, seed: np.uint64, entry: int) -> None:
     """Put every lane to rest; neurons that fire without input start somewhere on their rise."""
     common, zero = entry_key(seed, entry), np.float32(0)
     for b in range(board.layers.size):
@@ -48,7 +50,9 @@ def start_membranes(a, board, stimulus, seed, entry):  # type: ignore[no-untyped
 
 
 @inner_kernel(inline=True)
-def _draw_start(a, b, circuits, stimulus, common):  # type: ignore[no-untyped-def]
+def _draw_start(
+    a: NDArray[np.float32], b: int, circuits: NDArray[np.int64], stimulus: Stimulus, common: np.uint64
+) -> None:
     """Draw where the membranes of a block are, and the first numbers of their random streams."""
     sigma, jitter, noise_rate = stimulus.noise_sigma, stimulus.threshold_sigma, stimulus.noise_rate
     for lane in range(LANES):

@@ -21,8 +21,10 @@ The functions return whether any membrane of the block needs `spiking.resolve`; 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel
+from hxtorch.twin.engine.board import Rails
 from hxtorch.twin.engine.layout import (
     AMPLITUDE_EXC,
     AMPLITUDE_INH,
@@ -60,7 +62,7 @@ _NOTHING = np.float32(1e-15)  # a line that has decayed so far is empty: tiny nu
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
+def begin_step(a: NDArray[np.float32], b: int, noise_decay: np.float32, noise_step: np.float32) -> None:
     """Advance the noise, sum up constant currents and those of the first line, and let that decay."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
     nine, c = np.float32(9), np.float32(27)
@@ -85,7 +87,7 @@ def begin_step(a, b, noise_decay, noise_step):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(inline=True)
-def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
+def advance_lines(a: NDArray[np.float32], b: int, layers: int) -> None:
     """Do the same for the lines of all further circuits that share the membranes."""
     _advance_layer(a, b, MEMBRANE_ROWS + LAYER_ROWS)  # a constant: nothing can overlap
     for further in range(layers - 2):  # counted from 0, or the compiler would expect negative indices
@@ -93,7 +95,7 @@ def advance_lines(a, b, layers):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def _advance_layer(a, b, o):  # type: ignore[no-untyped-def]
+def _advance_layer(a: NDArray[np.float32], b: int, o: int) -> None:
     """Add up the currents of the layer that begins at `o`, and let them decay."""
     zero, one, three = np.float32(0), np.float32(1), np.float32(3)
     nine, c = np.float32(9), np.float32(27)
@@ -112,7 +114,7 @@ def _advance_layer(a, b, o):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
+def advance_membrane(a: NDArray[np.float32], b: int, rails: Rails) -> np.int32:
     """Advance the membranes of a block under the currents that were summed up."""
     zero, one = np.float32(0), np.float32(1)
     floor, floor_rate, ceiling, ceiling_rate = rails
@@ -141,7 +143,7 @@ def advance_membrane(a, b, rails):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def busy_lanes(a, b):  # type: ignore[no-untyped-def]
+def busy_lanes(a: NDArray[np.float32], b: int) -> tuple[np.uint32, np.uint32]:
     """Two words whose bits are set where the membrane of a lane needs `spiking.resolve`."""
     low, high = np.uint32(0), np.uint32(0)
     for k in range(WORD):

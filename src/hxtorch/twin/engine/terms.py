@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import VECTOR_MATH, inner_kernel
 from hxtorch.twin.engine.layout import (
@@ -68,13 +69,13 @@ _LN_2 = np.float32(0.6931471805599453)
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def _saturate(u):  # type: ignore[no-untyped-def]
+def _saturate(u: np.float32) -> np.float32:
     u = min(u, np.float32(3))
     return u * (np.float32(27) + u * u) / (np.float32(27) + np.float32(9) * u * u)
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def _exp(y):  # type: ignore[no-untyped-def]
+def _exp(y: np.float32) -> np.float32:
     """exp(y) for -80 < y < 80 in plain arithmetic: a power of two times the series of the rest."""
     t = y * _LOG2_E
     whole = np.float32(math.floor(t + np.float32(0.5)))
@@ -86,7 +87,7 @@ def _exp(y):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def find_conductances(a, b, layers):  # type: ignore[no-untyped-def]
+def find_conductances(a: NDArray[np.float32], b: int, layers: int) -> None:
     """Collect currents and conductance of the inputs in conductance mode; before the lines advance."""
     zero = np.float32(0)
     for k in range(LANES):
@@ -101,14 +102,14 @@ def find_conductances(a, b, layers):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def add_conductances(a, b):  # type: ignore[no-untyped-def]
+def add_conductances(a: NDArray[np.float32], b: int) -> None:
     """Add the currents that `find_conductances` found."""
     for k in range(LANES):
         a[b, UP + k] += a[b, COBA_UP + k]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def apply_conductances(a, b):  # type: ignore[no-untyped-def]
+def apply_conductances(a: NDArray[np.float32], b: int) -> None:
     """Let the conductance act on the step that the membranes have just made."""
     one, half = np.float32(1), np.float32(0.5)
     for k in range(LANES):
@@ -118,7 +119,7 @@ def apply_conductances(a, b):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def add_adaptation(a, b):  # type: ignore[no-untyped-def]
+def add_adaptation(a: NDArray[np.float32], b: int) -> None:
     """Take the adaptation current of this step off the membrane's currents."""
     zero = np.float32(0)
     for k in range(LANES):
@@ -129,14 +130,15 @@ def add_adaptation(a, b):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def since_spike(a, at):  # type: ignore[no-untyped-def]
+def since_spike(a: NDArray[np.float32], at: int) -> np.float32:
     """Steps from the spike in the last step of the membrane that lies `at` to the middle of the coming one."""
     delay = a[at + DEAD_STEPS] - a[at + RESET_STEPS]
-    return np.float32(1.5) - a[at + FRACTION] - delay
+    since: np.float32 = np.float32(1.5) - a[at + FRACTION] - delay
+    return since
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def power(decay, x):  # type: ignore[no-untyped-def]
+def power(decay: np.float32, x: np.float32) -> np.float32:
     """Raise `decay` to the power of a small x, for 0.9 < decay <= 1, by the binomial series."""
     one, r = np.float32(1), np.float32(1) - decay
     c2 = x * (x - one) * np.float32(0.5)
@@ -145,13 +147,13 @@ def power(decay, x):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH, inline=True)
-def adaptation_jump(jump, decay, since):  # type: ignore[no-untyped-def]
+def adaptation_jump(jump: np.float32, decay: np.float32, since: np.float32) -> np.float32:
     """What is left of a jump `since` steps later."""
     return jump * power(decay, since)
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def adaptation_at(a, at, fraction):  # type: ignore[no-untyped-def]
+def adaptation_at(a: NDArray[np.float32], at: int, fraction: np.float32) -> np.float32:
     """Adaptation current of the membrane that lies `at`, `fraction` of the way through the last step."""
     decay, x = a[at + ADAPT_DECAY], np.float32(1.5) - fraction
     w, since = a[at + ADAPTATION], since_spike(a, at)
@@ -159,11 +161,12 @@ def adaptation_at(a, at, fraction):  # type: ignore[no-untyped-def]
         w -= adaptation_jump(a[at + ADAPT_JUMP], decay, since)
     left = power(decay, x)
     pull = a[at + ADAPT_A] * (a[at + V] - a[at + ADAPT_REFERENCE])
-    return (w - pull * (np.float32(1) - left) / (np.float32(1) - decay)) / left
+    found: np.float32 = (w - pull * (np.float32(1) - left) / (np.float32(1) - decay)) / left
+    return found
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def advance_adaptation(a, b):  # type: ignore[no-untyped-def]
+def advance_adaptation(a: NDArray[np.float32], b: int) -> None:
     """Advance the adaptation current; `FRACTION` tells which neurons have spiked in this step."""
     zero = np.float32(0)
     for k in range(LANES):
@@ -174,7 +177,7 @@ def advance_adaptation(a, b):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def exponential_flow(a, b, ceiling):  # type: ignore[no-untyped-def]
+def exponential_flow(a: NDArray[np.float32], b: int, ceiling: np.float32) -> None:
     """Let the exponential current alone act for half a step."""
     zero, one, two = np.float32(0), np.float32(1), np.float32(2)
     for k in range(LANES):
@@ -191,7 +194,7 @@ def exponential_flow(a, b, ceiling):  # type: ignore[no-untyped-def]
 
 
 @inner_kernel(fastmath=VECTOR_MATH)
-def crossed_again(a, b):  # type: ignore[no-untyped-def]
+def crossed_again(a: NDArray[np.float32], b: int) -> np.int32:
     """Whether any membrane of a block is above its threshold after all terms have acted."""
     events = np.int32(0)
     for k in range(LANES):

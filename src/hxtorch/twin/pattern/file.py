@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hxtorch._files.formats import Format, UnfitFileError
+from hxtorch._files.whole import write_whole
 from hxtorch.twin.pattern.fixed_pattern import EFFECTS, FixedPattern, nominal_pattern
 
 FORMAT, VERSION = "hxtorch die", 1
 
-_HEADER = "header.json"
 _LARGEST = 4 * 2**20  # bytes of a member; the synapses have 1 MB
+_FORMAT = Format(FORMAT, "die", VERSION, largest_header=_LARGEST, largest_array=_LARGEST)
 _NAME_LIMIT = 500
-
-
-_DAMAGED = (
-    zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
-)  # fmt: skip
 
 
 class DieFileError(ValueError):
@@ -32,24 +25,7 @@ class DieFileError(ValueError):
 
 def save_pattern(pattern: FixedPattern, path: str | Path) -> Path:
     """Write a pattern to `path`; a file that is there is replaced at once or not at all."""
-    path = Path(path)
-    numbers = {name: getattr(pattern, name) for name in _numbers()}
-    header = {
-        "format": FORMAT, "version": VERSION, "identifier": pattern.identifier, "nominal": pattern.nominal,
-        "capmem_seed": pattern.capmem_seed, **numbers,
-    }  # fmt: skip
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(_HEADER, json.dumps(header, indent=1))
-            for name in _arrays():
-                buffer = io.BytesIO()
-                np.save(buffer, getattr(pattern, name), allow_pickle=False)
-                archive.writestr(f"{name}.npy", buffer.getvalue())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return write_whole(path, dumps(pattern))
 
 
 def load_pattern(path: str | Path) -> FixedPattern:
@@ -58,24 +34,27 @@ def load_pattern(path: str | Path) -> FixedPattern:
     if not path.is_file():
         raise DieFileError(f"{path} is no file.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {item.filename: item.file_size for item in archive.infolist()}
-            large = [name for name, size in members.items() if size > _LARGEST]
-            if large:
-                raise _UnfitError(f"its member {large[0]!r} is larger than {_LARGEST} bytes")
-            header = _header(archive, members)
-            arrays = {name: _array(archive, members, name) for name in _arrays()}
-            if len(members) != 1 + len(arrays):
-                raise _UnfitError("it holds members that no die has")
-    except _UnfitError as error:
-        raise DieFileError(f"{path} is no usable die: {error}.") from error
-    except _DAMAGED as error:
-        raise DieFileError(f"{path} is no usable die: it cannot be read ({error}).") from error
-    return FixedPattern(**header, **arrays)
+        return loads(path.read_bytes())
+    except (UnfitFileError, OSError) as error:
+        raise DieFileError(_FORMAT.unusable(path, error)) from error
 
 
-class _UnfitError(Exception):
-    pass
+def dumps(pattern: FixedPattern) -> bytes:
+    """The content of the file of a pattern; equal patterns give equal contents."""
+    header: dict[str, Any] = {name: getattr(pattern, name) for name in ("identifier", "nominal", "capmem_seed")}
+    header |= {name: getattr(pattern, name) for name in _numbers()}
+    return _FORMAT.dumps(header, {name: getattr(pattern, name) for name in _arrays()})
+
+
+def loads(content: bytes) -> FixedPattern:
+    """The pattern of a content that `dumps` made. Raises `UnfitFileError`."""
+    header, arrays = _FORMAT.loads(content)
+    values: dict[str, Any] = _header(header) | arrays
+    for name in _arrays():
+        _check(name, arrays)
+    if len(arrays) != len(_arrays()):
+        raise UnfitFileError("it holds members that no die has")
+    return FixedPattern(**values)
 
 
 def _numbers() -> list[str]:
@@ -88,36 +67,27 @@ def _arrays() -> list[str]:
     return [name for name in EFFECTS if name not in _numbers()]
 
 
-def _header(archive: zipfile.ZipFile, members: dict[str, int]) -> dict[str, Any]:
-    if _HEADER not in members:
-        raise _UnfitError(f"it has no {_HEADER}")
-    header = json.loads(archive.read(_HEADER))
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise _UnfitError("its header names another format")
-    if header.get("version") != VERSION:
-        raise _UnfitError(f"it has version {header.get('version')!r}, this release reads {VERSION}")
+def _header(header: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in _numbers():
         value = header.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool) or not np.isfinite(value):
-            raise _UnfitError(f"{name!r} in its header is no finite number")
+            raise UnfitFileError(f"{name!r} in its header is no finite number")
         found[name] = float(value)
     kinds: dict[str, type] = {"identifier": str, "nominal": bool, "capmem_seed": int}
     for name, kind in kinds.items():
         value = header.get(name)
         if type(value) is not kind or (isinstance(value, str) and not 0 < len(value) <= _NAME_LIMIT):
-            raise _UnfitError(f"{name!r} in its header is no {kind.__name__}")
+            raise UnfitFileError(f"{name!r} in its header is no {kind.__name__}")
         found[name] = value
     return found
 
 
-def _array(archive: zipfile.ZipFile, members: dict[str, int], name: str) -> Any:
-    if f"{name}.npy" not in members:
-        raise _UnfitError(f"its array {name!r} is missing")
-    wanted = getattr(nominal_pattern(""), name)
-    array = np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-    if not isinstance(array, np.ndarray) or array.dtype != wanted.dtype or array.shape != wanted.shape:
-        raise _UnfitError(f"its array {name!r} is no {wanted.dtype} of shape {wanted.shape}")
+def _check(name: str, arrays: dict[str, NDArray[Any]]) -> None:
+    if name not in arrays:
+        raise UnfitFileError(f"its array {name!r} is missing")
+    wanted, array = getattr(nominal_pattern(""), name), arrays[name]
+    if array.dtype != wanted.dtype or array.shape != wanted.shape:
+        raise UnfitFileError(f"its array {name!r} is no {wanted.dtype} of shape {wanted.shape}")
     if not np.all(np.isfinite(array)):
-        raise _UnfitError(f"its array {name!r} holds values that are not finite")
-    return array
+        raise UnfitFileError(f"its array {name!r} holds values that are not finite")

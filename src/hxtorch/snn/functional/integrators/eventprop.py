@@ -19,11 +19,11 @@ from hxtorch.snn.functional.gradients.injection import fit_steps
 from hxtorch.snn.functional.integrators.integration import integrate
 from hxtorch.snn.functional.kernels.arguments import Adjoint, AdjointParameters, Events
 from hxtorch.snn.functional.kernels.eventprop import adjoint_lanes
+from hxtorch.snn.functional.kernels.threads import share
 from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.model.neuron_model import Firing, Membrane
 from hxtorch.snn.functional.model.stepping import step_rate
 from hxtorch.snn.functional.products.linear import linear
-from hxtorch.snn.functional.threads import share
 from hxtorch.snn.parameters.parameter import Value
 
 

@@ -32,11 +32,11 @@ from hxtorch.snn.functional.kernels.arguments import (
 )
 from hxtorch.snn.functional.kernels.backward import propagate
 from hxtorch.snn.functional.kernels.forward import integrate_lanes
+from hxtorch.snn.functional.kernels.threads import share
 from hxtorch.snn.functional.memory.spikes import SpikeIndex, SpikeList
 from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.model.packing import Options
 from hxtorch.snn.functional.products.sums import SHARES, add_parts, empty_parts, weight_gradient
-from hxtorch.snn.functional.threads import share
 
 F32 = NDArray[np.float32]
 PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves

@@ -15,10 +15,9 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hxtorch._kernels.compilation import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel, intrinsic
 
 ZERO = np.float32(0)
 WORD, BYTE = ir.IntType(32), ir.IntType(8)
@@ -50,7 +49,7 @@ def _table(module: ir.Module) -> ir.GlobalVariable:
     return table
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _compress(typing: Any, values: Any, at: Any, columns: Any, place: Any, first: Any) -> Any:
     """List ``first + k`` for all ``values[at + k]`` that are not 0, k < WIDTH, in `columns` from `place` on.
 

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from hxtorch._kernels.compilation import inner_kernel
+from hxtorch._kernels.compilation import inner_kernel, intrinsic
 
 VECTOR = 16  # floats; LLVM splits it where the processor has shorter ones
 FULL = 4  # vectors of a whole tile
@@ -68,7 +67,7 @@ def _offset(builder: Any, place: Any, vector: int) -> Any:
 def _make_sum(vectors: int) -> Callable[..., None]:
     """Write the sums of a tile of so many vectors, the last one only in its first `last` places."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def sum_tile(
         typing: Any, columns: Any, at: Any, end: Any, matrix: Any, width: Any, first: Any, out: Any, last: Any
     ) -> Any:
@@ -99,13 +98,13 @@ def _make_sum(vectors: int) -> Callable[..., None]:
 
         return _signature(columns, matrix, out), generate
 
-    return sum_tile  # type: ignore[no-any-return]
+    return sum_tile
 
 
 def _make_scatter(vectors: int) -> Callable[..., None]:
     """Add a tile of so many vectors to the rows, the last one only in its first `last` places."""
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def scatter_tile(
         typing: Any, columns: Any, at: Any, end: Any, matrix: Any, width: Any, first: Any, row: Any, last: Any
     ) -> Any:
@@ -133,7 +132,7 @@ def _make_scatter(vectors: int) -> Callable[..., None]:
 
         return _signature(columns, matrix, row), generate
 
-    return scatter_tile  # type: ignore[no-any-return]
+    return scatter_tile
 
 
 def _signature(columns: Any, matrix: Any, row: Any) -> Any:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels.sparse import find_spikes
+from hxtorch.snn.functional.kernels.threads import share
 from hxtorch.snn.functional.memory.carried import Carried, Fill, blank
 from hxtorch.snn.functional.memory.workspace import empty
-from hxtorch.snn.functional.threads import share
 
 PARALLEL_FROM = 200_000  # elements
 SMALL = 100_000  # elements

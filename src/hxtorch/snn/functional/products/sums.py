@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
+from hxtorch.snn.functional.kernels.threads import share
 from hxtorch.snn.functional.kernels.tiles import padded
 from hxtorch.snn.functional.memory.spikes import SpikeIndex
 from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.products import costs
-from hxtorch.snn.functional.threads import share
 
 PARALLEL_FROM = 200_000  # additions
 SHARES = 4  # of the rows in a gradient of weights: a constant, for the order of summation
