@@ -70,7 +70,8 @@ def test_old_paths_are_doors_alone():
             listed = isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
             others = isinstance(node, ast.If) and "__getattr__ = moved_modules_of" in ast.unparse(node)
             imports = isinstance(node, ast.Import | ast.ImportFrom)
-            assert docstring or listed or others or imports, f"{module}: line {node.lineno}"
+            passes_on = isinstance(node, ast.FunctionDef) and isinstance(node.body[1], ast.Return)
+            assert docstring or listed or others or imports or passes_on, f"{module}: line {node.lineno}"
 
 
 def test_no_circles_at_import_time():
