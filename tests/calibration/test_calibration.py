@@ -14,7 +14,7 @@ from hxtorch.calibration import (
     CalibrationTarget,
     calibrate,
 )
-from hxtorch.calibration.measure import ALL, Bench
+from hxtorch.calibration.bench import ALL, Bench, Settings
 from hxtorch.twin import ChipConfig, Die, Program, Record, VirtualChip
 from hxtorch.twin.circuits import CircuitParameters
 from hxtorch.twin.circuits.sampling import cadc_conversion
@@ -239,5 +239,5 @@ def test_every_run_has_noise_of_its_own() -> None:
     for trial in (0, 1):
         bench = Bench(chip, trial)
         for _ in range(3):
-            bench.run(ChipConfig().neurons, ChipConfig().common, entries=1, runtime=2.0)
+            bench.run(Settings(), 2.0)
     assert len(set(seeds)) == 6

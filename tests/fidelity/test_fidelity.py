@@ -10,7 +10,7 @@ import pytest
 import hxtorch.fidelity
 from hxtorch.cli import main
 from hxtorch.fidelity import MARKS, PROTOCOLS, Row, RowResult, StepRow, compare_steps, measure
-from hxtorch.fidelity.bench import ALL, Bench, Settings, cadc_course, fit_exponential, volleys
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, cadc_course, fit_exponential, volleys
 from hxtorch.fidelity.figures import write_figures
 from hxtorch.fidelity.report import markdown
 from hxtorch.twin import Die, Noise, Program, Recording, VirtualChip
@@ -164,7 +164,7 @@ def test_volleys_reach_every_circuit_with_their_total_weight():
     """On a die without any deviation, double weight is double deflection, and the signs are right."""
     die = Die.from_seed(0)
     names = [name for name in vars(die) if name not in ("identifier", "nominal", "capmem_seed")]
-    bench = Bench(VirtualChip(die.without(*names), replace(Noise.off(), cadc_phase=1.0)))
+    bench = CalibratedBench(VirtualChip(die.without(*names), replace(Noise.off(), cadc_phase=1.0)))
     recording = bench.run(Settings(), 60.0, entries=60, stimulus=volleys([60, -60, 120], repeats=20), cadc=ALL)
     grid = np.arange(0.0, 58.1, 1.0)
     up, down, twice = (cadc_course(recording, grid, slice(i, None, 3))[28:32].mean(axis=0) for i in range(3))

@@ -18,6 +18,8 @@ _SETTINGS = "takes the settings of a run, no longer the experiment"
 _KERNEL = "a kernel: took 13 arguments, now named tuples"
 _DYNAMICS = "takes the noun `Dynamics`, no longer its parts one by one"
 CHANGED: dict[str, str] = {
+    "hxtorch.calibration.measure.Bench": "the one bench, which takes settings and what to record",
+    "hxtorch.calibration.measure.Stimulus": "that of the one bench; a regular train of events is a Train",
     "hxtorch.snn.chip_plan.PlanCache": _SETTINGS,
     "hxtorch.snn.chip_plan.make_plan": _SETTINGS,
     "hxtorch.snn.chip_run.execute": _SETTINGS,

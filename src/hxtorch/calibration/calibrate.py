@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.compartment_steps import calibrate_icc
 from hxtorch.calibration.conductance_steps import calibrate_conductances, conductance_registers
 from hxtorch.calibration.dac_steps import calibrate_synapse_dac
 from hxtorch.calibration.driver_steps import calibrate_drivers
-from hxtorch.calibration.measure import Bench
 from hxtorch.calibration.membrane_steps import (
     POTENTIAL_TOLERANCE,
     THRESHOLD_TOLERANCE,

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, rest_level
+from hxtorch.calibration.bench import Bench
+from hxtorch.calibration.measure import rest_level
 from hxtorch.calibration.membrane_steps import quiet, v_leak_for
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias, wanted_icc

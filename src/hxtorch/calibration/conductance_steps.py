@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, mean_response, weakened
+from hxtorch.calibration.bench import Bench
+from hxtorch.calibration.measure import mean_response, weakened
 from hxtorch.calibration.membrane_steps import v_leak_for
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State

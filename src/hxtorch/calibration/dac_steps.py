@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import SRAM_RUNTIME, Bench, mean_response, stimulus
+from hxtorch.calibration.bench import SRAM_RUNTIME, Bench
+from hxtorch.calibration.measure import mean_response, stimulus
 from hxtorch.calibration.membrane_steps import quiet
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State

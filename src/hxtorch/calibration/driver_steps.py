@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, Stimulus, response_by_entry
+from hxtorch.calibration.bench import Bench
+from hxtorch.calibration.measure import Train, response_by_entry
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import charge_factor, gain_train
@@ -39,7 +40,7 @@ SPARE = 40.0  # µs of the run after the response has settled
 
 
 @dataclass(frozen=True, eq=False)
-class _EveryDriver(Stimulus):
+class _EveryDriver(Train):
     """One driver of each hemisphere per batch entry gets the events, both of its rows."""
 
     def events(self, entries: int) -> InputEvents:

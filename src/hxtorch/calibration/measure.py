@@ -7,25 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.calibration.bench import ALL, BUS_ROWS, SRAM_RUNTIME, Bench, Settings, Stimulus, cadc_mean, halves
 from hxtorch.calibration.psp import PHASES, PspCourse
 from hxtorch.twin import (
-    Chip,
-    ChipConfig,
     CommonConfig,
     InputEvents,
     NeuronConfig,
     PlasticityConfig,
-    Program,
-    Record,
     Recording,
     RoutingConfig,
     RowMode,
-    checked,
 )
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
@@ -34,54 +30,13 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 ByteArray = NDArray[np.uint8]
 
-ALL = np.arange(CIRCUITS, dtype=np.int64)
-SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value  # µs
 ENTRIES = 10  # of a run of SRAM_RUNTIME
 FEW_ENTRIES = 4  # where the errors of CapMem cells, which every change of codes draws anew, outweigh the noise
 EDGE = 0.3  # µs around a known event in which samples are not trusted
 
 
-class Bench:
-    """A chip on the bench: runs programs on it, every run with a trial seed of its own."""
-
-    def __init__(self, chip: Chip, trial_seed: int = 0) -> None:
-        self.chip = chip
-        self._seeds = count(trial_seed << 16)
-        self._silent = RoutingConfig()
-        self._no_weights: ByteArray = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
-
-    def run(
-        self,
-        neurons: NeuronConfig,
-        common: CommonConfig,
-        *,
-        entries: int,
-        runtime: float,
-        stimulus: Stimulus | None = None,
-        resets: Array | None = None,
-        spikes: bool = False,
-        plasticity: PlasticityConfig | None = None,
-    ) -> Recording:
-        """Run `entries` batch entries of `runtime` µs; record the CADC of all circuits or their spike counters."""
-        routing, weights, events = self._silent, self._no_weights, InputEvents()
-        if stimulus is not None:
-            routing, weights, events = stimulus.routing, stimulus.weights, stimulus.events(entries)
-        config = ChipConfig(neurons, common, routing, weights)
-        if plasticity is not None:
-            config = replace(config, plasticity=plasticity)
-        program = Program(
-            config=config,
-            batch_size=entries,
-            runtime=int(runtime * CYCLES_PER_US),
-            events=events,
-            record=Record(counters=True) if spikes else Record(cadc=ALL, cadc_in_dram=runtime > SRAM_RUNTIME),
-            resets=() if resets is None else tuple(int(t * CYCLES_PER_US) for t in resets),
-        )
-        return checked(self.chip.run(program, next(self._seeds)), self.chip, program)
-
-
 @dataclass(frozen=True, eq=False)
-class Stimulus:
+class Train:
     """The same events at `times` (µs) to rows of every circuit; see `stimulus` for how to make one."""
 
     routing: RoutingConfig
@@ -95,46 +50,79 @@ class Stimulus:
         entry = np.repeat(np.arange(entries, dtype=np.int64), cycles.size)
         return InputEvents(entry, np.tile(cycles, entries), zeros, np.zeros(1, dtype=np.int64))
 
+    def in_entries(self, entries: int) -> Stimulus:
+        """The stimulus of a run with so many batch entries."""
+        return Stimulus(self.routing, self.weights, self.events(entries))
 
-def stimulus(mode: RowMode, weight: NDArray[np.int64], rows: int, times: Array) -> Stimulus:
+
+def stimulus(mode: RowMode, weight: NDArray[np.int64], rows: int, times: Array) -> Train:
     """Events at `times` (µs) that reach every circuit through `rows` synapses of its `weight` (512,).
 
     The rows belong to different drivers of one bus, two each, so that the deviations of single synapses
     and drivers average out.
     """
-    drivers = 4 * np.arange(-(-rows // 2))  # bus 0
-    used = (2 * drivers[:, None] + np.arange(2)).reshape(-1)[:rows]
+    used = list(BUS_ROWS[:rows])
     row_mode = np.zeros((HEMISPHERES, ROWS), dtype=np.uint8)
     row_mode[:, used] = int(mode)
     weights = np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8)
     weights[:, used] = weight.reshape(HEMISPHERES, 1, COLUMNS).astype(np.uint8)
     routing = RoutingConfig(row_mode=row_mode, driver_mask=np.zeros_like(RoutingConfig().driver_mask))
-    return Stimulus(routing, weights, times)
+    return Train(routing, weights, times)
 
 
-def weakened(given: Stimulus, factor: float) -> Stimulus:
+def weakened(given: Train, factor: float) -> Train:
     """Return the same events through weights that are `factor` times as large, of 1 at least."""
     weights = np.where(given.weights > 0, np.maximum(np.rint(factor * given.weights), 1), 0).astype(np.uint8)
     return replace(given, weights=weights)
 
 
+def membranes(
+    bench: Bench,
+    neurons: NeuronConfig,
+    common: CommonConfig,
+    *,
+    entries: int,
+    runtime: float,
+    train: Train | None = None,
+    resets: Array | None = None,
+    plasticity: PlasticityConfig | None = None,
+) -> Recording:
+    """Record the CADC of all circuits in `entries` batch entries of `runtime` µs."""
+    return bench.run(
+        Settings(neurons, common),
+        _begun(runtime),
+        entries=entries,
+        stimulus=None if train is None else train.in_entries(entries),
+        cadc=ALL,
+        dram=runtime > SRAM_RUNTIME,
+        resets=() if resets is None else [_begun(float(time)) for time in resets],
+        plasticity=plasticity,
+    )
+
+
+def spike_counts(
+    bench: Bench, neurons: NeuronConfig, common: CommonConfig, *, entries: int, runtime: float
+) -> NDArray[np.integer[Any]]:
+    """Spike counters (entries, 512) after batch entries of `runtime` µs."""
+    settings = Settings(neurons, common)
+    counters = bench.run(settings, _begun(runtime), entries=entries, counters=True).counters
+    assert counters is not None
+    return counters
+
+
+def _begun(time: float) -> float:
+    """Time (µs) of the cycle that a moment falls into."""
+    return int(time * CYCLES_PER_US) / CYCLES_PER_US
+
+
 def _halves(recording: Recording) -> list[tuple[Array, ByteArray]]:
     """Per hemisphere: true times (M,) in µs of its valid samples and their codes (M, 256)."""
-    cadc = recording.cadc
-    assert cadc is not None
-    valid = np.arange(cadc.time.shape[2]) < cadc.count[:, :, None]
-    halves = []
-    for side in range(HEMISPHERES):
-        time = cadc.time[:, side][valid[:, side]] / CYCLES_PER_US + facts.CADC_EARLINESS.value
-        value = cadc.value[:, :, side * COLUMNS : (side + 1) * COLUMNS][valid[:, side]]
-        halves.append((time, value))
-    return halves
+    return [(time, value) for time, _, value in halves(recording, facts.CADC_EARLINESS.value)]
 
 
 def _mean(recording: Recording, begin: float, end: float) -> Array:
     """Mean code of the samples taken in ``begin..end`` µs."""
-    parts = [value[(time >= begin) & (time < end)] for time, value in _halves(recording)]
-    return np.concatenate([part.mean(axis=0) if len(part) else np.full(COLUMNS, np.nan) for part in parts])
+    return cadc_mean(recording, begin, end, facts.CADC_EARLINESS.value)
 
 
 # --- Levels -------------------------------------------------------------------------------------------------
@@ -142,27 +130,26 @@ def _mean(recording: Recording, begin: float, end: float) -> Array:
 
 def rest_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:
     """Mean CADC code of circuits at rest (or of the test voltage that `common` connects)."""
-    return _mean(bench.run(neurons, common, entries=8, runtime=30.0), 0.0, np.inf)
+    return _mean(membranes(bench, neurons, common, entries=8, runtime=30.0), 0.0, np.inf)
 
 
 def reset_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:
     """Mean CADC code while the reset holds the membrane; the refractory time has to be 60 µs or more."""
     settled = 20.0
-    recording = bench.run(neurons, common, entries=8, runtime=50.0, resets=np.array([1.0]))
+    recording = membranes(bench, neurons, common, entries=8, runtime=50.0, resets=np.array([1.0]))
     return _mean(recording, settled, 51.0)
 
 
 def spiking(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> BoolArray:
     """Whether a circuit fires in at least half of 16 entries of 60 µs."""
     entries = 16
-    counters = bench.run(neurons, common, entries=entries, runtime=60.0, spikes=True).counters
-    assert counters is not None
+    counters = spike_counts(bench, neurons, common, entries=entries, runtime=60.0)
     return np.asarray(2 * np.count_nonzero(counters, axis=0) >= entries)
 
 
 def peak_level(bench: Bench, neurons: NeuronConfig, common: CommonConfig) -> Array:
     """Level that one sample in two hundred exceeds: where firing neurons turn round."""
-    recording = bench.run(neurons, common, entries=16, runtime=SRAM_RUNTIME)
+    recording = membranes(bench, neurons, common, entries=16, runtime=SRAM_RUNTIME)
     halves = [np.sort(value, axis=0) for _, value in _halves(recording)]
     return np.concatenate([half[-(1 + len(half) // 200)] for half in halves]).astype(np.float64)
 
@@ -171,7 +158,7 @@ def mean_response(
     bench: Bench,
     neurons: NeuronConfig,
     common: CommonConfig,
-    stimulus: Stimulus,
+    stimulus: Train,
     settling: float,
     entries: int = 16,
 ) -> Array:
@@ -183,7 +170,7 @@ def mean_response(
     first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
     begin = first + settling
     end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
-    recording = bench.run(neurons, common, entries=entries, runtime=float(end), stimulus=stimulus)
+    recording = membranes(bench, neurons, common, entries=entries, runtime=float(end), train=stimulus)
     return _mean(recording, begin, float(end)) - _mean(recording, 0.0, first)
 
 
@@ -191,7 +178,7 @@ def psp_drive(
     bench: Bench,
     neurons: NeuronConfig,
     common: CommonConfig,
-    stimulus: Stimulus,
+    stimulus: Train,
     settling: float,
     course: PspCourse,
     entries: int,
@@ -202,7 +189,7 @@ def psp_drive(
     """
     first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
     runtime = float(stimulus.times[-1] + period)
-    recording = bench.run(neurons, common, entries=entries, runtime=runtime, stimulus=stimulus)
+    recording = membranes(bench, neurons, common, entries=entries, runtime=runtime, train=stimulus)
     arrival = first + facts.INPUT_LATENCY.value
     parts = []
     for side, (time, value) in enumerate(_halves(recording)):
@@ -217,7 +204,7 @@ def response_by_entry(
     bench: Bench,
     neurons: NeuronConfig,
     common: CommonConfig,
-    stimulus: Stimulus,
+    stimulus: Train,
     settling: float,
     *,
     entries: int,
@@ -227,8 +214,8 @@ def response_by_entry(
     first, period = float(stimulus.times[0]), float(stimulus.times[1] - stimulus.times[0])
     begin = first + settling
     end = begin + np.floor((stimulus.times[-1] + period - begin) / period) * period
-    recording = bench.run(
-        neurons, common, entries=entries, runtime=float(end), stimulus=stimulus, plasticity=plasticity
+    recording = membranes(
+        bench, neurons, common, entries=entries, runtime=float(end), train=stimulus, plasticity=plasticity
     )
     cadc = recording.cadc
     assert cadc is not None

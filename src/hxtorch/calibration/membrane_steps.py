@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import ENTRIES, FEW_ENTRIES, Bench, decay_times, reset_level, rest_level, spiking
+from hxtorch.calibration.bench import Bench
+from hxtorch.calibration.measure import (
+    ENTRIES,
+    FEW_ENTRIES,
+    decay_times,
+    membranes,
+    reset_level,
+    rest_level,
+    spiking,
+)
 from hxtorch.calibration.search import Response, bisect, predict
 from hxtorch.calibration.state import State, leak_bias, refractory_registers
 from hxtorch.twin import NeuronConfig, Recording, circuits
@@ -67,7 +76,7 @@ def tau_mem_meter(bench: Bench, state: State, entries: int = ENTRIES) -> Callabl
 
         def run(period: float, runtime: float, entries: int) -> tuple[Recording, float]:
             resets = np.arange(0, runtime, period) + 1.0
-            recording = bench.run(configured, common, entries=entries, runtime=runtime, resets=resets)
+            recording = membranes(bench, configured, common, entries=entries, runtime=runtime, resets=resets)
             return recording, 1.0 + held
 
         return decay_times(run, target, entries)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, rest_level
+from hxtorch.calibration.bench import Bench
+from hxtorch.calibration.measure import rest_level
 from hxtorch.calibration.state import State
 from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin.pattern import process as facts

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.calibration.measure import Bench, peak_level, rest_level
+from hxtorch.calibration.bench import Bench
+from hxtorch.calibration.measure import peak_level, rest_level, spike_counts
 from hxtorch.calibration.membrane_steps import quiet, reset_meter, tau_mem_meter
 from hxtorch.calibration.readout_steps import middle_level
 from hxtorch.calibration.state import State, leak_bias
@@ -118,7 +119,6 @@ def firing_rates(bench: Bench, state: State) -> Array:
     )
     free = np.maximum(0.8 * value("tau_mem") - value("holdoff_time"), 0.0)
     interval = value("refractory_time") + free + facts.SPIKE_DELAY.value
-    counters = bench.run(neurons, state.common, entries=4, runtime=RATE_RUNTIME, spikes=True).counters
-    assert counters is not None
+    counters = spike_counts(bench, neurons, state.common, entries=4, runtime=RATE_RUNTIME)
     rate = counters.mean(axis=0) / RATE_RUNTIME
     return np.where(reached & (interval < RATE_RUNTIME / 10), rate * interval, np.nan)

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.calibration.bench import SRAM_RUNTIME, Bench
 from hxtorch.calibration.measure import (
     ENTRIES,
     FEW_ENTRIES,
-    SRAM_RUNTIME,
-    Bench,
-    Stimulus,
+    Train,
     decay_times,
+    membranes,
     psp_drive,
     rest_level,
     stimulus,
@@ -98,7 +98,7 @@ def tau_syn_meter(bench: Bench, state: State, sign: Sign, entries: int = ENTRIES
 
         def run(period: float, runtime: float, entries: int) -> tuple[Recording, float]:
             events = stimulus(_MODE[sign], weight, ROWS_USED, np.arange(0, runtime, period) + 1.0)
-            recording = bench.run(configured, common, entries=entries, runtime=runtime, stimulus=events)
+            recording = membranes(bench, configured, common, entries=entries, runtime=runtime, train=events)
             return recording, 1.0 + facts.INPUT_LATENCY.value
 
         return decay_times(run, target, entries)
@@ -231,7 +231,7 @@ class GainTrain:
     """
 
     neurons: NeuronConfig
-    events: Stimulus
+    events: Train
     period: float
     weight: NDArray[np.int64]
     tau_mem: Array

@@ -6,68 +6,66 @@ Nothing here looks into the die. Voltages are in CADC or MADC LSB, times in µs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch import calibration
-from hxtorch.twin import (
-    Chip,
-    ChipConfig,
-    CommonConfig,
-    InputEvents,
-    NeuronConfig,
-    Program,
-    Record,
-    Recording,
-    RoutingConfig,
-    RowMode,
+from hxtorch.calibration import bench as measuring
+from hxtorch.calibration.bench import (
+    ALL,
+    BUS_ROWS,
+    SRAM_RUNTIME,
+    Array,
+    IntArray,
+    Settings,
+    Stimulus,
+    cadc_mean,
+    halves,
 )
+from hxtorch.twin import Chip, InputEvents, Recording, RoutingConfig, RowMode
 from hxtorch.twin.chip import at_usual_step
-from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
 
-Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+__all__ = [
+    "ALL",
+    "SRAM_RUNTIME",
+    "Array",
+    "Bench",
+    "BoolArray",
+    "CalibratedBench",
+    "IntArray",
+    "MadcTrace",
+    "Settings",
+    "Stimulus",
+    "cadc_course",
+    "cadc_mean",
+    "codes",
+    "fit_exponential",
+    "halves",
+    "sample_times",
+    "smooth",
+    "switch",
+    "volleys",
+]
+
 BoolArray = NDArray[np.bool_]
 Calibrate = Callable[[str], calibration.CalibrationResult]
-
-ALL = np.arange(CIRCUITS, dtype=np.int64)
-SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value
-BUS_ROWS = tuple(8 * k + j for k in range(32) for j in range(2))  # the rows of the drivers on bus 0
+RUNS = 1 << 20  # that a trial has seeds for
 
 
-@dataclass(frozen=True, eq=False)
-class Stimulus:
-    """Synapses of every circuit, and what to send: `time` (µs) and `source` of the events of each entry."""
-
-    routing: RoutingConfig
-    weights: NDArray[np.uint8]
-    events: InputEvents
-
-
-@dataclass(frozen=True, eq=False)
-class Settings:
-    """Registers of the circuits and those they share."""
-
-    neurons: NeuronConfig = field(default_factory=NeuronConfig)
-    common: CommonConfig = field(default_factory=CommonConfig)
-
-
-class Bench:
-    """A chip on the bench: runs programs on it, every run with a trial seed of its own.
+class CalibratedBench(measuring.Bench):
+    """A bench for chips with nightly calibrations, which also records single circuits with the MADC.
 
     `calibrate` makes the nightly calibration of a name; without it, that comes from the user's cache.
     """
 
     def __init__(self, chip: Chip, trial_seed: int = 0, calibrate: Calibrate | None = None) -> None:
-        self.chip = chip
+        super().__init__(chip, trial_seed, runs=RUNS)
         # One calibration for all steps of the integration: they are compared.
         usual = at_usual_step(chip)
         self._calibrate = calibrate if calibrate is not None else lambda name: calibration.nightly(name, usual)
-        self._seeds = count(trial_seed << 20)
         self._calibrations: dict[str, calibration.CalibrationResult] = {}
 
     def calibration(self, name: str) -> calibration.CalibrationResult:
@@ -84,41 +82,6 @@ class Bench:
     def good(self, name: str = "spiking") -> IntArray:
         """Circuits that met the target of a nightly calibration; the others are left out, as in the lab."""
         return np.setdiff1d(ALL, self.calibration(name).failed)
-
-    def run(
-        self,
-        settings: Settings,
-        runtime: float,
-        *,
-        entries: int = 1,
-        stimulus: Stimulus | None = None,
-        cadc: IntArray | None = None,
-        madc: IntArray | None = None,
-        spikes: IntArray | None = None,
-        resets: tuple[float, ...] = (),
-        dram: bool = False,
-    ) -> Recording:
-        """Run `entries` batch entries of `runtime` µs and record what is asked for."""
-        none = np.empty(0, dtype=np.int64)
-        config = ChipConfig(settings.neurons, settings.common)
-        events = InputEvents()
-        if stimulus is not None:
-            config = ChipConfig(settings.neurons, settings.common, stimulus.routing, stimulus.weights)
-            events = stimulus.events
-        program = Program(
-            config=config,
-            batch_size=entries,
-            runtime=round(runtime * CYCLES_PER_US),
-            events=events,
-            record=Record(
-                spikes=none if spikes is None else spikes,
-                cadc=none if cadc is None else cadc,
-                madc=none if madc is None else madc,
-                cadc_in_dram=dram,
-            ),
-            resets=tuple(round(time * CYCLES_PER_US) for time in resets),
-        )
-        return self.chip.run(program, next(self._seeds))
 
     def madc(
         self,
@@ -142,6 +105,10 @@ class Bench:
             stamps = [time[recording.spikes.entry == entry] for entry in range(entries)]
         value = recording.madc.value[:, :, 0].astype(np.float64)
         return MadcTrace(recording.madc.time / CYCLES_PER_US, value, stamps)
+
+
+Bench = CalibratedBench
+"""The name that scripts know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,32 +139,6 @@ def sample_times(recording: Recording, entry: int, side: int) -> Array:
     cadc = recording.cadc
     assert cadc is not None
     return np.asarray(cadc.time[entry, side, : cadc.count[entry, side]] / CYCLES_PER_US)
-
-
-def halves(recording: Recording) -> list[tuple[Array, IntArray, NDArray[np.uint8]]]:
-    """Per hemisphere with recorded circuits: stamps (µs), entries (M,) and codes (M, N) of the samples.
-
-    The recorded circuits must be sorted.
-    """
-    cadc = recording.cadc
-    assert cadc is not None
-    valid = np.arange(cadc.time.shape[2]) < cadc.count[:, :, None]
-    split = int(np.count_nonzero(cadc.circuits < COLUMNS))
-    parts = (slice(0, split), slice(split, cadc.circuits.size))
-    found = []
-    for side, part in enumerate(parts):
-        if part.stop > part.start:
-            entry = np.nonzero(valid[:, side])[0]
-            time = cadc.time[:, side][valid[:, side]] / CYCLES_PER_US
-            found.append((time, entry, cadc.value[:, :, part][valid[:, side]]))
-    return found
-
-
-def cadc_mean(recording: Recording, begin: float = -np.inf, end: float = np.inf) -> Array:
-    """Mean code (N,) of every circuit over the samples stamped ``begin..end`` µs."""
-    return np.concatenate(
-        [value[(time >= begin) & (time < end)].mean(axis=0) for time, _, value in halves(recording)]
-    )
 
 
 def cadc_course(recording: Recording, grid: Array, entries: slice = slice(None)) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from hxtorch import calibration
-from hxtorch.fidelity.bench import ALL, Array, Bench, Settings, cadc_mean, codes, switch
+from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, Settings, cadc_mean, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin import NeuronConfig
 from hxtorch.twin.places.coordinates import CIRCUITS, CYCLES_PER_US, MAX_CAPMEM_CODE
@@ -18,7 +18,7 @@ CURRENTS = np.arange(0.0, 801.0, 50.0)
 GROUPS = 8
 
 
-def _rates(bench: Bench, neurons: NeuronConfig, settings: Settings) -> Array:
+def _rates(bench: CalibratedBench, neurons: NeuronConfig, settings: Settings) -> Array:
     """Firing rates (512,) in kHz: intervals over the time from the first to the last spike."""
     number = np.zeros(CIRCUITS, dtype=np.int64)
     first, last = np.full(CIRCUITS, RUNTIME), np.zeros(CIRCUITS)
@@ -44,7 +44,7 @@ def _rates(bench: Bench, neurons: NeuronConfig, settings: Settings) -> Array:
         100.0,
         "share of neurons within -10 to +15 %, as that test", 1),
 )  # fmt: skip
-def calibrated_rate(bench: Bench) -> Measured:
+def calibrated_rate(bench: CalibratedBench) -> Measured:
     """Rates of calibrated neurons that fire by themselves."""
     result = calibration.cached(bench.chip, RATE_TARGET)
     settings = Settings(result.neurons, result.common)
@@ -65,7 +65,7 @@ def calibrated_rate(bench: Bench) -> Measured:
     Row("constant current at code 800 / at 400", "", "2 (linear)", "CALIX", "D", 1.8, 2.1, "linear up to about "
         "800"),
 )  # fmt: skip
-def current_and_rate(bench: Bench) -> Measured:
+def current_and_rate(bench: CalibratedBench) -> Measured:
     """f-I curve."""
     settings = bench.calibrated()
     good = bench.good()
@@ -89,7 +89,7 @@ def current_and_rate(bench: Bench) -> Measured:
     )
 
 
-def _level(bench: Bench, settings: Settings, i_bias_leak: Array, current: float) -> Array:
+def _level(bench: CalibratedBench, settings: Settings, i_bias_leak: Array, current: float) -> Array:
     neurons = replace(
         settings.neurons,
         i_bias_leak=i_bias_leak,

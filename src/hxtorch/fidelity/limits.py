@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Bench, Settings, cadc_mean, codes, switch
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, cadc_mean, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 
 CURRENT = 1000.0  # code
@@ -23,7 +23,7 @@ _SOURCE = "HXT dynamic_range.boundary"
     Row("membrane under source current", "signed CADC LSB", "100", _SOURCE, "D", 80.0, 120.0, "± 20 %", 1),
     Row("membrane under sink current", "signed CADC LSB", "-103", _SOURCE, "D", -123.6, -82.4, "± 20 %", 1),
 )  # fmt: skip
-def membrane_range(bench: Bench) -> Measured:
+def membrane_range(bench: CalibratedBench) -> Measured:
     """Boundaries of the membranes."""
     base = bench.calibrated()
     silent = replace(base.neurons, enable_threshold=switch(False), i_offset=codes(CURRENT))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Bench, Settings, codes, switch, volleys
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, codes, switch, volleys
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin.places.coordinates import CYCLES_PER_US
 
@@ -23,7 +23,7 @@ ENTRIES = 8
     Row("spikes lost at low load", "%", "typically up to 2", "PYNN tests", "D", 0.0, 2.0,
         "the limit is documented, the typical 0.2 % an estimate"),
 )  # fmt: skip
-def lost_spikes(bench: Bench) -> Measured:
+def lost_spikes(bench: CalibratedBench) -> Measured:
     """Loss of single spikes."""
     base = bench.calibrated()
     good = bench.good()
@@ -54,7 +54,7 @@ BURST_RUNTIME, BURSTS = 13.5, 20  # µs; everybody has fired once by then, on we
         420.0, "the tests demand 250; that some are lost is documented (link, GREN), how many is not: at most 420 "
         "is an estimate (E)", 0),
 )  # fmt: skip
-def simultaneous_spikes(bench: Bench) -> Measured:
+def simultaneous_spikes(bench: CalibratedBench) -> Measured:
     """Events that survive when everybody fires."""
     base = bench.calibrated()
     firing = replace(base.neurons, enable_threshold=switch(True))

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hxtorch.fidelity import dynamics, limits, load, noise, patterns, potentials, readout, reset, spread, synapses
-from hxtorch.fidelity.bench import Bench
+from hxtorch.fidelity.bench import CalibratedBench
 from hxtorch.fidelity.row import Array, Protocol, RowResult
 from hxtorch.twin import Chip
 
@@ -70,7 +70,7 @@ def measure(
         total=len(chips) * len(chosen), disable=None if progress is None else not progress, leave=False
     ) as bar:
         for number, chip in enumerate(chips):
-            bench = Bench(chip, trial_seed * 1000 + number)
+            bench = CalibratedBench(chip, trial_seed * 1000 + number)
             for item in chosen:
                 bar.set_description(f"{chip.identifier}: {item.name.replace('_', ' ')}")
                 measured = item.measure(bench)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, Bench, IntArray, Settings, cadc_mean, codes, halves, switch
+from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, IntArray, Settings, cadc_mean, codes, halves, switch
 from hxtorch.fidelity.raw import leak_over_threshold, raw_settings
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin.pattern import process as facts
@@ -44,7 +44,7 @@ def autocorrelation(value: Array, lags: IntArray) -> Array:
         "4.5",
         "E", 0.6, 1.2, "documented is the limit alone"),
 )  # fmt: skip
-def silent(bench: Bench) -> Measured:
+def silent(bench: CalibratedBench) -> Measured:
     """Noise of a silent, calibrated membrane."""
     settings = _silent(bench.calibrated())
     good = bench.good()
@@ -66,7 +66,7 @@ def silent(bench: Bench) -> Measured:
     Row("autocorrelation at 6.8 µs", "", "0.19", "DEMO-ts_00 figure", "M", 0.08, 0.30,
         "± 0.11; the values below 0.3 µs (0.63, 0.46) are inflated by dropped points of the figure and not used"),
 )  # fmt: skip
-def slow_and_fast(bench: Bench) -> Measured:
+def slow_and_fast(bench: CalibratedBench) -> Measured:
     """How much of the noise is slow."""
     settings = raw_settings(i_bias_leak=codes(1022), enable_exc=switch(False), enable_inh=switch(False))
     traces = [bench.madc(settings, int(circuit), MADC_RUNTIME).value[0] for circuit in _chosen(ALL)]
@@ -89,7 +89,7 @@ def slow_and_fast(bench: Bench) -> Measured:
         "0.03 to 0.11 of the threshold distance between the extremes of ten runs is a standard deviation of 0.8 to "
         "1.6"),
 )  # fmt: skip
-def run_to_run(bench: Bench) -> Measured:
+def run_to_run(bench: CalibratedBench) -> Measured:
     """Shift of the baseline from run to run."""
     settings = _silent(bench.calibrated())
     means = [cadc_mean(bench.run(settings, 30.0, entries=4, cadc=ALL)) for _ in range(RUNS)]
@@ -109,7 +109,7 @@ def run_to_run(bench: Bench) -> Measured:
     Row("interval jitter, relative", "%", "0.3", "DEMO-ts_00 figure", "M", 0.15, 0.6, "a factor of two; one "
         "neuron"),
 )  # fmt: skip
-def interval_jitter(bench: Bench) -> Measured:
+def interval_jitter(bench: CalibratedBench) -> Measured:
     """Jitter of inter-spike intervals."""
     jitter, relative = [], []
     for interval in (6.0, 13.0):

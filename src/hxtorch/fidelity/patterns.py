@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import Array, Bench, IntArray, Settings, Stimulus, codes, switch
+from hxtorch.fidelity.bench import Array, CalibratedBench, IntArray, Settings, Stimulus, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin import InputEvents, RoutingConfig, RowMode
 from hxtorch.twin.circuits import code_for_threshold
@@ -112,7 +112,7 @@ def _train(step: float) -> Stimulus:
     return Stimulus(routing, weights, InputEvents(nothing, stamps, nothing, np.zeros(1, dtype=np.int64)))
 
 
-def _spikes(bench: Bench, pattern: Pattern, chosen: IntArray) -> list[Array]:
+def _spikes(bench: CalibratedBench, pattern: Pattern, chosen: IntArray) -> list[Array]:
     """Spike times (µs) of the chosen neurons with the parameters of a pattern."""
     base, target = bench.calibrated(), bench.calibration("spiking").target
     neurons = base.neurons
@@ -150,7 +150,7 @@ def _spikes(bench: Bench, pattern: Pattern, chosen: IntArray) -> list[Array]:
         for name in PATTERNS
     ),
 )  # fmt: skip
-def adex_patterns(bench: Bench) -> Measured:
+def adex_patterns(bench: CalibratedBench) -> Measured:
     """Share of neurons with each pattern."""
     good = bench.good()
     chosen = good[np.linspace(0, good.size - 1, NEURONS).astype(np.int64)]

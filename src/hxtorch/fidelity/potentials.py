@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, Bench, Settings, cadc_mean, codes, halves, switch
+from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, Settings, cadc_mean, codes, halves, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 
 DRIVE_CODE = 600.0  # of the constant current that drives neurons over their threshold
 ENTRIES = 10
 
 
-def _rest(bench: Bench, settings: Settings) -> Array:
+def _rest(bench: CalibratedBench, settings: Settings) -> Array:
     silent = replace(settings.neurons, enable_threshold=switch(False))
     return cadc_mean(bench.run(Settings(silent, settings.common), 60.0, entries=ENTRIES, cadc=ALL))
 
 
-def _peak(bench: Bench, settings: Settings) -> Array:
+def _peak(bench: CalibratedBench, settings: Settings) -> Array:
     """Highest CADC code (512,) under constant current, mean over the entries."""
     driven = replace(
         settings.neurons, enable_threshold=switch(True), enable_offset=switch(True), i_offset=codes(DRIVE_CODE)
@@ -46,7 +46,7 @@ def _peak(bench: Bench, settings: Settings) -> Array:
     Row("threshold, spread over neurons", "CADC LSB", "1.5 to 2, below 2.5; 3.1 % of the distance", "chip.md 4.3; "
         "DELGRAD", "E", 0.8, 2.8, "estimate; documented are the limit 2.5 (± measuring error) and DELGRAD's 3.1 %"),
 )  # fmt: skip
-def levels(bench: Bench) -> Measured:
+def levels(bench: CalibratedBench) -> Measured:
     """Rest and threshold at both nightly calibrations."""
     good = bench.good()
     settings = bench.calibrated()

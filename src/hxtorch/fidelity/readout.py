@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, Bench, Settings, cadc_mean, codes, halves, sample_times, switch
+from hxtorch.fidelity.bench import (
+    ALL,
+    Array,
+    CalibratedBench,
+    Settings,
+    cadc_mean,
+    codes,
+    halves,
+    sample_times,
+    switch,
+)
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.fidelity.spread import CHI
 from hxtorch.twin import CommonConfig, NeuronConfig, ProgramError
@@ -26,7 +36,7 @@ GRID = 1.0  # µs, as the published figure
         "figures show "
         "the same calibrated neuron on both converters"),
 )  # fmt: skip
-def scale(bench: Bench) -> Measured:
+def scale(bench: CalibratedBench) -> Measured:
     """How many MADC LSB are one CADC LSB."""
     base = bench.calibrated()
     good = bench.good()
@@ -43,7 +53,7 @@ def scale(bench: Bench) -> Measured:
     return Measured((float(np.mean(slopes)),), {"cadc": np.array(cadc), "madc": np.array(madc)})
 
 
-def _longest_madc(bench: Bench) -> int:
+def _longest_madc(bench: CalibratedBench) -> int:
     """Samples of the longest run that the MADC accepts, found by bisection."""
     settings, low, high = Settings(), 1.0, 10_000.0
     most = 0
@@ -68,7 +78,7 @@ def _longest_madc(bench: Bench) -> int:
         0.25, 0.33,
         "the phase is uniform over one period: standard deviation 1/√12"),
 )  # fmt: skip
-def rates(bench: Bench) -> Measured:
+def rates(bench: CalibratedBench) -> Measured:
     """Rates and limits."""
     settings = Settings()
     madc = bench.madc(settings, 0, 100.0)
@@ -87,7 +97,7 @@ def rates(bench: Bench) -> Measured:
     )
 
 
-def _channels(bench: Bench, common: CommonConfig) -> Array:
+def _channels(bench: CalibratedBench, common: CommonConfig) -> Array:
     """Mean reading (512,) of the test voltage."""
     tested = Settings(NeuronConfig(), replace(common, cadc_test_voltage=TEST_CODE))
     return np.asarray(np.mean([cadc_mean(bench.run(tested, 60.0, entries=4, cadc=ALL)) for _ in range(4)], axis=0))
@@ -105,7 +115,7 @@ def _channels(bench: Bench, common: CommonConfig) -> Array:
     Row("CADC ramp slopes: spread of quadrants", "%", "5.0", "CUBE66 codes 389, 379, 348, 359", "M", 5.0 * CHI[0],
         5.0 * CHI[1], "998 of 1000 spreads of four", 1),
 )  # fmt: skip
-def channels(bench: Bench) -> Measured:
+def channels(bench: CalibratedBench) -> Measured:
     """Spread of the CADC channels."""
     raw = _channels(bench, CommonConfig())
     calibrated = bench.calibrated().common
@@ -137,7 +147,7 @@ def channels(bench: Bench) -> Measured:
         0.2,
         "0.08 ± two samples and stamps of 8 ns"),
 )  # fmt: skip
-def timing(bench: Bench) -> Measured:
+def timing(bench: CalibratedBench) -> Measured:
     """Time stamps of CADC, MADC and spikes at a reset."""
     base = bench.calibrated()
     good = bench.good()

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import Array, Bench, MadcTrace, Settings, codes, fit_exponential, smooth, switch
+from hxtorch.fidelity.bench import (
+    Array,
+    CalibratedBench,
+    MadcTrace,
+    Settings,
+    codes,
+    fit_exponential,
+    smooth,
+    switch,
+)
 from hxtorch.fidelity.raw import leak_over_threshold
 from hxtorch.fidelity.row import Measured, Row, protocol
 
@@ -48,7 +57,7 @@ def _period(trace: MadcTrace) -> float:
     Row("plateau left after the spike", "µs", "2.2 to 2.5", "DEMO superspike figure", "M", 2.0, 2.6,
         "refractory time 2 µs plus the time of a visible rise; ± 0.1 for reading a figure"),
 )  # fmt: skip
-def reset(bench: Bench) -> Measured:
+def reset(bench: CalibratedBench) -> Measured:
     """Reset and refractory time of calibrated neurons."""
     base = bench.calibrated()
     driven = replace(base.neurons, enable_offset=switch(True), i_offset=codes(DRIVE_CODE))
@@ -93,7 +102,7 @@ def _left(cycles: Array, time: Array, plateau: Array) -> float:
         "estimate"),
     Row("way to the reset voltage, uncalibrated", "%", "67", "DEMO-ts_00 figure", "M", 60, 75, "two thirds", 0),
 )  # fmt: skip
-def raw_reset(bench: Bench) -> Measured:
+def raw_reset(bench: CalibratedBench) -> Measured:
     """Reset of uncalibrated neurons."""
     taus, ways, shown = [], [], np.empty(0)
     for circuit in np.arange(5, 512, 512 // NEURONS):
@@ -133,7 +142,7 @@ def raw_reset(bench: Bench) -> Measured:
     Row("threshold from cycle to cycle", "MADC LSB", "0.26 to 0.66, mean 0.5", "DEMO-ts_00 figure", "M", 0.26, 1.0,
         "running mean over 0.17 µs, as published; a running mean still holds 0.6 of readout noise"),
 )  # fmt: skip
-def ten_neurons(bench: Bench) -> Measured:
+def ten_neurons(bench: CalibratedBench) -> Measured:
     """Ten uncalibrated leak-over-threshold neurons, several times."""
     chosen = (np.arange(6)[:, None] * 85 + np.arange(10)).reshape(-1)
     peaks, lows, intervals, jitter = [], [], [], []

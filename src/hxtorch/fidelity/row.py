@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch.fidelity.bench import Bench
+from hxtorch.fidelity.bench import CalibratedBench
 
 Array = NDArray[np.float64]
 Mark = Literal["D", "M", "I", "E"]
@@ -68,13 +68,13 @@ class Protocol:
     name: str
     how: str
     rows: tuple[Row, ...]
-    measure: Callable[[Bench], Measured]
+    measure: Callable[[CalibratedBench], Measured]
 
 
-def protocol(how: str, *rows: Row) -> Callable[[Callable[[Bench], Measured]], Protocol]:
+def protocol(how: str, *rows: Row) -> Callable[[Callable[[CalibratedBench], Measured]], Protocol]:
     """Turn a measuring function into the `Protocol` of `rows`, whose values it returns in that order."""
 
-    def wrap(measure: Callable[[Bench], Measured]) -> Protocol:
+    def wrap(measure: Callable[[CalibratedBench], Measured]) -> Protocol:
         return Protocol(measure.__name__, how, rows, measure)
 
     return wrap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.fidelity.bench import Array, Bench, IntArray
+from hxtorch.fidelity.bench import Array, CalibratedBench, IntArray
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 
@@ -72,7 +72,7 @@ def _quadrants(first: str, second: str) -> Row:
     _correlation(PAIRS[4], -0.25), _correlation(PAIRS[5], -0.28), _correlation(PAIRS[6], 0.0),
     _quadrants("v_leak", "v_reset"), _quadrants("i_bias_tau_exc", "i_bias_tau_inh"),
 )  # fmt: skip
-def codes_of_a_calibration(bench: Bench) -> Measured:
+def codes_of_a_calibration(bench: CalibratedBench) -> Measured:
     """Spread, quadrant structure and correlations of the codes."""
     result = bench.calibration("spiking2")
     good = bench.good("spiking2")

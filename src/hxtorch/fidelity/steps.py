@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from hxtorch.calibration import CalibrationResult, calibrate
 from hxtorch.calibration.cache import NIGHTLY
-from hxtorch.fidelity.bench import Bench
+from hxtorch.fidelity.bench import CalibratedBench
 from hxtorch.fidelity.measure import chosen_protocols
 from hxtorch.fidelity.row import Array, Row
 from hxtorch.twin import Chip
@@ -95,7 +95,7 @@ def compare_steps(
             side, number, trial = place
             chip = pairs[number][side]
             seed = 1000 * (trial + 1) + number
-            bench = Bench(chip, seed, partial(_calibrated, chip, seed))
+            bench = CalibratedBench(chip, seed, partial(_calibrated, chip, seed))
             found: list[float] = []
             for item in chosen:
                 bar.set_description(f"{chip.identifier}: {item.name.replace('_', ' ')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, Bench, cadc_course, volleys
+from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, cadc_course, volleys
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.twin.pattern import process as facts
 
@@ -22,7 +22,9 @@ def _amplitude(course: Array, centre: Array) -> Array:
     return np.asarray(np.where(np.abs(away.max(axis=0)) > np.abs(away.min(axis=0)), away.max(0), away.min(0)))
 
 
-def _sweep(bench: Bench, name: str, totals: list[int], repeats: int) -> tuple[dict[int, Array], Array, Array]:
+def _sweep(
+    bench: CalibratedBench, name: str, totals: list[int], repeats: int
+) -> tuple[dict[int, Array], Array, Array]:
     """Amplitude (512,) by total weight, and the mean courses (S, totals) with the centres of their bins."""
     stimulus = volleys(totals, time=EVENT, repeats=repeats)
     entries = repeats * len(totals)
@@ -59,7 +61,7 @@ def _sweep(bench: Bench, name: str, totals: list[int], repeats: int) -> tuple[di
     Row("PSP spread over neurons at 288", "%", "3 to 6", "DEMO-ts_06 figure (3.1 %)", "M", 2.0, 6.5,
         "standard deviation over the 512 neurons; the figure shows eight", 1),
 )  # fmt: skip
-def psp(bench: Bench) -> Measured:
+def psp(bench: CalibratedBench) -> Measured:
     """Single PSPs of both signs."""
     totals = TOTALS + [-total for total in TOTALS]
     amplitude, course, centre = _sweep(bench, "spiking", totals, 60)

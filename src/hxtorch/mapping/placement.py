@@ -34,25 +34,32 @@ class Order:
 
     * `large_first`: populations of large neurons before those of small ones.
     * `spread`: consecutive neurons on different event outputs, so that every population reaches all buses.
-    * `by_shape`: neurons over both rows first, those of an even number of circuits before odd ones, then those in
-      one row, then single circuits, large ones first among their like. Whole columns then lie side by side, and
-      what fills one row does not cut the other into pieces: hardly a circuit is lost.
     """
 
     large_first: bool = False
     spread: bool = False
-    by_shape: bool = False
 
     def place_of(self, structure: Structure) -> tuple[int, ...]:
         """What populations are sorted by; those of equal places keep the order of the network."""
-        if self.by_shape:
-            single = structure.size == 1
-            return single, structure.horizontal and not single, structure.size % 2, -structure.size
         return (-structure.size,) if self.large_first else ()
 
 
+@dataclass(frozen=True)
+class ByShape(Order):
+    """Neurons over both rows first, then those in one row, then single circuits; large ones before small ones.
+
+    Of those over both rows, even numbers of circuits come before odd ones. Whole columns then lie side by side, and
+    what fills one row does not cut the other into pieces: hardly a circuit is lost.
+    """
+
+    def place_of(self, structure: Structure) -> tuple[int, ...]:
+        """What populations are sorted by."""
+        single = structure.size == 1
+        return single, structure.horizontal and not single, structure.size % 2, -structure.size
+
+
 ORDERS = (Order(), Order(large_first=True), Order(large_first=True, spread=True))
-DENSE = Order(by_shape=True)  # for networks that find no room in any of them
+DENSE = ByShape()  # for networks that find no room in any of them
 
 
 def place(
