@@ -176,6 +176,7 @@ def run_backward(
     """The backward pass. With the `index` of the input spikes it also gives the gradient of the columns (in, N)."""
     steps, entries, size = shape
     lanes = entries * size
+    grad_v, grad_i, grad_z, grad_w, grad_last = grads
     grad_x = empty(shape) if of_x or of_recurrent else None
     grad_state = torch.from_numpy(np.zeros((at.STATES, entries, size), np.float32))
     grad_parameters = np.zeros((at.PARAMETERS, lanes), np.float32) if of_parameters else NOTHING
@@ -189,7 +190,13 @@ def run_backward(
         np.float32(alpha),
         _lists(index),
         NO_PARTS if parts is None else parts.numpy(),
-        OutputGradients(*(_lanes(grad, lanes) for grad in grads)),
+        OutputGradients(
+            _lanes(grad_v, lanes),
+            _lanes(grad_i, lanes),
+            _lanes(grad_z, lanes),
+            _lanes(grad_w, lanes),
+            _lanes(grad_last, lanes),
+        ),
         _equations(saved.parameters, options, recurrent, saved.state, lanes),
         _known(saved, bool(options[at.FIRE]), lanes),
         InputGradients(_lanes(grad_x, lanes), _lanes(grad_state, lanes), grad_parameters),
