@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hxtorch._kernels.compilation import kernel
+from hxtorch.shapes import CadcCodes, CadcCounts, CadcTimes, Events, Hemispheres, MadcCodes, SampleTimes
 from hxtorch.snn.handles.handle import Handle
+from hxtorch.snn.shapes import GridRows, MadcTrace, TimeBatchNeuron
 from hxtorch.twin.places.coordinates import CYCLES_PER_US, LogicalNeuronOnDLS, Ranged, circuits_of
 
 CYCLES_PER_SECOND = CYCLES_PER_US * 1e6
@@ -32,16 +34,16 @@ def grid_rows(runtime_s: float, dt_s: float) -> int:
 
 @dataclass(frozen=True)
 class SpikeHandle:
-    """Spikes of a population: `entry` (batch), `time` (cycles) and `neuron`, each (n,)."""
+    """Spikes of a population: `entry` (batch), `time` (cycles) and `neuron`."""
 
-    entry: NDArray[np.int64]
-    time: NDArray[np.int64]
-    neuron: NDArray[np.int64]
+    entry: Events
+    time: Events
+    neuron: Events
     batch_size: int
     population_size: int
 
-    def to_dense(self, runtime_s: float, dt_s: float) -> Tensor:
-        """0 or 1 as float32 (rows, B, N).
+    def to_dense(self, runtime_s: float, dt_s: float) -> GridRows:
+        """0 or 1 as float32.
 
         A spike falls into row round(t/dt), half away from zero; later than the grid it is dropped, several
         in one row are one.
@@ -59,16 +61,16 @@ class SpikeHandle:
 class CADCHandle:
     """CADC samples of a population.
 
-    * `value`: codes 0..255, (B, S, N).
-    * `time`: cycles, (B, hemispheres, S).
-    * `count`: number of valid samples, (B, hemispheres).
-    * `hemisphere`: 0 or 1 for every neuron, (N,); neurons of several runs count on, two for each run.
+    * `value`: codes 0..255; a circuit is a neuron.
+    * `time`: cycles.
+    * `count`: number of valid samples.
+    * `hemisphere`: 0 or 1 for every neuron; neurons of several runs count on, two for each run.
     """
 
-    value: NDArray[np.uint8]
-    time: NDArray[np.float64]
-    count: NDArray[np.int64]
-    hemisphere: NDArray[np.int64]
+    value: CadcCodes
+    time: CadcTimes
+    count: CadcCounts
+    hemisphere: Hemispheres
 
     @property
     def batch_size(self) -> int:
@@ -80,8 +82,8 @@ class CADCHandle:
         """Number of neurons."""
         return int(self.value.shape[2])
 
-    def to_dense(self, runtime_s: float, dt_s: float, mode: str = "linear") -> Tensor:
-        """Signed values on the grid, float32 (rows, B, N).
+    def to_dense(self, runtime_s: float, dt_s: float, mode: str = "linear") -> GridRows:
+        """Signed values on the grid, float32.
 
         "linear" interpolates between samples, "nn" takes the nearest (a tie goes to the later one); both
         are constant before the first and after the last sample. Another mode: RuntimeError.
@@ -119,10 +121,10 @@ class CADCHandle:
 
 @dataclass(frozen=True)
 class MADCHandle:
-    """MADC samples: `time` (S,) in cycles, 10-bit `value` (B, S), or (B, S, M) for M <= 2 neurons."""
+    """MADC samples: `time` in cycles and 10-bit `value`, of one neuron or of up to two."""
 
-    time: NDArray[np.float64]
-    value: NDArray[np.uint16]
+    time: SampleTimes
+    value: MadcCodes
 
     def to_raw(self) -> Tensor:
         """Float32 (2, S, B), or (2, S, B, 2) for a pair: row 0 the times in cycles, row 1 the codes."""
@@ -148,10 +150,10 @@ class HardwareObservables:
 
 @dataclass(eq=False)
 class AnalogObservable(Handle):
-    """What the chip recorded of one potential: CADC trace (T, B, N) and MADC samples (2, samples, B)."""
+    """What the chip recorded of one potential: CADC trace and MADC samples."""
 
-    cadc: Tensor | None = None
-    madc: Tensor | None = None
+    cadc: TimeBatchNeuron | None = None
+    madc: MadcTrace | None = None
 
 
 class _Potentials:
@@ -173,14 +175,14 @@ class _Potentials:
 
 
 class _NeuronData(NamedTuple):
-    spikes: Tensor | None = None
-    cadc: Tensor | None = None
-    madc: Tensor | None = None
+    spikes: TimeBatchNeuron | None = None
+    cadc: TimeBatchNeuron | None = None
+    madc: MadcTrace | None = None
 
 
 class _ReadoutData(NamedTuple):
-    cadc: Tensor | None = None
-    madc: Tensor | None = None
+    cadc: TimeBatchNeuron | None = None
+    madc: MadcTrace | None = None
 
 
 class NeuronData(_NeuronData, _Potentials):
@@ -219,13 +221,13 @@ def readout_data(hw_data: Any) -> ReadoutData:
 
 
 def postprocess_cadc(
-    trace: Tensor,
+    trace: GridRows,
     time_shift: int = 0,
     shift_to_first: bool = False,
     offset: Tensor | float = 0.0,
     scale: Tensor | float = 1.0,
-) -> Tensor:
-    """Align a CADC trace (rows, B, N) with the model: shift in time, then offset, then scale.
+) -> GridRows:
+    """Align a CADC trace with the model: shift in time, then offset, then scale.
 
     A `time_shift` of k > 0 moves the trace to earlier times by k rows, k < 0 to later times; the rows that
     become free repeat the last or the first row. Then row 0 is subtracted with `shift_to_first`, else

@@ -18,6 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import (
+    BoolArray,
+    CircuitCodes,
+    CircuitNumbers,
+    CircuitSwitches,
+    CrossbarNodes,
+    DriverNumbers,
+    DriverSwitches,
+    QuadrantCodes,
+    Rows,
+    Synapses,
+)
 from hxtorch.twin.frozen import Frozen, frozen
 from hxtorch.twin.places.coordinates import (
     CIRCUITS,
@@ -30,14 +42,8 @@ from hxtorch.twin.places.coordinates import (
     QUADRANTS,
     ROWS,
 )
-from hxtorch.twin.places.crossbar import CROSSBAR_INPUTS, CROSSBAR_OUTPUTS, MAX_LABEL, NodeArray, straight_crossbar
+from hxtorch.twin.places.crossbar import CROSSBAR_INPUTS, CROSSBAR_OUTPUTS, MAX_LABEL, straight_crossbar
 from hxtorch.twin.places.joined_circuits import membrane_groups
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-ByteArray = NDArray[np.uint8]
-
 
 MAX_HOLDOFF = 15  # 4 bit
 
@@ -94,7 +100,7 @@ def _refuse_beyond_the_row(name: str, switches: BoolArray) -> None:
 
 @dataclass(frozen=True)
 class NeuronConfig(Frozen):
-    """The registers of the 512 neuron circuits; every field has shape (512,).
+    """The registers of the 512 neuron circuits.
 
     Voltages and bias currents are CapMem codes, the others integers or switches.
 
@@ -116,64 +122,64 @@ class NeuronConfig(Frozen):
     * `readout_source` (`ReadoutSource`), `label`: the 8 programmable bits of a spike's label.
     """
 
-    v_leak: FloatArray = _codes(629)
-    v_reset: FloatArray = _codes(598)
-    v_threshold: FloatArray = _codes(322)
-    i_bias_leak: FloatArray = _codes(95)
-    i_bias_reset: FloatArray = _codes(1012)
-    i_bias_tau_exc: FloatArray = _codes(49)
-    i_bias_tau_inh: FloatArray = _codes(49)
-    i_bias_gm_exc: FloatArray = _codes(500)
-    i_bias_gm_inh: FloatArray = _codes(500)
-    i_shift_exc: FloatArray = _codes(314)
-    i_shift_inh: FloatArray = _codes(294)
-    i_offset: FloatArray = _codes(0)
-    membrane_capacitance: IntArray = _numbers(MAX_CAPACITANCE_CODE)
-    enable_exc: BoolArray = _switch(True)
-    enable_inh: BoolArray = _switch(True)
-    enable_threshold: BoolArray = _switch(False)
-    enable_offset: BoolArray = _switch(False)
-    refractory_counter: IntArray = _numbers(31)
-    refractory_clock: IntArray = _numbers(0)
-    readout_source: IntArray = _numbers(0)
-    label: IntArray = _numbers(0)
-    enable_leak: BoolArray = _switch(True)
-    enable_leak_multiplication: BoolArray = _switch(False)
-    enable_leak_division: BoolArray = _switch(False)
-    enable_reset_multiplication: BoolArray = _switch(True)
-    enable_reset_division: BoolArray = _switch(False)
-    reset_holdoff: IntArray = _numbers(MAX_HOLDOFF)
-    enable_pause: BoolArray = _switch(False)
-    enable_high_resistance_exc: BoolArray = _switch(False)
-    enable_high_resistance_inh: BoolArray = _switch(False)
-    enable_small_capacitance_exc: BoolArray = _switch(False)
-    enable_small_capacitance_inh: BoolArray = _switch(False)
-    enable_coba_exc: BoolArray = _switch(False)
-    enable_coba_inh: BoolArray = _switch(False)
-    v_rev_coba_exc: FloatArray = _codes(293)
-    v_rev_coba_inh: FloatArray = _codes(293)
-    i_bias_coba_exc: FloatArray = _codes(0)
-    i_bias_coba_inh: FloatArray = _codes(0)
-    offset_sink: BoolArray = _switch(False)
-    enable_exponential: BoolArray = _switch(False)
-    v_exp: FloatArray = _codes(322)
-    i_bias_exp: FloatArray = _codes(500)
-    enable_adaptation: BoolArray = _switch(False)
-    v_adapt_ref: FloatArray = _codes(350)
-    v_adapt_leak: FloatArray = _codes(221)
-    i_bias_adapt_tau: FloatArray = _codes(100)
-    i_bias_adapt_a: FloatArray = _codes(0)
-    i_bias_adapt_b: FloatArray = _codes(0)
-    invert_adapt_a: BoolArray = _switch(False)
-    invert_adapt_b: BoolArray = _switch(False)
-    connect_right: BoolArray = _switch(False)
-    connect_vertical: BoolArray = _switch(False)
-    connect_soma: BoolArray = _switch(False)
-    connect_soma_right: BoolArray = _switch(False)
-    enable_icc: BoolArray = _switch(False)
-    i_bias_icc: FloatArray = _codes(500)
-    enable_icc_multiplication: BoolArray = _switch(False)
-    enable_icc_division: BoolArray = _switch(False)
+    v_leak: CircuitCodes = _codes(629)
+    v_reset: CircuitCodes = _codes(598)
+    v_threshold: CircuitCodes = _codes(322)
+    i_bias_leak: CircuitCodes = _codes(95)
+    i_bias_reset: CircuitCodes = _codes(1012)
+    i_bias_tau_exc: CircuitCodes = _codes(49)
+    i_bias_tau_inh: CircuitCodes = _codes(49)
+    i_bias_gm_exc: CircuitCodes = _codes(500)
+    i_bias_gm_inh: CircuitCodes = _codes(500)
+    i_shift_exc: CircuitCodes = _codes(314)
+    i_shift_inh: CircuitCodes = _codes(294)
+    i_offset: CircuitCodes = _codes(0)
+    membrane_capacitance: CircuitNumbers = _numbers(MAX_CAPACITANCE_CODE)
+    enable_exc: CircuitSwitches = _switch(True)
+    enable_inh: CircuitSwitches = _switch(True)
+    enable_threshold: CircuitSwitches = _switch(False)
+    enable_offset: CircuitSwitches = _switch(False)
+    refractory_counter: CircuitNumbers = _numbers(31)
+    refractory_clock: CircuitNumbers = _numbers(0)
+    readout_source: CircuitNumbers = _numbers(0)
+    label: CircuitNumbers = _numbers(0)
+    enable_leak: CircuitSwitches = _switch(True)
+    enable_leak_multiplication: CircuitSwitches = _switch(False)
+    enable_leak_division: CircuitSwitches = _switch(False)
+    enable_reset_multiplication: CircuitSwitches = _switch(True)
+    enable_reset_division: CircuitSwitches = _switch(False)
+    reset_holdoff: CircuitNumbers = _numbers(MAX_HOLDOFF)
+    enable_pause: CircuitSwitches = _switch(False)
+    enable_high_resistance_exc: CircuitSwitches = _switch(False)
+    enable_high_resistance_inh: CircuitSwitches = _switch(False)
+    enable_small_capacitance_exc: CircuitSwitches = _switch(False)
+    enable_small_capacitance_inh: CircuitSwitches = _switch(False)
+    enable_coba_exc: CircuitSwitches = _switch(False)
+    enable_coba_inh: CircuitSwitches = _switch(False)
+    v_rev_coba_exc: CircuitCodes = _codes(293)
+    v_rev_coba_inh: CircuitCodes = _codes(293)
+    i_bias_coba_exc: CircuitCodes = _codes(0)
+    i_bias_coba_inh: CircuitCodes = _codes(0)
+    offset_sink: CircuitSwitches = _switch(False)
+    enable_exponential: CircuitSwitches = _switch(False)
+    v_exp: CircuitCodes = _codes(322)
+    i_bias_exp: CircuitCodes = _codes(500)
+    enable_adaptation: CircuitSwitches = _switch(False)
+    v_adapt_ref: CircuitCodes = _codes(350)
+    v_adapt_leak: CircuitCodes = _codes(221)
+    i_bias_adapt_tau: CircuitCodes = _codes(100)
+    i_bias_adapt_a: CircuitCodes = _codes(0)
+    i_bias_adapt_b: CircuitCodes = _codes(0)
+    invert_adapt_a: CircuitSwitches = _switch(False)
+    invert_adapt_b: CircuitSwitches = _switch(False)
+    connect_right: CircuitSwitches = _switch(False)
+    connect_vertical: CircuitSwitches = _switch(False)
+    connect_soma: CircuitSwitches = _switch(False)
+    connect_soma_right: CircuitSwitches = _switch(False)
+    enable_icc: CircuitSwitches = _switch(False)
+    i_bias_icc: CircuitCodes = _codes(500)
+    enable_icc_multiplication: CircuitSwitches = _switch(False)
+    enable_icc_division: CircuitSwitches = _switch(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,8 +199,8 @@ class NeuronConfig(Frozen):
         self._check_one_threshold()
 
     @cached_property
-    def membrane(self) -> IntArray:
-        """Membrane (512,) of each circuit: the lowest of all circuits that are joined with it."""
+    def membrane(self) -> CircuitNumbers:
+        """Membrane of each circuit: the lowest of all circuits that are joined with it."""
         return membrane_groups(
             self.connect_right, self.connect_vertical, self.connect_soma, self.connect_soma_right
         )
@@ -225,13 +231,13 @@ class CommonConfig(Frozen):
     * `cadc_test_voltage`: None reads the circuits; a CapMem code connects all channels to that test voltage.
     """
 
-    synapse_dac_bias: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 600.0))
+    synapse_dac_bias: QuadrantCodes = field(default_factory=lambda: np.full(QUADRANTS, 600.0))
     refractory_clock_scale: tuple[int, int] = (3, 10)
     adaptation_pulse_scale: int = 4
-    v_bias_casc_n: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 250.0))
-    cadc_ramp_offset: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 31.0))
-    cadc_ramp_slope: FloatArray = field(default_factory=lambda: np.full(QUADRANTS, 369.0))
-    cadc_offset: IntArray = field(default_factory=lambda: np.zeros(CIRCUITS, dtype=np.int64))
+    v_bias_casc_n: QuadrantCodes = field(default_factory=lambda: np.full(QUADRANTS, 250.0))
+    cadc_ramp_offset: QuadrantCodes = field(default_factory=lambda: np.full(QUADRANTS, 31.0))
+    cadc_ramp_slope: QuadrantCodes = field(default_factory=lambda: np.full(QUADRANTS, 369.0))
+    cadc_offset: CircuitNumbers = field(default_factory=lambda: np.zeros(CIRCUITS, dtype=np.int64))
     cadc_test_voltage: float | None = None
 
     def __post_init__(self) -> None:
@@ -270,11 +276,11 @@ class RoutingConfig(Frozen):
     6-10 (row select) with the position of each driver on the bus, under the driver's mask.
     """
 
-    labels: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
-    row_mode: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS), dtype=np.uint8))
-    driver_mask: ByteArray = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 31, dtype=np.uint8))
-    crossbar_mask: NodeArray = field(default_factory=lambda: straight_crossbar()[0])
-    crossbar_target: NodeArray = field(default_factory=lambda: straight_crossbar()[1])
+    labels: Synapses = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
+    row_mode: Rows = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS), dtype=np.uint8))
+    driver_mask: DriverNumbers = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 31, dtype=np.uint8))
+    crossbar_mask: CrossbarNodes = field(default_factory=lambda: straight_crossbar()[0])
+    crossbar_target: CrossbarNodes = field(default_factory=lambda: straight_crossbar()[1])
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -298,11 +304,11 @@ class PlasticityConfig(Frozen):
     `i_ramp`, `v_stp` (CapMem codes) and the `clock_scale` of the recovery, 0..15.
     """
 
-    enable: BoolArray = field(default_factory=lambda: np.zeros((HEMISPHERES, DRIVERS), dtype=np.bool_))
-    utilization: ByteArray = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 8, dtype=np.uint8))
-    recovery: ByteArray = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 8, dtype=np.uint8))
-    offset: ByteArray = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 8, dtype=np.uint8))
-    voltage_set: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, DRIVERS), dtype=np.uint8))
+    enable: DriverSwitches = field(default_factory=lambda: np.zeros((HEMISPHERES, DRIVERS), dtype=np.bool_))
+    utilization: DriverNumbers = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 8, dtype=np.uint8))
+    recovery: DriverNumbers = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 8, dtype=np.uint8))
+    offset: DriverNumbers = field(default_factory=lambda: np.full((HEMISPHERES, DRIVERS), 8, dtype=np.uint8))
+    voltage_set: DriverNumbers = field(default_factory=lambda: np.zeros((HEMISPHERES, DRIVERS), dtype=np.uint8))
     v_charge: tuple[float, float] = (100.0, 330.0)
     v_recover: tuple[float, float] = (400.0, 50.0)
     i_ramp: float = 600.0
@@ -339,8 +345,8 @@ class ChipConfig:
     neurons: NeuronConfig = field(default_factory=NeuronConfig)
     common: CommonConfig = field(default_factory=CommonConfig)
     routing: RoutingConfig = field(default_factory=RoutingConfig)
-    weights: ByteArray = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
-    enable_events: BoolArray = field(default_factory=lambda: np.ones(CIRCUITS, dtype=np.bool_))
+    weights: Synapses = field(default_factory=lambda: np.zeros((HEMISPHERES, ROWS, COLUMNS), dtype=np.uint8))
+    enable_events: CircuitSwitches = field(default_factory=lambda: np.ones(CIRCUITS, dtype=np.bool_))
     plasticity: PlasticityConfig = _NO_PLASTICITY
 
     def __post_init__(self) -> None:

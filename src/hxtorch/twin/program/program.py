@@ -9,8 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import (
+    Addresses,
+    BatchEntries,
+    CadcCodes,
+    CadcCounts,
+    CadcTimes,
+    Circuits,
+    Events,
+    IntArray,
+    MadcCodes,
+    SampleTimes,
+    SomeCircuits,
+    SpikeCounters,
+    TracedStates,
+)
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_RUNTIME_CYCLES
 from hxtorch.twin.program.config import ChipConfig
 
@@ -32,7 +46,7 @@ class ProgramError(ValueError):
     """A program asks for something that no chip can do."""
 
 
-def _no_indices() -> NDArray[np.int64]:
+def _no_indices() -> IntArray:
     return np.empty(0, dtype=np.int64)
 
 
@@ -40,15 +54,15 @@ def _no_indices() -> NDArray[np.int64]:
 class InputEvents:
     """Spikes sent to the chip, sorted by batch entry and time.
 
-    `entry`, `time` (cycles) and `source` have shape (n,); `source` indexes `addresses`, the addresses that
+    `time` is in cycles; `source` indexes `addresses`, the addresses that
     the program may send to. An address has 16 bits: bits 14-15 choose the off-chip channel, bits 0-13 are
     the label, of which the crossbar uses any bits, drivers and synapses the lower 11.
     """
 
-    entry: NDArray[np.int64] = field(default_factory=_no_indices)
-    time: NDArray[np.int64] = field(default_factory=_no_indices)
-    source: NDArray[np.int64] = field(default_factory=_no_indices)
-    addresses: NDArray[np.int64] = field(default_factory=_no_indices)
+    entry: Events = field(default_factory=_no_indices)
+    time: Events = field(default_factory=_no_indices)
+    source: Events = field(default_factory=_no_indices)
+    addresses: Addresses = field(default_factory=_no_indices)
 
 
 @dataclass(frozen=True)
@@ -62,16 +76,16 @@ class Record:
     `loopback` also records the input events for which the crossbar has a way back off the chip.
     """
 
-    spikes: NDArray[np.int64] = field(default_factory=_no_indices)
-    cadc: NDArray[np.int64] = field(default_factory=_no_indices)
-    madc: NDArray[np.int64] = field(default_factory=_no_indices)
+    spikes: SomeCircuits = field(default_factory=_no_indices)
+    cadc: SomeCircuits = field(default_factory=_no_indices)
+    madc: SomeCircuits = field(default_factory=_no_indices)
     cadc_in_dram: bool = False
-    trace: NDArray[np.int64] = field(default_factory=_no_indices)
+    trace: SomeCircuits = field(default_factory=_no_indices)
     loopback: bool = False
     counters: bool = False
     trace_states: tuple[str, ...] = ("membrane", "i_exc", "i_inh")
     trace_period: float | None = None
-    trace_entries: NDArray[np.int64] | None = None
+    trace_entries: BatchEntries | None = None
 
 
 @dataclass(frozen=True)
@@ -134,75 +148,75 @@ class Program:
 
 @dataclass(frozen=True)
 class Spikes:
-    """Recorded spikes, sorted by batch entry and time: `entry`, `time` (cycles) and `circuit`, each (n,)."""
+    """Recorded spikes, sorted by batch entry and time: `time` in cycles."""
 
-    entry: NDArray[np.int64]
-    time: NDArray[np.int64]
-    circuit: NDArray[np.int64]
+    entry: Events
+    time: Events
+    circuit: Events
 
 
 @dataclass(frozen=True)
 class SentEvents:
-    """Recorded input events in the order of sending: `entry`, `time` (cycles) and `source`, each (n,)."""
+    """Recorded input events in the order of sending: `time` in cycles."""
 
-    entry: NDArray[np.int64]
-    time: NDArray[np.int64]
-    source: NDArray[np.int64]
+    entry: Events
+    time: Events
+    source: Events
 
 
 @dataclass(frozen=True)
 class CadcSamples:
-    """CADC samples of `circuits` (N,).
+    """CADC samples of `circuits`.
 
-    * `value`: uint8 codes 0..255, shape (B, S, N).
-    * `time`: stamps in cycles (float64), shape (B, 2, S): the two hemispheres sample independently.
-    * `count`: number of valid samples, shape (B, 2); slots behind it hold nothing.
+    * `value`: codes 0..255.
+    * `time`: stamps in cycles; the two hemispheres sample independently.
+    * `count`: number of valid samples; slots behind it hold nothing.
     """
 
-    circuits: NDArray[np.int64]
-    time: NDArray[np.float64]
-    count: NDArray[np.int64]
-    value: NDArray[np.uint8]
+    circuits: Circuits
+    time: CadcTimes
+    count: CadcCounts
+    value: CadcCodes
 
 
 @dataclass(frozen=True)
 class MadcSamples:
-    """MADC samples of `circuits` (M,), M <= 2: `time` (S,) in cycles and 10-bit `value` (B, S, M)."""
+    """MADC samples of one or two `circuits`: `time` in cycles and 10-bit `value`."""
 
-    circuits: NDArray[np.int64]
-    time: NDArray[np.float64]
-    value: NDArray[np.uint16]
+    circuits: Circuits
+    time: SampleTimes
+    value: MadcCodes
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Internal states at the ends of engine steps: `time` (S,) in µs, and ``trace[name]`` (E, S, N) per state.
+    """Internal states at the ends of engine steps: `time` in µs, and ``trace[name]`` per state.
 
-    E counts the traced batch `entries`. The states are those of `TRACE_STATES`.
+    `entries` are the traced batch entries. The states are those of `TRACE_STATES`.
     """
 
-    circuits: NDArray[np.int64]
-    time: NDArray[np.float64]
-    entries: NDArray[np.int64]
-    values: dict[str, NDArray[np.float32]]
+    circuits: Circuits
+    time: SampleTimes
+    entries: BatchEntries
+    values: dict[str, TracedStates]
 
-    def __getitem__(self, name: str) -> NDArray[np.float32]:
+    def __getitem__(self, name: str) -> TracedStates:
         if name not in self.values:
             raise KeyError(f"{name} was not traced, but {', '.join(self.values)}. Name it in Record.trace_states.")
         return self.values[name]
 
     @property
-    def membrane(self) -> NDArray[np.float32]:
+    def membrane(self) -> TracedStates:
         """Membrane with its noise, CADC LSB."""
         return self["membrane"]
 
     @property
-    def i_exc(self) -> NDArray[np.float32]:
+    def i_exc(self) -> TracedStates:
         """Excitatory drive, CADC LSB per µs."""
         return self["i_exc"]
 
     @property
-    def i_inh(self) -> NDArray[np.float32]:
+    def i_inh(self) -> TracedStates:
         """Inhibitory drive, CADC LSB per µs."""
         return self["i_inh"]
 
@@ -211,7 +225,7 @@ class Trace:
 class Recording:
     """What a chip returns for one program; parts that were not asked for are None.
 
-    `lost_spikes` counts spikes that were lost on the way off the chip; `counters` (B, 512) are the spike counters,
+    `lost_spikes` counts spikes that were lost on the way off the chip; `counters` are the spike counters,
     which stop at 255 and miss no spike.
     """
 
@@ -221,4 +235,4 @@ class Recording:
     trace: Trace | None = None
     loopback: SentEvents | None = None
     lost_spikes: int = 0
-    counters: NDArray[np.int64] | None = None
+    counters: SpikeCounters | None = None

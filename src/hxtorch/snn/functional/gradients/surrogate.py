@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hxtorch.snn.functional.kernels import surrogate as kernels
+from hxtorch.snn.shapes import Like
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class SurrogateSpike(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, method: Surrogate, alpha: float) -> Tensor:
+    def forward(x: Like, method: Surrogate, alpha: float) -> Like:
         """Step of `x`, in its dtype."""
         return (x > 0).to(x.dtype)
 
@@ -171,7 +172,7 @@ class SuperSpike(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, alpha: float) -> Tensor:
+    def forward(x: Like, alpha: float) -> Like:
         """Step of `x`, in its dtype."""
         return (x > 0).to(x.dtype)
 
@@ -188,7 +189,7 @@ class SuperSpike(torch.autograd.Function):
         return grads[0] * _superspike(x, ctx.alpha), None
 
 
-def threshold(input: Tensor, method: str = "superspike", alpha: float = 50.0) -> Tensor:
+def threshold(input: Like, method: str = "superspike", alpha: float = 50.0) -> Like:
     """Spikes where `input` (membrane minus threshold) is above zero; `method` is a name in `SURROGATES`.
 
     Unknown names, or an `alpha` that is negative, infinite or NaN: ValueError.

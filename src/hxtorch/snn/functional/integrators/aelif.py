@@ -13,6 +13,7 @@ from hxtorch.snn.functional.integrators.integration import integrate
 from hxtorch.snn.functional.model.neuron_model import Adaptation, Exponential, Firing, Measured, Membrane
 from hxtorch.snn.functional.model.stepping import check_dt, readable
 from hxtorch.snn.parameters.parameter import Value
+from hxtorch.snn.shapes import TimeBatchNeuron
 
 
 class GeneratedStep(str):
@@ -79,7 +80,7 @@ def _check_range(name: str, value: Value, wanted: str, end: float = math.inf) ->
 
 
 def cuba_aelif_integration(
-    input: Tensor | tuple[Tensor, ...],
+    input: TimeBatchNeuron | tuple[TimeBatchNeuron, ...],
     *,
     leak: Value,
     reset: Value,
@@ -104,7 +105,9 @@ def cuba_aelif_integration(
     subthreshold_adaptation: bool = False,
     spike_triggered_adaptation: bool = False,
     integration_step_code: CuBaStepCode | GeneratedStep | None = None,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+) -> tuple[
+    TimeBatchNeuron, Tensor | None, TimeBatchNeuron, TimeBatchNeuron | None, Tensor | None, TimeBatchNeuron | None
+]:
     """Integrate current-based neurons; equations and options as in `neuron_model`.
 
     `input` (T, B, N) or a tuple of such inputs, which are summed. `hw_data` holds what the chip measured:
@@ -166,7 +169,7 @@ def _measured(hw_data: Any) -> tuple[Measured | None, Tensor | None, Tensor | No
 
 
 def exp_cuba_lif_integration(
-    input: Tensor,
+    input: TimeBatchNeuron,
     leak: Value,
     reset: Value,
     threshold: Value,
@@ -175,7 +178,7 @@ def exp_cuba_lif_integration(
     hw_data: Any = None,
     method: str = "superspike",
     alpha: float = 50.0,
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+) -> tuple[TimeBatchNeuron, TimeBatchNeuron, TimeBatchNeuron, Tensor | None]:
     """Neurons stepped with the exact decay of membrane and current (exponential Euler).
 
     `tau_mem_exp` and `tau_syn_exp` are the factors exp(-dt/tau): ``v <- a (v - leak) + leak + (1 - a) i`` and
@@ -190,8 +193,8 @@ def exp_cuba_lif_integration(
 
 
 def exp_cuba_li_integration(
-    input: Tensor, leak: Value, tau_syn_exp: Value, tau_mem_exp: Value, hw_data: Any = None
-) -> tuple[Tensor, Tensor, Tensor | None]:
+    input: TimeBatchNeuron, leak: Value, tau_syn_exp: Value, tau_mem_exp: Value, hw_data: Any = None
+) -> tuple[TimeBatchNeuron, TimeBatchNeuron, Tensor | None]:
     """As `exp_cuba_lif_integration` without spikes; `hw_data` is (cadc, madc): (membrane, current, madc)."""
     cadc, madc = (*hw_data, None)[:2] if hw_data is not None else (None, None)
     membrane = _exponential_euler(leak, tau_syn_exp, tau_mem_exp)

@@ -25,13 +25,14 @@ from hxtorch.snn.functional.model.neuron_model import Firing, Membrane
 from hxtorch.snn.functional.model.stepping import step_rate
 from hxtorch.snn.functional.products.linear import linear
 from hxtorch.snn.parameters.parameter import Value
+from hxtorch.snn.shapes import BatchNeuron, Inputs, TimeBatchNeuron, Weights
 
 
 class EventPropSynapseFunction(torch.autograd.Function):
     """Synapses in front of `EventPropLIFFunction`: `apply(input, weight, None)`."""
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, weight: Tensor, _: Any = None) -> Tensor:
+    def forward(ctx: Any, input: Inputs, weight: Weights, _: None = None) -> Tensor:
         """Weighted spikes (T, B, out) and a channel of zeros that takes the adjoint back: (2, T, B, out)."""
         ctx.save_for_backward(input, weight)
         weighted = linear(input, weight)
@@ -75,7 +76,7 @@ class EventPropLIFFunction(torch.autograd.Function):
         hw_data: Any = None,
         dt: float = 1e-6,
         smallest_slope: float | None = None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    ) -> tuple[TimeBatchNeuron, TimeBatchNeuron | None, TimeBatchNeuron | None]:
         """Spikes, membrane, current."""
         needs_all_steps("EventPropLIFFunction")
         if input.ndim != 4 or input.shape[0] != 2:
@@ -118,9 +119,9 @@ class EventPropLIFFunction(torch.autograd.Function):
 
 
 def adjoint(
-    spikes: Tensor,
-    current: Tensor,
-    grad: Tensor,
+    spikes: TimeBatchNeuron,
+    current: TimeBatchNeuron,
+    grad: TimeBatchNeuron,
     leak: Value,
     reset: Value,
     threshold: Value,
@@ -128,8 +129,8 @@ def adjoint(
     tau_mem: Value,
     dt: float,
     smallest_slope: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Adjoint states of membrane and current (T, B, N) for the gradient `grad` of the spikes."""
+) -> tuple[TimeBatchNeuron, TimeBatchNeuron]:
+    """Adjoint states of membrane and current for the gradient `grad` of the spikes."""
     floor = -math.inf if smallest_slope is None else smallest_slope * (threshold - leak)
     rates = step_rate(tau_syn, dt, "tau_syn"), step_rate(tau_mem, dt, "tau_mem")
     values = [leak, reset, threshold, *rates, floor]
@@ -153,8 +154,8 @@ def adjoint(
 
 
 def _adjoint_reference(
-    spikes: Tensor, current: Tensor, grad: Tensor, parameters: list[Tensor]
-) -> tuple[Tensor, Tensor]:
+    spikes: TimeBatchNeuron, current: TimeBatchNeuron, grad: TimeBatchNeuron, parameters: list[BatchNeuron]
+) -> tuple[TimeBatchNeuron, TimeBatchNeuron]:
     leak, reset, threshold, rate_syn, rate_mem, floor = parameters
     v = i = torch.zeros_like(grad[0])
     rows_v, rows_i = [v], [i]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from hxtorch.snn.functional.contexts.resumption import needs_all_steps
+from hxtorch.snn.shapes import EventPropChannels, TimeBatchNeuron
 
 
 class EventPropReadoutFunction(torch.autograd.Function):
@@ -21,14 +21,14 @@ class EventPropReadoutFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, input: Tensor, dt: float) -> Tensor:
+    def forward(ctx: Any, input: EventPropChannels, dt: float) -> TimeBatchNeuron:
         """The weighted spikes."""
         needs_all_steps("EventPropReadoutFunction")
         ctx.dt = dt
         return input[0].clone()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: TimeBatchNeuron) -> tuple[EventPropChannels, None]:
         """The gradient, and how it falls with time, one-sided at both ends."""
         (grad,) = grads
         fall = torch.zeros_like(grad)

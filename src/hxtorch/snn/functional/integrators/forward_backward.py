@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.shapes import F32, ColumnWeights, LaneStates, RecurrentRows
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.arguments import (
     NO_LISTS,
@@ -37,8 +38,8 @@ from hxtorch.snn.functional.memory.spikes import SpikeIndex, SpikeList
 from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.model.packing import Options
 from hxtorch.snn.functional.products.sums import SHARES, add_parts, empty_parts, weight_gradient
+from hxtorch.snn.shapes import ColumnGradients, PackedParameters, RecurrentWeights, StateRows, TimeBatchNeuron
 
-F32 = NDArray[np.float32]
 PARALLEL_FROM = 60_000  # lanes times steps; below, a second thread costs more than it saves
 
 
@@ -52,14 +53,14 @@ class Given:
     """
 
     shape: tuple[int, int, int]
-    parameters: Tensor
+    parameters: PackedParameters
     options: Options
-    x: Tensor | None = None
+    x: TimeBatchNeuron | None = None
     index: SpikeIndex | None = None
-    columns: F32 | None = None
-    recurrent: F32 | None = None
-    state: Tensor | None = None
-    chip: tuple[Tensor | None, ...] = (None, None, None)
+    columns: ColumnWeights | None = None
+    recurrent: RecurrentRows | None = None
+    state: StateRows | None = None
+    chip: tuple[TimeBatchNeuron | None, ...] = (None, None, None)
 
 
 class Forward(NamedTuple):
@@ -68,12 +69,12 @@ class Forward(NamedTuple):
     `listed` is their index, where they were listed while they were made.
     """
 
-    membrane: Tensor | None
-    current: Tensor | None
-    spikes: Tensor | None
-    adaptation: Tensor | None
-    last: Tensor
-    before: Tensor | None  # membrane before reset
+    membrane: TimeBatchNeuron | None
+    current: TimeBatchNeuron | None
+    spikes: TimeBatchNeuron | None
+    adaptation: TimeBatchNeuron | None
+    last: StateRows
+    before: TimeBatchNeuron | None  # membrane before reset
     marks: Tensor | None
     listed: SpikeIndex | None
 
@@ -81,26 +82,26 @@ class Forward(NamedTuple):
 class Saved(NamedTuple):
     """What the backward pass takes from the forward pass; None where it has no need of it."""
 
-    parameters: Tensor
-    recurrent: Tensor | None
-    state: Tensor | None
-    v_chip: Tensor | None
-    before: Tensor | None
+    parameters: PackedParameters
+    recurrent: RecurrentWeights | None
+    state: StateRows | None
+    v_chip: TimeBatchNeuron | None
+    before: TimeBatchNeuron | None
     marks: Tensor | None
-    membrane: Tensor | None
-    current: Tensor | None
-    adaptation: Tensor | None
-    spikes: Tensor | None
+    membrane: TimeBatchNeuron | None
+    current: TimeBatchNeuron | None
+    adaptation: TimeBatchNeuron | None
+    spikes: TimeBatchNeuron | None
 
 
 class Gradients(NamedTuple):
     """Gradients of the input (or of the columns that it was summed from), parameters, recurrent weights, state."""
 
-    x: Tensor | None
-    columns: Tensor | None
-    parameters: Tensor | None
-    recurrent: Tensor | None
-    state: Tensor | None
+    x: TimeBatchNeuron | None
+    columns: ColumnGradients | None
+    parameters: PackedParameters | None
+    recurrent: RecurrentWeights | None
+    state: StateRows | None
 
 
 def run_forward(given: Given, saving: bool, keep_membrane: bool = True, keep_current: bool = True) -> Forward:
@@ -250,7 +251,7 @@ def _known(saved: Saved, fire: bool, lanes: int) -> Known:
     )
 
 
-def _sum_over_lanes(of_lanes: F32, period: int) -> Tensor:
+def _sum_over_lanes(of_lanes: F32, period: int) -> PackedParameters:
     """Gradients (PARAMETERS, period) of parameters from those of lanes, (PARAMETERS, lanes)."""
     if period > 1:
         found = of_lanes.reshape(at.PARAMETERS, -1, period).sum(1, dtype=np.float64)
@@ -274,12 +275,14 @@ def _blocks(lanes: int, rows: int) -> F32:
     return memory[first : first + count * width].reshape(count, width)
 
 
-def _equations(parameters: Tensor, options: Options, recurrent: F32, state: Tensor | None, lanes: int) -> Equations:
+def _equations(
+    parameters: PackedParameters, options: Options, recurrent: F32, state: StateRows | None, lanes: int
+) -> Equations:
     start = start_state(state, parameters, lanes, options)
     return Equations(parameters.detach().numpy(), _as_array(options), recurrent, start)
 
 
-def start_state(state: Tensor | None, parameters: Tensor, lanes: int, options: Options) -> F32:
+def start_state(state: StateRows | None, parameters: PackedParameters, lanes: int, options: Options) -> LaneStates:
     """The state before the first step, (STATES, lanes): the given one, or rest."""
     if state is not None:
         return _lanes(state, lanes)

@@ -27,6 +27,7 @@ from hxtorch.snn.functional.memory.spikes import CarriedSpikes, SpikeIndex
 from hxtorch.snn.functional.model.neuron_model import Dynamics, Measured, Observed, States
 from hxtorch.snn.functional.model.packing import options_of, pack, values_of
 from hxtorch.snn.functional.products.spike_linear import Product, note_of_weight
+from hxtorch.snn.shapes import RecurrentWeights, StateRows, TimeBatchNeuron
 
 
 class _Plan(NamedTuple):
@@ -49,12 +50,12 @@ class _Listed:
 
 
 def integrate_fused(
-    input: Tensor,
+    input: TimeBatchNeuron,
     dynamics: Dynamics,
     measured: Measured | None = None,
     *,
-    recurrent: Tensor | None = None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None = None,
+    state: StateRows | None = None,
 ) -> States:
     """Integrate neurons over `input` (T, B, N), float32 on the CPU; arguments as in `integrate`."""
     compiling = torch.compiler.is_compiling()
@@ -75,8 +76,8 @@ def observe_fused(
     dynamics: Dynamics,
     measured: Measured | None = None,
     *,
-    recurrent: Tensor | None = None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None = None,
+    state: StateRows | None = None,
 ) -> Observed:
     """As `integrate_fused`, for what modules hand to each other."""
     product = input if isinstance(input, Product) and input.is_private and not input.is_filled else None
@@ -119,8 +120,8 @@ def _given(
     like: Tensor,
     dynamics: Dynamics,
     measured: Measured | None,
-    recurrent: Tensor | None,
-    state: Tensor | None,
+    recurrent: RecurrentWeights | None,
+    state: StateRows | None,
     x: Tensor | None,
     product: Product | None = None,
 ) -> Given:
@@ -145,7 +146,7 @@ def _given(
     )
 
 
-def _integrate(x: Tensor, recurrent: Tensor | None, plan: _Plan, listed: _Listed) -> Any:
+def _integrate(x: Tensor, recurrent: RecurrentWeights | None, plan: _Plan, listed: _Listed) -> Any:
     """Membrane, current, spikes, adaptation and last state, for autograd to see."""
     given = plan.given
     return _Integrate.apply(  # type: ignore[no-untyped-call]
@@ -184,8 +185,8 @@ class _Integrate(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         parameters: Tensor,
-        recurrent: Tensor | None,
-        state: Tensor | None,
+        recurrent: RecurrentWeights | None,
+        state: StateRows | None,
         plan: _Plan,
         listed: _Listed,
     ) -> tuple[Tensor | None, ...]:

@@ -23,10 +23,11 @@ from hxtorch.snn.functional.model.neuron_model import (
     Observed,
     States,
 )
+from hxtorch.snn.shapes import RecurrentWeights, StateRows, TimeBatchNeuron
 
 
 def integrate(
-    input: Tensor,
+    input: TimeBatchNeuron,
     membrane: Membrane,
     firing: Firing | None = None,
     exponential: Exponential | None = None,
@@ -34,8 +35,8 @@ def integrate(
     measured: Measured | None = None,
     dt: float = 1e-6,
     *,
-    recurrent: Tensor | None = None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None = None,
+    state: StateRows | None = None,
 ) -> States:
     """Integrate neurons over the weighted input spikes `input` (T, B, N); equations in `neuron_model`.
 
@@ -52,11 +53,11 @@ def integrate(
 
 
 def _integrate(
-    input: Tensor,
+    input: TimeBatchNeuron,
     dynamics: Dynamics,
     measured: Measured | None,
-    recurrent: Tensor | None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None,
+    state: StateRows | None = None,
 ) -> States:
     _check(input.shape, dynamics.firing, recurrent, state)
     session = current_session() if state is None else None
@@ -74,7 +75,11 @@ def _integrate(
 
 
 def _states(
-    input: Tensor, dynamics: Dynamics, measured: Measured | None, recurrent: Tensor | None, state: Tensor | None
+    input: TimeBatchNeuron,
+    dynamics: Dynamics,
+    measured: Measured | None,
+    recurrent: RecurrentWeights | None,
+    state: StateRows | None,
 ) -> States:
     if input.numel() and fused_applies(input):
         return integrate_fused(input, dynamics, measured, recurrent=recurrent, state=state)
@@ -86,8 +91,8 @@ def observe(
     dynamics: Dynamics,
     measured: Measured | ChipData | None = None,
     *,
-    recurrent: Tensor | None = None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None = None,
+    state: StateRows | None = None,
 ) -> Observed:
     """As `integrate`, for modules: what they hand to each other, of which most may never be read.
 
@@ -110,7 +115,9 @@ def observe(
     )
 
 
-def _check(shape: torch.Size, firing: Firing | None, recurrent: Tensor | None, state: Tensor | None) -> None:
+def _check(
+    shape: torch.Size, firing: Firing | None, recurrent: RecurrentWeights | None, state: StateRows | None
+) -> None:
     if len(shape) != 3:
         raise ValueError(f"The input has shape {tuple(shape)}, expected (time, batch, neuron).")
     if firing is not None:

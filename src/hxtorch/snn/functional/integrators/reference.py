@@ -20,10 +20,11 @@ from hxtorch.snn.functional.model.neuron_model import (
 )
 from hxtorch.snn.functional.model.stepping import exponential_bounds, step_decay, step_gain, step_rate
 from hxtorch.snn.parameters.parameter import Value
+from hxtorch.snn.shapes import BatchNeuron, MeasuredSteps, RecurrentWeights, StateRows, TimeBatchNeuron
 
 
 def integrate_reference(
-    input: Tensor,
+    input: TimeBatchNeuron,
     membrane: Membrane,
     firing: Firing | None = None,
     exponential: Exponential | None = None,
@@ -31,8 +32,8 @@ def integrate_reference(
     measured: Measured | None = None,
     dt: float = 1e-6,
     *,
-    recurrent: Tensor | None = None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None = None,
+    state: StateRows | None = None,
 ) -> States:
     """Integrate neurons over `input` (T, B, N); arguments as in `integrate`."""
     dynamics = Dynamics(membrane, firing, exponential, adaptation, dt)
@@ -40,12 +41,12 @@ def integrate_reference(
 
 
 def integrate_step_by_step(
-    input: Tensor,
+    input: TimeBatchNeuron,
     dynamics: Dynamics,
     measured: Measured | None = None,
     *,
-    recurrent: Tensor | None = None,
-    state: Tensor | None = None,
+    recurrent: RecurrentWeights | None = None,
+    state: StateRows | None = None,
 ) -> States:
     """As `integrate_reference`, for `dynamics`."""
     measured = measured or Measured()
@@ -78,20 +79,20 @@ def integrate_step_by_step(
 
 
 class _State(NamedTuple):
-    """Membrane, current, adaptation and remaining refractory steps, each (B, N)."""
+    """Membrane, current, adaptation and remaining refractory steps."""
 
-    v: Tensor
-    i: Tensor
-    w: Tensor
-    refractory: Tensor
+    v: BatchNeuron
+    i: BatchNeuron
+    w: BatchNeuron
+    refractory: BatchNeuron
 
 
 class _ChipRow(NamedTuple):
-    """What the chip measured in a step: membrane, spikes and adaptation, each (B, N) or None."""
+    """What the chip measured in a step: membrane, spikes and adaptation, or None."""
 
-    v: Tensor | None
-    z: Tensor | None
-    w: Tensor | None
+    v: BatchNeuron | None
+    z: BatchNeuron | None
+    w: BatchNeuron | None
 
 
 class _Factors(NamedTuple):
@@ -105,7 +106,7 @@ class _Factors(NamedTuple):
     limit: Value | None  # to which the exponential carries the membrane
 
 
-def _factors(dynamics: Dynamics, input: Tensor) -> _Factors:
+def _factors(dynamics: Dynamics, input: TimeBatchNeuron) -> _Factors:
     membrane, firing, exponential, adaptation = dynamics.terms
     dt = dynamics.dt
     decay_syn, gain = step_decay(membrane.tau_syn, dt, "tau_syn"), step_gain(membrane, dt)
@@ -121,7 +122,7 @@ def _factors(dynamics: Dynamics, input: Tensor) -> _Factors:
     return _Factors(decay_syn, gain, decay_w, rate_w, highest, limit)
 
 
-def _start(dynamics: Dynamics, input: Tensor) -> _State:
+def _start(dynamics: Dynamics, input: TimeBatchNeuron) -> _State:
     """The state at rest."""
     membrane = dynamics.membrane
     v = torch.zeros_like(input[0]) + (membrane.leak if membrane.leaky or dynamics.adaptation else 0.0)
@@ -131,7 +132,7 @@ def _start(dynamics: Dynamics, input: Tensor) -> _State:
 
 def _move(
     now: _State, dynamics: Dynamics, factors: _Factors, reset: Tensor | None, chip: _ChipRow
-) -> tuple[_State, Tensor | None]:
+) -> tuple[_State, BatchNeuron | None]:
     """One step of all states but the current, which waits for the spikes of others, and the spikes."""
     firing, adaptation = dynamics.firing, dynamics.adaptation
     v = now.v + factors.gain * _drive(now, dynamics, factors)
@@ -154,7 +155,7 @@ def _move(
     return _State(v, now.i, w, refractory), z
 
 
-def _drive(now: _State, dynamics: Dynamics, factors: _Factors) -> Tensor:
+def _drive(now: _State, dynamics: Dynamics, factors: _Factors) -> BatchNeuron:
     """What moves the membrane in a step: c dv/dt."""
     membrane, _, exponential, adaptation = dynamics.terms
     v, drive = now.v, now.i
@@ -172,7 +173,7 @@ def _drive(now: _State, dynamics: Dynamics, factors: _Factors) -> Tensor:
     return drive
 
 
-def _spikes(v: Tensor, firing: Firing, chip: _ChipRow) -> Tensor:
+def _spikes(v: BatchNeuron, firing: Firing, chip: _ChipRow) -> BatchNeuron:
     """Spikes with their surrogate gradient; those of the chip in their place."""
     distance = v - firing.threshold
     if firing.threshold_at_spikes and chip.v is not None and chip.z is not None:
@@ -182,8 +183,8 @@ def _spikes(v: Tensor, firing: Firing, chip: _ChipRow) -> Tensor:
 
 
 def _wait(
-    v: Tensor, z: Tensor, refractory: Tensor, reset: Tensor, refractory_steps: Value, chip: _ChipRow
-) -> tuple[Tensor, Tensor, Tensor]:
+    v: BatchNeuron, z: BatchNeuron, refractory: BatchNeuron, reset: Tensor, refractory_steps: Value, chip: _ChipRow
+) -> tuple[BatchNeuron, BatchNeuron, BatchNeuron]:
     """Membrane, spikes and remaining steps with the refractory period."""
     clamped = refractory > 0
     v = torch.where(clamped, reset, v)
@@ -197,13 +198,17 @@ def _wait(
     return v, z, (1 - fired) * waiting + fired * refractory_steps
 
 
-def steps_of(measured: Tensor | None, input: Tensor, repeat_last: bool = True) -> tuple[Tensor, ...]:
+def steps_of(
+    measured: MeasuredSteps | None, input: TimeBatchNeuron, repeat_last: bool = True
+) -> tuple[BatchNeuron, ...]:
     """Rows of a measured trace, one per time step of the input; nothing if there is no trace."""
     fitted = fit_measured(measured, input, repeat_last)
     return () if fitted is None else fitted.unbind(0)
 
 
-def fit_measured(measured: Tensor | None, input: Tensor, repeat_last: bool = True) -> Tensor | None:
+def fit_measured(
+    measured: Tensor | None, input: TimeBatchNeuron, repeat_last: bool = True
+) -> TimeBatchNeuron | None:
     """A measured trace with the time steps of the input. Another batch or size: ValueError."""
     if measured is None:
         return None

@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.shapes import RowPlaces, SpikeColumns
 from hxtorch.snn.functional.kernels.sparse import find_spikes
 from hxtorch.snn.functional.kernels.threads import share
 from hxtorch.snn.functional.memory.carried import Carried, Fill, blank
 from hxtorch.snn.functional.memory.workspace import empty
+from hxtorch.snn.shapes import Inputs, SpikeRows
 
 PARALLEL_FROM = 200_000  # elements
 SMALL = 100_000  # elements
@@ -28,9 +30,9 @@ LARGEST_SHARE = 4  # of the elements of a large tensor may be spikes: one in so 
 class SpikeIndex:
     """Spikes of row r are `columns[start[r]:stop[r]]`, ascending; every one counts as 1."""
 
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-    columns: NDArray[np.int32]
+    start: RowPlaces
+    stop: RowPlaces
+    columns: SpikeColumns
     size: int
 
     @property
@@ -55,14 +57,14 @@ class SpikeIndex:
         place = np.arange(per_row.sum()) + np.repeat(start - np.cumsum(per_row) + per_row, per_row)
         return np.repeat(rows, per_row), self.columns[place]
 
-    def dense(self) -> Tensor:
-        """The spikes as float32 (rows, size)."""
+    def dense(self) -> SpikeRows:
+        """The spikes as float32."""
         spikes = empty((self.rows, self.size)).zero_()
         spikes.numpy()[self.places()] = 1
         return spikes
 
 
-def index_of(spikes: Tensor) -> SpikeIndex | None:
+def index_of(spikes: Inputs) -> SpikeIndex | None:
     """The index of a float32 tensor (..., size) on the CPU, as it is now.
 
     None if it has entries other than 0 and 1, or so many spikes that no product from indices pays.
@@ -88,7 +90,7 @@ class CarriedSpikes(Carried):
     An `index` given from the start may stand for the numbers of a tensor that is still to be filled.
     """
 
-    def __init__(self, tensor: Tensor, index: SpikeIndex | None = None, fill: Fill | None = None) -> None:
+    def __init__(self, tensor: Inputs, index: SpikeIndex | None = None, fill: Fill | None = None) -> None:
         super().__init__(tensor, fill)
         self._index = index
         self._looked = index is not None

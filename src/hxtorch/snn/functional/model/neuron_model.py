@@ -32,6 +32,7 @@ from torch import Tensor
 
 from hxtorch.snn.functional.memory.carried import Carried
 from hxtorch.snn.parameters.parameter import Value
+from hxtorch.snn.shapes import MeasuredSteps, StateRows, TimeBatchNeuron
 
 # All values are numbers or tensors that broadcast against (B, N); times are in seconds.
 
@@ -104,11 +105,11 @@ class Dynamics:
 
 @dataclass(frozen=True)
 class Measured:
-    """Values from the chip, each (T', B, N) or None."""
+    """Values from the chip, or None."""
 
-    membrane: Tensor | None = None
-    spikes: Tensor | None = None
-    adaptation: Tensor | None = None
+    membrane: MeasuredSteps | None = None
+    spikes: MeasuredSteps | None = None
+    adaptation: MeasuredSteps | None = None
 
 
 class ChipData(Protocol):
@@ -123,17 +124,16 @@ class ChipData(Protocol):
 
 @dataclass(frozen=True)
 class States:
-    """State at the end of every step, each (T, B, N). `spikes` and `adaptation` may be None.
+    """State at the end of every step. `spikes` and `adaptation` may be None.
 
-    `last` is what `integrate` takes as `state` to go on from here: (4, B, N) with membrane, current,
-    adaptation and remaining refractory steps.
+    `last` is what `integrate` takes as `state` to go on from here.
     """
 
-    membrane: Tensor
-    current: Tensor
-    spikes: Tensor | None = None
-    adaptation: Tensor | None = None
-    last: Tensor | None = None
+    membrane: TimeBatchNeuron
+    current: TimeBatchNeuron
+    spikes: TimeBatchNeuron | None = None
+    adaptation: TimeBatchNeuron | None = None
+    last: StateRows | None = None
 
 
 @dataclass(frozen=True)
@@ -144,4 +144,4 @@ class Observed:
     membrane: Carried
     current: Carried
     adaptation: Carried | None = None
-    last: Tensor | None = None
+    last: StateRows | None = None

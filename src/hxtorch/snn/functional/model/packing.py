@@ -15,6 +15,7 @@ from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.model.neuron_model import Dynamics
 from hxtorch.snn.functional.model.stepping import exponential_peak, step_decay, step_gain, step_rate
 from hxtorch.snn.parameters.parameter import Value
+from hxtorch.snn.shapes import PackedParameters
 
 Options = tuple[int, ...]
 
@@ -60,7 +61,7 @@ def values_of(dynamics: Dynamics) -> tuple[Value, ...]:
     return tuple(values)
 
 
-def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
+def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> PackedParameters:
     """All parameters in one tensor (PARAMETERS, period), where the period is 1, N or B*N."""
     tensors = [value for value in values if isinstance(value, Tensor)]
     if not tensors:
@@ -89,7 +90,7 @@ def pack(values: tuple[Value, ...], input_shape: tuple[int, ...]) -> Tensor:
     return torch.stack(rows)
 
 
-def _pack_numbers(values: tuple[float, ...]) -> Tensor:
+def _pack_numbers(values: tuple[float, ...]) -> PackedParameters:
     # A tensor made anew each time: it belongs to the mode and the device in which it was made.
     return torch.from_numpy(_numbers(values).copy())
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from hxtorch.snn.functional.contexts.mode import autocasts
 from hxtorch.snn.functional.memory.workspace import empty
+from hxtorch.snn.shapes import Bias, Inputs, Left, LeftRight, Outputs, Right, Weights
 
 
-def dense_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def dense_linear(input: Inputs, weight: Weights, bias: Bias | None = None) -> Outputs:
     """Torch's linear map, also within autocast in full precision: what is summed over time needs every digit."""
     if not autocasts(weight):
         return torch.nn.functional.linear(input, weight, bias)
@@ -20,12 +20,12 @@ def dense_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
         )
 
 
-def own(weight: Tensor) -> Tensor:
+def own(weight: Weights) -> Weights:
     """A weight as it is now, for a product that may need it for its gradient."""
     return weight.clone() if torch.is_grad_enabled() else weight
 
 
-def integer_linear(spikes: Tensor, weight: Tensor) -> Tensor:
+def integer_linear(spikes: Inputs, weight: Weights) -> Outputs:
     """``spikes @ weight.T`` as exact float32 for whole inputs -128..127 and int8 weights (out, in).
 
     Four to nine times as fast as float32 on processors with VNNI. Without gradient: integers have none.
@@ -46,6 +46,6 @@ def integer_linear(spikes: Tensor, weight: Tensor) -> Tensor:
     return product[:rows, :outputs].float().view(*spikes.shape[:-1], outputs)
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
+def multiply(a: Left, b: Right) -> LeftRight:
     """``a @ b``, in used memory."""
     return torch.mm(a, b, out=empty((a.shape[0], b.shape[1])))

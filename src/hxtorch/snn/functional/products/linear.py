@@ -14,10 +14,11 @@ from hxtorch.snn.functional.memory.spikes import CarriedSpikes, carried_spikes, 
 from hxtorch.snn.functional.products.costs import index_for
 from hxtorch.snn.functional.products.dense import dense_linear, integer_linear, own
 from hxtorch.snn.functional.products.spike_linear import project, spike_linear
+from hxtorch.snn.shapes import Bias, Inputs, NeuronMask, Outputs, Signals, Weights
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Weighted sum ``input @ weight.T + bias``: (..., in) and (out, in) give (..., out).
+def linear(input: Inputs, weight: Weights, bias: Bias | None = None) -> Outputs:
+    """Weighted sum ``input @ weight.T + bias``.
 
     Few spikes (entries 0 and 1) in float32 on the CPU are summed from their indices where that is faster.
     Weights of type int8 (the chip's integers) give exact float32 sums from an integer product. Autocast changes
@@ -31,7 +32,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return dense_linear(input, weight, bias)
 
 
-def linear_later(input: Tensor | Carried, weight: Tensor) -> Carried:
+def linear_later(input: Inputs | Carried, weight: Weights) -> Carried:
     """`linear` of spikes for neurons in the same run: where it is faster, they sum the weights themselves."""
     spikes = carried_spikes(input)
     if weight.dtype == torch.int8:
@@ -64,11 +65,11 @@ def _uses_spikes(input: Tensor, weight: Tensor) -> bool:
 
 
 def linear_sparse(
-    input: Tensor,
-    weight: Tensor,
+    input: Inputs,
+    weight: Weights,
     connections: Tensor | Sequence[Sequence[int]] | None = None,
-    bias: Tensor | None = None,
-) -> Tensor:
+    bias: Bias | None = None,
+) -> Outputs:
     """`linear` with the weights (out, in) of existing synapses alone; others have no gradient.
 
     `connections` is a mask (out, in), not zero where a synapse exists, or two lists of indices [post, pre];
@@ -98,13 +99,13 @@ def _mask(connections: Tensor | Sequence[Sequence[int]], weight: Tensor) -> Tens
 
 
 def linear_exponential_clamp(
-    inputs: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
+    inputs: Inputs,
+    weight: Weights,
+    bias: Bias | None = None,
     cap: float = 1.5,
     start_weight: float = 61.0,
     quantize: bool = False,
-) -> Tensor:
+) -> Outputs:
     """`linear` with weights that approach +-`cap` exponentially.
 
     A weight of `cap` is 63 on the chip. With r = start_weight/63 and s = 1/(1 - r), weights with |w| > r cap
@@ -126,6 +127,6 @@ def linear_exponential_clamp(
     return linear(inputs, clamped, bias)
 
 
-def batch_dropout(input: Tensor, mask: Tensor) -> Tensor:
-    """Spikes (T, B, N) with those of the neurons set to zero for which `mask` (N,) is false."""
+def batch_dropout(input: Signals, mask: NeuronMask) -> Signals:
+    """Spikes with those of the neurons set to zero for which `mask` is false."""
     return input * mask.to(input)

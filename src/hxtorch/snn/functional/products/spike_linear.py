@@ -12,22 +12,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from hxtorch.shapes import ColumnWeights
 from hxtorch.snn.functional.memory.carried import Carried, blank
 from hxtorch.snn.functional.memory.spikes import CarriedSpikes, SpikeIndex
 from hxtorch.snn.functional.products import costs
 from hxtorch.snn.functional.products.dense import dense_linear, multiply, own
 from hxtorch.snn.functional.products.sums import SHARES, sum_columns, sum_gradients, sum_weights, transposed
+from hxtorch.snn.shapes import ColumnGradients, Inputs, Outputs, Weights
 
 SMALL = 100_000  # entries; below, torch's allocator and its own backward are as good
 
 
-def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
-    """``spikes @ weight.T`` for float32 on the CPU: (..., in) and (out, in) give (..., out)."""
+def spike_linear(spikes: Inputs, weight: Weights) -> Outputs:
+    """``spikes @ weight.T`` for float32 on the CPU."""
     outputs = weight.shape[0]
     index = _worth(costs.index_for(spikes, outputs), outputs)
     if index is None and _is_small(spikes.shape, outputs):
@@ -35,7 +35,7 @@ def spike_linear(spikes: Tensor, weight: Tensor) -> Tensor:
     return _SpikeLinear.apply(spikes, weight, _Operands(index, spikes.detach(), weight.detach()))  # type: ignore[no-any-return, no-untyped-call]
 
 
-def project(spikes: CarriedSpikes, weight: Tensor) -> Carried:
+def project(spikes: CarriedSpikes, weight: Weights) -> Carried:
     """`spike_linear` for neurons to come: a `Product` where these can sum the weights of few spikes themselves."""
     outputs = weight.shape[0]
     index = costs.index_for(spikes, outputs)
@@ -68,7 +68,7 @@ class Product(Carried):
     Neurons sum the weights themselves while they integrate, and their gradient as well (`is_summed_here`).
     """
 
-    def __init__(self, spikes: Tensor, weight: Tensor, index: SpikeIndex) -> None:
+    def __init__(self, spikes: Inputs, weight: Weights, index: SpikeIndex) -> None:
         self.index, self.columns = index, transposed(weight)
         self.needs_spikes, self.needs_weight = spikes.requires_grad, weight.requires_grad
         self._readers = 0
@@ -95,12 +95,12 @@ class Product(Carried):
 
 @dataclass(frozen=True, eq=False)
 class _OfWeight:
-    """Gradient (out, in) of the weights that comes along with that of their product."""
+    """Gradient of the weights that comes along with that of their product."""
 
-    value: Tensor
+    value: Weights
 
 
-def note_of_weight(shape: tuple[int, ...], of_product: Tensor | None, columns: Tensor | None) -> Tensor:
+def note_of_weight(shape: tuple[int, ...], of_product: Tensor | None, columns: ColumnGradients | None) -> Tensor:
     """The gradient of a product, and with it that of its transposed weights, for the next node of the graph.
 
     Without `of_product` it is NaN, and nobody reads it.
@@ -114,9 +114,7 @@ class _LateProduct(torch.autograd.Function):
     """A product without numbers: its place in the graph, and its gradient from what the run keeps."""
 
     @staticmethod
-    def forward(
-        ctx: Any, spikes: Tensor, weight: Tensor, index: SpikeIndex, columns: NDArray[np.float32]
-    ) -> Tensor:
+    def forward(ctx: Any, spikes: Inputs, weight: Weights, index: SpikeIndex, columns: ColumnWeights) -> Outputs:
         ctx.index, ctx.columns, ctx.shape, ctx.outputs = index, columns, spikes.shape, weight.shape[0]
         return blank((*spikes.shape[:-1], ctx.outputs))
 
@@ -140,15 +138,15 @@ class _Operands:
     """The numbers of a product: spikes by `index`, `dense`, or both, and the weight."""
 
     index: SpikeIndex | None
-    dense: Tensor | None
-    weight: Tensor
+    dense: Inputs | None
+    weight: Weights
 
 
 class _SpikeLinear(torch.autograd.Function):
     """The product, with sums over spikes where an index is given and worth it, and results in used memory."""
 
     @staticmethod
-    def forward(ctx: Any, spikes: Tensor, weight: Tensor, given: _Operands) -> Tensor:
+    def forward(ctx: Any, spikes: Inputs, weight: Weights, given: _Operands) -> Outputs:
         index, outputs = given.index, weight.shape[0]
         needs_spikes, needs_weight, _ = ctx.needs_input_grad
         ctx.index, ctx.shape = index, spikes.shape

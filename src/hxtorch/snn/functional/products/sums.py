@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
+from hxtorch.shapes import ColumnWeights
 from hxtorch.snn.functional.kernels.sparse import scatter_rows, sum_rows
 from hxtorch.snn.functional.kernels.threads import share
 from hxtorch.snn.functional.kernels.tiles import padded
 from hxtorch.snn.functional.memory.spikes import SpikeIndex
 from hxtorch.snn.functional.memory.workspace import empty
 from hxtorch.snn.functional.products import costs
+from hxtorch.snn.shapes import ColumnGradients, ColumnShares, Inputs, RowSums, Weights
 
 PARALLEL_FROM = 200_000  # additions
 SHARES = 4  # of the rows in a gradient of weights: a constant, for the order of summation
 
 
-def transposed(weight: Tensor) -> NDArray[np.float32]:
-    """Weights (out, in) as the kernels read them: (in, padded(out)), the rest 0, beginning at a cache line."""
+def transposed(weight: Weights) -> ColumnWeights:
+    """Weights as the kernels read them: (in, padded(out)), the rest 0, beginning at a cache line."""
     outputs, inputs = weight.shape
     width = padded(outputs)
     memory = np.empty(inputs * width + 15, np.float32)
@@ -33,13 +33,13 @@ def transposed(weight: Tensor) -> NDArray[np.float32]:
     return columns
 
 
-def sum_weights(index: SpikeIndex, weight: Tensor) -> Tensor:
-    """Sum of the weights (out, in) of the spikes of each row: (rows, out)."""
+def sum_weights(index: SpikeIndex, weight: Weights) -> RowSums:
+    """Sum of the weights of the spikes of each row."""
     return sum_columns(index, transposed(weight), weight.shape[0])
 
 
-def sum_columns(index: SpikeIndex, columns: NDArray[np.float32], outputs: int) -> Tensor:
-    """`sum_weights` for transposed weights (in, padded(out))."""
+def sum_columns(index: SpikeIndex, columns: ColumnWeights, outputs: int) -> RowSums:
+    """`sum_weights` for transposed weights."""
     out = empty((index.rows, outputs))
     array = out.numpy()
     share(
@@ -50,8 +50,8 @@ def sum_columns(index: SpikeIndex, columns: NDArray[np.float32], outputs: int) -
     return out
 
 
-def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
-    """``grad.T @ spikes`` for `grad` (rows, out): (out, in)."""
+def sum_gradients(index: SpikeIndex, grad: RowSums) -> Weights:
+    """``grad.T @ spikes`` for the gradient of each row."""
     outputs = grad.shape[1]
     array = grad.contiguous().numpy()
     parts = empty_parts(index.size, outputs)
@@ -64,18 +64,18 @@ def sum_gradients(index: SpikeIndex, grad: Tensor) -> Tensor:
     return add_parts(parts, outputs).T
 
 
-def empty_parts(inputs: int, outputs: int) -> Tensor:
-    """Room for the shares of a gradient, (shares, in, padded(out))."""
+def empty_parts(inputs: int, outputs: int) -> ColumnShares:
+    """Room for the shares of a gradient."""
     return empty((SHARES, inputs, padded(outputs)))
 
 
-def add_parts(parts: Tensor, outputs: int) -> Tensor:
-    """The sum (in, out) over the shares of a gradient (shares, in, padded(out))."""
+def add_parts(parts: ColumnShares, outputs: int) -> ColumnGradients:
+    """The sum over the shares of a gradient."""
     return parts[..., :outputs].sum(0)
 
 
-def weight_gradient(spikes: Tensor, grad: Tensor) -> Tensor:
-    """``grad.T @ spikes`` for `spikes` (..., in) and `grad` (rows, out), from the spikes if that is faster."""
+def weight_gradient(spikes: Inputs, grad: RowSums) -> Weights:
+    """``grad.T @ spikes`` for the gradient of each row, from the spikes if that is faster."""
     outputs = grad.shape[1]
     index = costs.index_for(spikes, outputs)
     if index is not None and costs.prefers_scatter(index, outputs):
