@@ -20,8 +20,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt $(PIP_ARGS)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# Two to four tests at a time; PYTEST_ARGS= runs one after the other.
-PYTEST_ARGS ?= -n auto --maxprocesses 4
+# Two to four files at a time, as tests of a file share what they begin with; PYTEST_ARGS= runs one after the other.
+# HYPOTHESIS_PROFILE=person looks for new examples; without it, a run does not pass or fail by chance.
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 # Stamp files, so that nothing is installed twice. The demo needs the package alone, which halves its installation.
 PACKAGE := $(VENV)/.package-installed
 TOOLS := $(VENV)/.tools-installed
