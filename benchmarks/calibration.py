@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from hxtorch._files.whole import write_whole
 from hxtorch.calibration import CalibrationResult, CalibrationTarget, cached, calibrate
 from hxtorch.calibration.cache import NIGHTLY
 from hxtorch.calibration.report import CADC_LIMIT, RATE_LIMIT, RATIO_LIMITS, rates_in_band, rows, shortcomings
@@ -164,12 +165,6 @@ def page_with_tables(page: str, report: dict[str, Any]) -> str:
     return f"{before}{BEGIN}\n\n{tables(report)}\n\n{END}{rest.split(END, 1)[1]}"
 
 
-def write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--chips", type=int, default=20)
@@ -180,7 +175,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.docs:
         report = json.loads(options.output.read_text(encoding="utf-8"))
-        write(PAGE, page_with_tables(PAGE.read_text(encoding="utf-8"), report))
+        write_whole(PAGE, page_with_tables(PAGE.read_text(encoding="utf-8"), report))
         return
     report = {
         "target": options.target,
@@ -191,7 +186,7 @@ def main() -> None:
         **measure(NIGHTLY[options.target], options.chips, options.repeated),
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    write(options.output, json.dumps(report, indent=1))
+    write_whole(options.output, json.dumps(report, indent=1))
     print(tables(report))
 
 

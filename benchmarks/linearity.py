@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hxtorch._files.whole import write_whole
 from training_networks import Network, input_of, with_hxtorch
 
 CURVES: dict[str, tuple[float, ...]] = {
@@ -72,9 +73,7 @@ def main() -> None:
         curves[name] = {"values": values, "ms": ms, "slope": slope, "offset": offset, "furthest": furthest}
         points = "  ".join(f"{value:g}: {t:.2f}" for value, t in zip(values, ms, strict=True))
         print(f"{name:18}{points} ms; off a straight line by {furthest:.0%} at most", flush=True)
-    temporary = options.output.with_suffix(".part")
-    temporary.write_text(json.dumps(curves, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(options.output)
+    write_whole(options.output, json.dumps(curves, indent=1) + "\n")
     if options.figure:
         draw(curves, options.figure)
 

@@ -20,6 +20,7 @@ import torch
 
 import hxtorch.snn as hxsnn
 import hxtorch.snn.functional as F
+from hxtorch._files.whole import write_whole
 
 
 class Own(hxsnn.Neuron):
@@ -73,9 +74,7 @@ def main() -> None:
                 print(f"{name:20}{steps:5} steps{found[name][steps]:10.1f} ms", flush=True)
     if target is not None:
         machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
-        part = target.with_name(target.name + ".part")
-        part.write_text(json.dumps({"machine": machine, "ms_by_steps": found}, indent=2) + "\n", encoding="utf-8")
-        part.replace(target)
+        write_whole(target, json.dumps({"machine": machine, "ms_by_steps": found}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import torch
 
 import hxtorch
 from hxtorch import calibration
+from hxtorch._files.whole import write_whole
 from hxtorch.connection import require_chip
 from hxtorch.demo import introduction as intro
 from hxtorch.mapping import (
@@ -204,9 +205,7 @@ def main() -> None:
         "introduction": runs,
     }
     if target is not None:
-        part = target.with_name(target.name + ".part")
-        part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        part.replace(target)
+        write_whole(target, json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 * sums of weights over few spikes: the kernels of `products`, torch's `embedding_bag`, the dense product;
 * threads: the OpenMP runtime of torch, and a pool of Python threads, for training steps;
-* memory: the workspace, and torch's allocator (`set_workspace_limit(0)`), for training steps.
+* memory: the workspace, and torch's allocator (`set_workspace_limit(0)`), for training steps;
+* drawings: SVG of reports and notebooks, and matplotlib's, in ms and kB.
 
 All ways take turns, medians are printed and written as JSON. Other programs on the machine change everything.
 """
@@ -12,14 +13,19 @@ All ways take turns, medians are printed and written as JSON. Other programs on 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from hxtorch._html import svg
 from hxtorch.snn import functional as F
 from hxtorch.snn.functional import products
 from hxtorch.snn.functional.kernels import threads
@@ -102,15 +108,42 @@ def memory(name: str) -> dict[str, float]:
     return found
 
 
+def drawings() -> dict[str, dict[str, float]]:
+    """Three lines of 300 points, and 2000 spikes of 100 neurons: milliseconds and kilobytes."""
+    random = np.random.default_rng(0)
+    time_steps, curves = np.arange(300.0), random.normal(size=(3, 300)).cumsum(1)
+    at, neuron = random.integers(0, 300, 2000), random.integers(0, 100, 2000)
+
+    def with_matplotlib(draw: Callable[[Axes], object]) -> str:
+        figure, content = Figure(figsize=(5, 1.7)), io.StringIO()
+        draw(figure.subplots())
+        figure.savefig(content, format="svg")
+        return content.getvalue()
+
+    def three_lines(axes: Axes) -> None:
+        axes.plot(time_steps, curves.T, label=["a", "b", "c"])
+        axes.legend()
+
+    ways: dict[str, Callable[[], str]] = {
+        "lines, own": lambda: svg.lines([svg.Series(time_steps, y, "a") for y in curves], "time", "V"),
+        "lines, matplotlib": lambda: with_matplotlib(three_lines),
+        "raster, own": lambda: svg.raster([at[neuron == n] for n in range(100)], 300, "neuron"),
+        "raster, matplotlib": lambda: with_matplotlib(lambda axes: axes.scatter(at, neuron, s=1)),
+    }
+    found = medians(dict(ways), 10)
+    return {name: {"ms": found[name], "kB": len(way()) / 1000} for name, way in ways.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--only", default="", help="some of sums, threads, memory, separated by commas")
+    parser.add_argument("--only", default="", help="some of sums, threads, memory, drawings")
     options = parser.parse_args()
     parts: dict[str, Callable[[], object]] = {
         "sums": lambda: {name: sums(*size) for name, size in SIZES.items()},
         "threads": lambda: {name: threading(name) for name in NETWORKS},
         "memory": lambda: {name: memory(name) for name in ("mnist 30 steps", "mnist 100 steps", "large")},
+        "drawings": drawings,
     }
     report = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
     report |= {"versions": versions(), "unit": "ms"}

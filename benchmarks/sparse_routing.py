@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hxtorch._files.whole import write_whole
 from hxtorch.mapping import Connections, InputPopulation, MappingError, Network, NeuronPopulation, Projection, place
 from hxtorch.mapping.classes import classes
 from hxtorch.mapping.routing import Plan, route
@@ -116,9 +117,7 @@ def main() -> None:
             print(f"{sources:8}{copies:11}{4 * groups:9}{found:8}{bound:7}{seconds:9.2f}", flush=True)
     if options.json is not None:
         found_all = {"machine": f"{os.cpu_count()} cores", "seeds": options.seeds, "largest_random_fan_in": rows}
-        part = options.json.with_name(options.json.name + ".part")
-        part.write_text(json.dumps(found_all, indent=2) + "\n", encoding="utf-8")
-        part.replace(options.json)
+        write_whole(options.json, json.dumps(found_all, indent=2) + "\n")
 
 
 if __name__ == "__main__":

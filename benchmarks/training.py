@@ -31,6 +31,7 @@ from typing import Any
 
 import torch
 
+from hxtorch._files.whole import write_whole
 from hxtorch.snn import functional as F
 from hxtorch.snn.functional.integrators import forward_backward
 from hxtorch.snn.functional.memory import spikes
@@ -171,9 +172,7 @@ def versions() -> dict[str, str]:
 
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, text)
 
 
 def main() -> None:

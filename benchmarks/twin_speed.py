@@ -23,6 +23,7 @@ import torch
 import hxtorch
 import hxtorch.snn as hxsnn
 from hxtorch import calibration
+from hxtorch._files.whole import write_whole
 from hxtorch.twin import (
     ChipConfig,
     InputEvents,
@@ -219,9 +220,7 @@ def main() -> None:
     if options.figure:
         draw(curves, options.figure)
     options.output.parent.mkdir(exist_ok=True)
-    temporary = options.output.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    temporary.replace(options.output)
+    write_whole(options.output, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

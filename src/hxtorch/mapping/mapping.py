@@ -8,13 +8,13 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hxtorch._kernels.compilation import kernel
 from hxtorch.mapping.errors import MappingError
 from hxtorch.mapping.groups import join_circuits
 from hxtorch.mapping.network import Network, Projection, Structure
 from hxtorch.mapping.placement import DENSE, ORDERS, Placement, place
 from hxtorch.mapping.registers import SYNAPSES, Registers
 from hxtorch.mapping.routing import RoutingError, route
+from hxtorch.mapping.weights import write_weights
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, HEMISPHERES, MAX_WEIGHT, ROWS
 from hxtorch.twin.program import InputEvents, Record
 from hxtorch.twin.program.config import NeuronConfig
@@ -58,7 +58,9 @@ class Mapping:
                 )
             flat = np.ascontiguousarray(matrix).reshape(-1)
             chosen = self._connected.get(projection.key)
-            if not _write(flat if chosen is None else flat[chosen], self.routing.synapses[projection.key], weights):
+            if not write_weights(
+                flat if chosen is None else flat[chosen], self.routing.synapses[projection.key], weights
+            ):
                 limit = MAX_WEIGHT * projection.parallel
                 raise ValueError(
                     f"{projection.name} has a weight beyond +-{limit}, the range of a synapse"
@@ -105,23 +107,6 @@ class Mapping:
         return InputEvents(
             np.repeat(entry, copies)[kept], np.repeat(time, copies)[kept], source[kept], self.routing.addresses
         )
-
-
-@kernel()
-def _write(matrix: NDArray[np.int64], synapses: NDArray[np.int64], weights: NDArray[np.uint8]) -> bool:
-    """Write flat signed `matrix` into the rows of its `synapses`; returns whether all of them fit."""
-    for i in range(matrix.size):
-        weight = matrix[i]
-        offset = 0
-        if weight < 0:
-            weight, offset = -weight, COLUMNS
-        for p in range(synapses.shape[0]):
-            part = min(weight, MAX_WEIGHT)
-            weights[synapses[p, i] + offset] = part
-            weight -= part
-        if weight > 0:
-            return False
-    return True
 
 
 def merge_events(parts: list[InputEvents], addresses: NDArray[np.int64]) -> InputEvents:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hxtorch._kernels.compilation import kernel
 from hxtorch.mapping import (
     InputPopulation,
     MappingError,
@@ -21,6 +20,7 @@ from hxtorch.mapping import (
     Projection,
     Structure,
 )
+from hxtorch.snn.chip.rounding import round_to_limit
 from hxtorch.snn.execution_instance import ExecutionInstance
 from hxtorch.snn.graph.contract import Node
 from hxtorch.snn.graph.graph import Graph
@@ -270,7 +270,7 @@ def chip_weights(synapse: Synapse) -> NDArray[np.int64]:
     values = np.ascontiguousarray(weight.numpy())
     rounded = np.empty(values.shape, dtype=np.int64)
     limit = MAX_WEIGHT * synapse.parallel_rows
-    beyond = _round(values.reshape(-1), limit, rounded.reshape(-1))
+    beyond = round_to_limit(values.reshape(-1), limit, rounded.reshape(-1))
     if beyond < 0:
         raise ValueError(f"The transform of {synapse} gives NaN or infinite weights. Correct the transform.")
     if beyond > 0 and not synapse.told_of_clipping:
@@ -299,19 +299,3 @@ def heard_weights(weights: NDArray[np.int64], between: Iterable[HXFunctionalModu
         if not heard.all():
             weights = weights * heard
     return weights
-
-
-@kernel()
-def _round(values: NDArray[np.float32], limit: float, rounded: NDArray[np.int64]) -> int:
-    """Round half away from zero and clip; returns how many values were clipped, or -1 if one is not finite."""
-    clipped = 0
-    for i in range(values.size):
-        value = values[i]
-        if not np.isfinite(value):
-            return -1
-        magnitude = np.floor(abs(value) + 0.5)
-        if magnitude > limit:
-            magnitude = limit
-            clipped += 1
-        rounded[i] = -magnitude if value < 0 else magnitude
-    return clipped
