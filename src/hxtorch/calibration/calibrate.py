@@ -16,21 +16,18 @@ from hxtorch.calibration.conductance_steps import calibrate_conductances, conduc
 from hxtorch.calibration.dac_steps import calibrate_synapse_dac
 from hxtorch.calibration.driver_steps import calibrate_drivers
 from hxtorch.calibration.membrane_steps import (
-    POTENTIAL_TOLERANCE,
-    THRESHOLD_TOLERANCE,
-    TIME_TOLERANCE,
     calibrate_leak,
     calibrate_reset,
     calibrate_tau_mem,
     calibrate_threshold,
 )
 from hxtorch.calibration.options import CalibrationOptions
-from hxtorch.calibration.readout_steps import CHANNEL_TOLERANCE, calibrate_channels, calibrate_ramps
+from hxtorch.calibration.quantities import QUANTITIES
+from hxtorch.calibration.readout_steps import calibrate_channels, calibrate_ramps
 from hxtorch.calibration.result import CalibrationResult, Drivers
 from hxtorch.calibration.state import State, initial_state, nominal_codes
 from hxtorch.calibration.survey import survey
 from hxtorch.calibration.synapse_steps import (
-    GAIN_TOLERANCE,
     SIGNS,
     calibrate_gain,
     calibrate_shift,
@@ -167,17 +164,7 @@ def _checked(state: State, residuals: dict[str, Array]) -> State:
     return state
 
 
-TOLERANCES = {
-    "cadc": CHANNEL_TOLERANCE,
-    "leak": POTENTIAL_TOLERANCE,
-    "reset": POTENTIAL_TOLERANCE,
-    "threshold": THRESHOLD_TOLERANCE,
-    "tau_mem": TIME_TOLERANCE,
-    "tau_syn_exc": TIME_TOLERANCE,
-    "tau_syn_inh": TIME_TOLERANCE,
-    "gain_exc": GAIN_TOLERANCE,
-    "gain_inh": GAIN_TOLERANCE,
-}
+TOLERANCES = {name: quantity.tolerance for name, quantity in QUANTITIES.items() if quantity.surveyed}
 """Residuals up to which a circuit succeeds, LSB or relative."""
 
 _QUANTITY = {

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import rest_level
 from hxtorch.calibration.membrane_steps import quiet, v_leak_for
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias, wanted_icc
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
 
 Array = NDArray[np.float64]
 
-ICC_TOLERANCE = 0.25  # relative
+ICC_TOLERANCE = QUANTITIES["tau_icc"].tolerance
 LOW, HIGH = 70.0, 150.0  # LSB, rest potentials of the two compartments
 STRONG = 1.0  # µs, membrane time constant of the neighbour, which should hardly move
 RUNS = 2  # that are averaged

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import mean_response, weakened
 from hxtorch.calibration.membrane_steps import v_leak_for
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import DEFLECTION as GAIN_DEFLECTION
@@ -27,8 +28,8 @@ from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 
-STRENGTH_TOLERANCE = 0.15  # relative, of the distance between reversal and reference potential
-REFERENCE_TOLERANCE = 10.0  # LSB
+STRENGTH_TOLERANCE = QUANTITIES["coba_strength_exc"].tolerance
+REFERENCE_TOLERANCE = QUANTITIES["coba_reference_exc"].tolerance
 CHECKS = 4  # runs that judge the result
 DEFLECTION = 15.0  # LSB by which the train moves the membrane
 LOWEST = {"exc": 40.0, "inh": facts.FLOOR.value + facts.FLOOR_WIDTH.value + DEFLECTION + 5.0}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hxtorch.calibration.bench import SRAM_RUNTIME, Bench
 from hxtorch.calibration.measure import mean_response, stimulus
 from hxtorch.calibration.membrane_steps import quiet
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import LINE_AMPLITUDE, ROWS_USED, charge_factor
@@ -19,7 +20,7 @@ from hxtorch.twin.places.coordinates import CIRCUITS, MAX_WEIGHT, QUADRANTS
 
 Array = NDArray[np.float64]
 
-DAC_TOLERANCE = 0.05  # relative
+DAC_TOLERANCE = QUANTITIES["synapse_dac"].tolerance
 DAC_RUNS = 12  # each sees another error of the DAC's cell
 REACH = 1016.0  # code up to which the weakest quadrant is raised
 

@@ -18,6 +18,7 @@ from hxtorch.calibration.measure import (
     rest_level,
     spiking,
 )
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, bisect, predict
 from hxtorch.calibration.state import State, leak_bias, refractory_registers
 from hxtorch.twin import NeuronConfig, Recording, circuits
@@ -26,10 +27,10 @@ from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
 Array = NDArray[np.float64]
 
-TIME_TOLERANCE = 0.15  # relative; CapMem cells alone move a time constant by 3 % from run to run
+TIME_TOLERANCE = QUANTITIES["tau_mem"].tolerance
 TIME_RUNS = 32  # each sees another error of the cell, 2 to 3 %
-POTENTIAL_TOLERANCE = 5.0  # LSB; a single run knows a potential to about 1.3 LSB
-THRESHOLD_TOLERANCE = 8.0  # LSB, CALIX-T; the peak of a quick rise is a little above the threshold
+POTENTIAL_TOLERANCE = QUANTITIES["leak"].tolerance
+THRESHOLD_TOLERANCE = QUANTITIES["threshold"].tolerance
 TAU_THRESHOLD = 10.0  # µs, membrane time constant while the threshold is searched
 RECOVERY = 20.0  # LSB
 PUSHED_CODES = 60.0  # codes of v_leak that a constant current replaces where v_leak does not reach

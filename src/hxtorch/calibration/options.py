@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 from hxtorch.calibration.errors import CalibrationError
 
-GAINS = ("matched", "raw")
+Gain = Literal["matched", "raw"]
+GAINS: tuple[Gain, ...] = get_args(Gain)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class CalibrationOptions:
     * `refine`: repeat CADC and potentials at the end, when all other cells have their values.
     """
 
-    gain: Literal["matched", "raw"] = "matched"
+    gain: Gain = "matched"
     equalize_dac: bool = True
     refine: bool = True
     drivers: bool = True
@@ -30,6 +31,7 @@ class CalibrationOptions:
     def __post_init__(self) -> None:
         if self.gain not in GAINS:
             raise CalibrationError(f"The option gain is {self.gain!r}. Known: {', '.join(GAINS)}.")
-        for name in ("equalize_dac", "refine", "drivers"):
-            if type(getattr(self, name)) is not bool:
-                raise CalibrationError(f"The option {name} is {getattr(self, name)!r}, but it is True or False.")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if type(item.default) is bool and type(value) is not bool:
+                raise CalibrationError(f"The option {item.name} is {value!r}, but it is True or False.")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import rest_level
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.state import State
 from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin.pattern import process as facts
@@ -18,7 +19,7 @@ Array = NDArray[np.float64]
 
 TEST_CODES = (70.0, 550.0)  # CapMem codes of the test voltages, CALIX cadc_calib_target
 TEST_LEVELS = (20.0, 220.0)  # CADC LSB that they should read
-CHANNEL_TOLERANCE = 5.0  # LSB; a single run knows a channel to about 1 LSB
+CHANNEL_TOLERANCE = QUANTITIES["cadc"].tolerance
 MIDDLE = sum(TEST_LEVELS) / 2
 
 

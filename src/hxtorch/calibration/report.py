@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.result import UNITS, CalibrationResult, spread
 from hxtorch.twin.places.coordinates import CIRCUITS
 
-RATIO_LIMITS = {  # chip.md 4.3: spread after over before
-    "leak": 0.3,
-    "reset": 0.2,
-    "threshold": 0.35,
-    "tau_mem": 0.45,
-    "tau_syn_exc": 0.2,
-    "tau_syn_inh": 0.2,
-}
+# spread after over before
+RATIO_LIMITS = {name: q.spread_ratio for name, q in QUANTITIES.items() if q.spread_ratio is not None}
 CADC_LIMIT = 3.0  # LSB, largest spread
 RATE_BAND = (-0.10, 0.15)  # of leak-over-threshold rates, relative
 RATE_LIMIT = 0.9  # part of the circuits inside of the band

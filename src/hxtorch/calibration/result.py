@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hxtorch._html import details, facts, note, strip, table
 from hxtorch.calibration.options import CalibrationOptions
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig, PlasticityConfig
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
@@ -17,16 +18,7 @@ VERSION = 6
 """Version of the calibration's steps: results of other versions are not taken from the cache."""
 
 
-UNITS = {
-    "cadc": "LSB",
-    "leak": "LSB",
-    "reset": "LSB",
-    "threshold": "LSB",
-    "i_shift_exc": "code",
-    "i_shift_inh": "code",
-    "coba_reference_exc": "LSB",
-    "coba_reference_inh": "LSB",
-}
+UNITS = {name: quantity.unit for name, quantity in QUANTITIES.items() if quantity.unit}
 """Of the residuals; what is not listed is relative."""
 
 TRIM = 0.05  # of the circuits at each end, which do not count for spreads (CALIX-T)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Found
 from hxtorch.calibration.targets import CalibrationTarget
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
@@ -152,12 +153,12 @@ def initial_state(target: CalibrationTarget) -> State:
     )
     residual = circuits.refractory_of(neurons, common) / time - 1
     state = State(target, neurons, common)
-    state = state.judged("refractory_time", residual, np.abs(residual) <= 0.1)
+    state = state.judged("refractory_time", residual, np.abs(residual) <= QUANTITIES["refractory_time"].tolerance)
     if np.any(holdoff > 0):
         tick = clock_ticks(scales)[clock]
         steps = MAX_HOLDOFF - neurons.reset_holdoff
         off = np.where(holdoff > 0, ((2 * steps + 1) * tick - holdoff) / time, 0.0)
-        state = state.judged("holdoff_time", off, np.abs(off) <= 0.1)
+        state = state.judged("holdoff_time", off, np.abs(off) <= QUANTITIES["holdoff_time"].tolerance)
     return state
 
 

@@ -22,6 +22,7 @@ from hxtorch.calibration.measure import (
 )
 from hxtorch.calibration.membrane_steps import TIME_RUNS, TIME_TOLERANCE, quiet, v_leak_for
 from hxtorch.calibration.psp import PspCourse
+from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias
 from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
@@ -36,8 +37,8 @@ ROWS_USED = 32
 REQUEST_RUNS = 40
 GAIN_RUNS = 40  # each sees another error of the cell, 1.5 %
 WEIGHT = 3  # of each row, in gain measurements: together well below saturation
-GAIN_TOLERANCE = 0.20  # relative
-SHIFT_TOLERANCE = 10.0  # codes at the reference gain; the offset current that a code stands for goes with the gain
+GAIN_TOLERANCE = QUANTITIES["gain_exc"].tolerance
+SHIFT_TOLERANCE = QUANTITIES["i_shift_exc"].tolerance
 LINE_AMPLITUDE = 80.0  # LSB, decay on the readout of a synaptic line that leaves room for strong inputs
 DEFLECTION = 35.0  # LSB, likewise on the membrane
 REST = 120.0  # LSB, rest potential that leaves room to both sides

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,33 +20,35 @@ Optional = Value | None
 
 @dataclass(frozen=True)
 class Range:
-    """Range of a target: values beyond `warned` raise a warning, values beyond `hard` an error."""
+    """Range of a target: values beyond `warned` raise a warning, values beyond `hard` an error.
+
+    `per_circuit`: whether circuits may differ. `optional`: whether it may be None; in an array of such a target,
+    NaN marks the circuits that do not ask for it. `whole`: whether it is a code.
+    """
 
     unit: str
     warned: tuple[float, float]
     hard: tuple[float, float]
+    per_circuit: bool = True
+    optional: bool = False
+    whole: bool = False
 
 
-RANGES: dict[str, Range] = {  # chip.md 6.1; hard limits of potentials are those of the CADC
-    "leak": Range("CADC LSB", (50, 160), (0, 255)),
-    "reset": Range("CADC LSB", (50, 160), (0, 255)),
-    "threshold": Range("CADC LSB", (50, 220), (0, 255)),
-    "tau_mem": Range("µs", (0.5, 60), (0.1, 2000)),
-    "tau_syn_exc": Range("µs", (0.3, 30), (0.1, 100)),
-    "tau_syn_inh": Range("µs", (0.3, 30), (0.1, 100)),
-    "i_synin_gm": Range("CapMem LSB", (30, 800), (1, 1022)),
-    "membrane_capacitance": Range("capacitance code", (0, 63), (0, 63)),
-    "refractory_time": Range("µs", (0.04, 32), (0.008, 255 * 2**16 / 250)),
-    "synapse_dac_bias": Range("CapMem LSB", (30, 1022), (1, 1022)),
-    "holdoff_time": Range("µs", (0, 4), (0, 255 * 2**16 / 250)),
-    "tau_icc": Range("µs", (0.1, 30), (0.01, 1000)),
-    "e_coba_reversal_exc": Range("CADC LSB", (-1e4, 1e4), (-1e4, 1e4)),
-    "e_coba_reversal_inh": Range("CADC LSB", (-1e4, 1e4), (-1e4, 1e4)),
-    "e_coba_reference_exc": Range("CADC LSB", (60, 160), (0, 255)),
-    "e_coba_reference_inh": Range("CADC LSB", (60, 160), (0, 255)),
-}
-OPTIONAL = frozenset(name for name in RANGES if name.startswith(("tau_icc", "e_coba")))
-"""Targets that may be None; in an array of one of them, NaN marks the circuits that do not ask for it."""
+_LONGEST = 255 * 2**16 / 250  # µs, of the refractory counter with the slowest clock
+_OF_CADC = (0.0, 255.0)
+
+
+def _goal(default: Any, unit: str, warned: tuple[float, float], hard: tuple[float, float], **kind: bool) -> Any:
+    """Field of a target: its default with the `Range` that it has to lie in."""
+    return field(default=default, metadata={"range": Range(unit, warned, hard, **kind)})
+
+
+def _reversal() -> Any:
+    return _goal(None, "CADC LSB", (-1e4, 1e4), (-1e4, 1e4), optional=True)
+
+
+def _reference() -> Any:
+    return _goal(None, "CADC LSB", (60, 160), _OF_CADC, optional=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,30 +73,31 @@ class CalibrationTarget:
     circuits are known to work well.
     """
 
-    leak: Value = 80.0
-    reset: Value = 70.0
-    threshold: Value = 125.0
-    tau_mem: Value = 10.0
-    tau_syn_exc: Value = 10.0
-    tau_syn_inh: Value = 10.0
-    i_synin_gm: Value = 500.0
-    membrane_capacitance: Value = 63.0
-    refractory_time: Value = 2.0
-    synapse_dac_bias: float = 600.0
-    holdoff_time: Value = 0.0
-    tau_icc: Optional = None
-    e_coba_reversal_exc: Optional = None
-    e_coba_reversal_inh: Optional = None
-    e_coba_reference_exc: Optional = None
-    e_coba_reference_inh: Optional = None
+    leak: Value = _goal(80.0, "CADC LSB", (50, 160), _OF_CADC)
+    reset: Value = _goal(70.0, "CADC LSB", (50, 160), _OF_CADC)
+    threshold: Value = _goal(125.0, "CADC LSB", (50, 220), _OF_CADC)
+    tau_mem: Value = _goal(10.0, "µs", (0.5, 60), (0.1, 2000))
+    tau_syn_exc: Value = _goal(10.0, "µs", (0.3, 30), (0.1, 100))
+    tau_syn_inh: Value = _goal(10.0, "µs", (0.3, 30), (0.1, 100))
+    i_synin_gm: Value = _goal(500.0, "CapMem LSB", (30, 800), (1, 1022))
+    membrane_capacitance: Value = _goal(63.0, "capacitance code", (0, 63), (0, 63), whole=True)
+    refractory_time: Value = _goal(2.0, "µs", (0.04, 32), (0.008, _LONGEST))
+    synapse_dac_bias: float = _goal(600.0, "CapMem LSB", (30, 1022), (1, 1022), per_circuit=False)
+    holdoff_time: Value = _goal(0.0, "µs", (0, 4), (0, _LONGEST))
+    tau_icc: Optional = _goal(None, "µs", (0.1, 30), (0.01, 1000), optional=True)
+    e_coba_reversal_exc: Optional = _reversal()
+    e_coba_reversal_inh: Optional = _reversal()
+    e_coba_reference_exc: Optional = _reference()
+    e_coba_reference_inh: Optional = _reference()
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None and item.name in OPTIONAL:
+            limits: Range = item.metadata["range"]
+            if value is None and limits.optional:
                 continue
-            value = _plain(item.name, value)
-            _check(item.name, value)
+            value = _plain(item.name, value, limits)
+            _check(item.name, value, limits)
             object.__setattr__(self, item.name, value)
         _check_holdoff(self)
         for sign in ("exc", "inh"):
@@ -128,7 +132,14 @@ class CalibrationTarget:
         return hash(self.key())
 
 
-def _plain(name: str, value: object) -> Value:
+RANGES: dict[str, Range] = {item.name: item.metadata["range"] for item in fields(CalibrationTarget)}
+"""Ranges of all targets (chip.md 6.1); hard limits of potentials are those of the CADC."""
+
+OPTIONAL = frozenset(name for name, limits in RANGES.items() if limits.optional)
+"""Targets that may be None; in an array of one of them, NaN marks the circuits that do not ask for it."""
+
+
+def _plain(name: str, value: object, limits: Range) -> Value:
     """A float, or a read-only copy of an array with one value per circuit."""
     try:
         array = np.array(value, dtype=np.float64)
@@ -136,16 +147,16 @@ def _plain(name: str, value: object) -> Value:
         raise CalibrationError(f"{name} is {value!r}, but a target is a number or an array of numbers.") from None
     if array.ndim == 0:
         return float(array)
-    if name == "synapse_dac_bias" or array.shape != (CIRCUITS,):
-        wanted = "one number for the whole chip" if name == "synapse_dac_bias" else f"a number or ({CIRCUITS},)"
+    if not limits.per_circuit or array.shape != (CIRCUITS,):
+        wanted = f"a number or ({CIRCUITS},)" if limits.per_circuit else "one number for the whole chip"
         raise CalibrationError(f"{name} has shape {array.shape}, expected {wanted}.")
     array.flags.writeable = False
     return array
 
 
-def _check(name: str, value: Value) -> None:
-    limits, values = RANGES[name], np.atleast_1d(value)
-    if name in OPTIONAL and values.size > 1:
+def _check(name: str, value: Value, limits: Range) -> None:
+    values = np.atleast_1d(value)
+    if limits.optional and values.size > 1:
         values = values[~np.isnan(values)]
     low, high = limits.hard
     bad = values[~((values >= low) & (values <= high))]
@@ -154,7 +165,7 @@ def _check(name: str, value: Value) -> None:
             f"{name} = {bad[0]:g} {limits.unit} is out of reach: the circuits allow {low:g} to {high:g}. "
             "Choose another target."
         )
-    if name == "membrane_capacitance" and np.any(values != np.rint(values)):
+    if limits.whole and np.any(values != np.rint(values)):
         raise CalibrationError(f"{name} = {values[values != np.rint(values)][0]:g} is no whole 6-bit code 0..63.")
     low, high = limits.warned
     bad = values[(values < low) | (values > high)]

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hxtorch.calibration.targets import RANGES
+
 LSB = "CADC LSB"
 CODE = "CapMem LSB"
 SECONDS = "s"
+_US_PER_S = 1e6
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,16 @@ class NeuronParameter:
     may_be_infinite: bool = False
 
 
-def described(default: float | tuple[float, ...] | None, unit: str, doc: str, **limits: Any) -> Any:
-    """A field of a dataclass that a parameter fills, or nothing; `limits` as in `NeuronParameter`."""
+def described(
+    default: float | tuple[float, ...] | None, unit: str, doc: str, *, target: str | None = None, **limits: Any
+) -> Any:
+    """A field of a dataclass that a parameter fills, or nothing; `limits` as in `NeuronParameter`.
+
+    Its `chip_range` is the one in which calibrations are known to reach their `target` of this name.
+    """
+    if target is not None:
+        low, high = RANGES[target].warned
+        limits["chip_range"] = (low / _US_PER_S, high / _US_PER_S) if unit == SECONDS else (low, high)
     return field(default=None, metadata={_KEY: NeuronParameter("", default, unit, doc, **limits)})
 
 

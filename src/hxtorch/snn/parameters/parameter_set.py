@@ -27,20 +27,20 @@ class ParameterSet:
 
     owner: str
     size: int
-    leak: HXBaseParameter | None = described(80, LSB, "Resting potential.", chip_range=(50, 160))
-    reset: HXBaseParameter | None = described(80, LSB, "Potential after a spike.", chip_range=(50, 160))
+    leak: HXBaseParameter | None = described(80, LSB, "Resting potential.", target="leak")
+    reset: HXBaseParameter | None = described(80, LSB, "Potential after a spike.", target="reset")
     threshold: HXBaseParameter | None = described(
-        125, LSB, "Potential above which a neuron fires.", chip_range=(50, 220), may_be_infinite=True
+        125, LSB, "Potential above which a neuron fires.", target="threshold", may_be_infinite=True
     )
     tau_mem: HXBaseParameter | None = described(
-        10e-6, SECONDS, "Membrane time constant.", positive=True, chip_range=(0.5e-6, 60e-6), may_be_infinite=True
+        10e-6, SECONDS, "Membrane time constant.", positive=True, target="tau_mem", may_be_infinite=True
     )
     tau_syn: HXBaseParameter | None = described(
         10e-6,
         SECONDS,
         "Synaptic time constant; (2, size) gives excitatory and inhibitory ones.",
         positive=True,
-        chip_range=(0.3e-6, 30e-6),
+        target="tau_syn_exc",
         shapes=(("size",), (2, "size")),
         may_be_infinite=True,
     )
@@ -49,28 +49,28 @@ class ParameterSet:
         CODE,
         "Strength of the synaptic inputs; (2,) gives excitatory and inhibitory ones.",
         non_negative=True,
-        chip_range=(30, 800),
+        target="i_synin_gm",
         shapes=(("size",), (2,), (2, "size")),
     )
     membrane_capacitance: HXBaseParameter | None = described(
-        63, CODE, "Membrane capacitance.", non_negative=True, chip_range=(0, 63), divides=True
+        63, CODE, "Membrane capacitance.", non_negative=True, target="membrane_capacitance", divides=True
     )
     refractory_time: HXBaseParameter | None = described(
         1e-6,
         SECONDS,
         "Time that a neuron stays at reset after a spike.",
         non_negative=True,
-        chip_range=(0.04e-6, 32e-6),
+        target="refractory_time",
     )
     synapse_dac_bias: HXBaseParameter | None = described(
-        600, CODE, "Strength of all synapses.", non_negative=True, chip_range=(30, 1022)
+        600, CODE, "Strength of all synapses.", non_negative=True, target="synapse_dac_bias"
     )
     holdoff_time: HXBaseParameter | None = described(
         0.0,
         SECONDS,
         "Time at the end of the refractory period in which the membrane is free, but cannot fire.",
         non_negative=True,
-        chip_range=(0, 4e-6),
+        target="holdoff_time",
     )
     exponential_slope: HXBaseParameter | None = described(
         50e-3, LSB, "Slope of the exponential term.", positive=True
@@ -101,7 +101,7 @@ class ParameterSet:
         None,
         LSB,
         "Potential at which conductance-based synapses have the strength of current-based ones.",
-        chip_range=(60, 160),
+        target="e_coba_reference_exc",
         shapes=(("size",), (2,), (2, "size")),
     )
 
