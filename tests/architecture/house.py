@@ -19,6 +19,7 @@ FLOORS = {
     "_html": (1,),
     "_files": (1,),
     "_kernels": (1,),
+    "shapes": (1,),
     "twin.frozen": (2, 0),
     "twin.places": (2, 1),
     "twin.engine": (2, 2),
@@ -39,6 +40,7 @@ FLOORS = {
     "": (5,),  # the package itself, the door to everything below it
     "perceptron": (6,),
     "snn.refusals": (6, 0),
+    "snn.shapes": (6, 0),
     "snn.copies": (6, 1),
     "snn.transforms": (6, 2),
     "snn.parameters": (6, 3),

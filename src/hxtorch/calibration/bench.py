@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import Array, ByteArray, IntArray
 from hxtorch.twin import (
     Chip,
     ChipConfig,
@@ -28,10 +28,6 @@ from hxtorch.twin import (
 )
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
-
-Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-ByteArray = NDArray[np.uint8]
 
 ALL: IntArray = np.arange(CIRCUITS, dtype=np.int64)
 SRAM_RUNTIME = facts.CADC_SRAM_SAMPLES.value * facts.CADC_PERIOD.value

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hxtorch.calibration.bench import Bench
@@ -34,10 +33,10 @@ from hxtorch.calibration.synapse_steps import (
     calibrate_tau_syn,
 )
 from hxtorch.calibration.targets import SPIKING, CalibrationTarget
+from hxtorch.shapes import Array
 from hxtorch.twin import Chip
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
-Array = NDArray[np.float64]
 Step = Callable[[Bench, State], State]
 
 # Much as the vendor's calibration; chip.md 6.2 says where the order differs.

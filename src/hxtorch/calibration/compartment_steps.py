@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import rest_level
@@ -14,9 +13,8 @@ from hxtorch.calibration.membrane_steps import quiet, v_leak_for
 from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias, wanted_icc
+from hxtorch.shapes import Array
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
-
-Array = NDArray[np.float64]
 
 ICC_TOLERANCE = QUANTITIES["tau_icc"].tolerance
 LOW, HIGH = 70.0, 150.0  # LSB, rest potentials of the two compartments

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import mean_response, weakened
@@ -21,12 +20,11 @@ from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import DEFLECTION as GAIN_DEFLECTION
 from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_train
 from hxtorch.calibration.targets import CalibrationTarget
+from hxtorch.shapes import Array
 from hxtorch.twin import NeuronConfig
 from hxtorch.twin.circuits import code_for_threshold
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
-
-Array = NDArray[np.float64]
 
 STRENGTH_TOLERANCE = QUANTITIES["coba_strength_exc"].tolerance
 REFERENCE_TOLERANCE = QUANTITIES["coba_reference_exc"].tolerance

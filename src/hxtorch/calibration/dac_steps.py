@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import SRAM_RUNTIME, Bench
 from hxtorch.calibration.measure import mean_response, stimulus
@@ -14,11 +13,10 @@ from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import LINE_AMPLITUDE, ROWS_USED, charge_factor
+from hxtorch.shapes import Array
 from hxtorch.twin import ReadoutSource, RowMode, circuits
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_WEIGHT, QUADRANTS
-
-Array = NDArray[np.float64]
 
 DAC_TOLERANCE = QUANTITIES["synapse_dac"].tolerance
 DAC_RUNS = 12  # each sees another error of the DAC's cell

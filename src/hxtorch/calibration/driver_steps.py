@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import Train, response_by_entry
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State
 from hxtorch.calibration.synapse_steps import charge_factor, gain_train
+from hxtorch.shapes import Array
 from hxtorch.twin import InputEvents, PlasticityConfig, RoutingConfig, RowMode, circuits
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import (
@@ -24,8 +24,6 @@ from hxtorch.twin.places.coordinates import (
     MAX_WEIGHT,
     ROWS,
 )
-
-Array = NDArray[np.float64]
 
 MIDDLE = 8.0  # code of the offset in the middle of its 4 bits
 MAX_OFFSET = 15

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import ALL, BUS_ROWS, SRAM_RUNTIME, Bench, Settings, Stimulus, cadc_mean, halves
 from hxtorch.calibration.psp import PHASES, PspCourse
+from hxtorch.shapes import Array, BoolArray, ByteArray
 from hxtorch.twin import (
     CommonConfig,
     InputEvents,
@@ -25,10 +26,6 @@ from hxtorch.twin import (
 )
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, ROWS
-
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-ByteArray = NDArray[np.uint8]
 
 ENTRIES = 10  # of a run of SRAM_RUNTIME
 FEW_ENTRIES = 4  # where the errors of CapMem cells, which every change of codes draws anew, outweigh the noise

@@ -21,11 +21,10 @@ from hxtorch.calibration.measure import (
 from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, bisect, predict
 from hxtorch.calibration.state import State, leak_bias, refractory_registers
+from hxtorch.shapes import Array
 from hxtorch.twin import NeuronConfig, Recording, circuits
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
-
-Array = NDArray[np.float64]
 
 TIME_TOLERANCE = QUANTITIES["tau_mem"].tolerance
 TIME_RUNS = 32  # each sees another error of the cell, 2 to 3 %

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from hxtorch.shapes import Array
+
 Single = NDArray[np.float32]
 
 PHASES = 200  # of a period, into which samples are gathered

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import rest_level
 from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.state import State
+from hxtorch.shapes import Array
 from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
-
-Array = NDArray[np.float64]
 
 TEST_CODES = (70.0, 550.0)  # CapMem codes of the test voltages, CALIX cadc_calib_target
 TEST_LEVELS = (20.0, 220.0)  # CADC LSB that they should read

@@ -6,19 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Found
 from hxtorch.calibration.targets import CalibrationTarget
+from hxtorch.shapes import Array, BoolArray, IntArray
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE, QUADRANTS
 from hxtorch.twin.program.config import MAX_HOLDOFF
-
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 MIN_COUNTER = 30  # ticks of a refractory time, CALIX refractory_period
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.bench import Bench
 from hxtorch.calibration.measure import peak_level, rest_level, spike_counts
@@ -14,11 +13,10 @@ from hxtorch.calibration.membrane_steps import quiet, reset_meter, tau_mem_meter
 from hxtorch.calibration.readout_steps import middle_level
 from hxtorch.calibration.state import State, leak_bias
 from hxtorch.calibration.synapse_steps import SIGNS, Sign, gain_meter, middle_gain, tau_syn_meter
+from hxtorch.shapes import Array
 from hxtorch.twin import CommonConfig, NeuronConfig, circuits
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
-
-Array = NDArray[np.float64]
 
 OVERDRIVE = 1.35  # where a current would take the membrane, relative to the threshold's distance
 RUNS = 4  # that are averaged, because every run shifts the readings of a circuit a little

@@ -25,11 +25,11 @@ from hxtorch.calibration.psp import PspCourse
 from hxtorch.calibration.quantities import QUANTITIES
 from hxtorch.calibration.search import Response, predict
 from hxtorch.calibration.state import State, leak_bias
+from hxtorch.shapes import Array
 from hxtorch.twin import NeuronConfig, ReadoutSource, Recording, RowMode, circuits
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, MAX_CAPMEM_CODE, MAX_WEIGHT, QUADRANTS
 
-Array = NDArray[np.float64]
 Sign = Literal["exc", "inh"]
 
 SIGNS: tuple[Sign, Sign] = ("exc", "inh")

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.calibration.errors import CalibrationError
+from hxtorch.shapes import Array
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
-Array = NDArray[np.float64]
 Value = float | Array
 Optional = Value | None
 

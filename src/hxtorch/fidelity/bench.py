@@ -9,21 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch import calibration
 from hxtorch.calibration import bench as measuring
-from hxtorch.calibration.bench import (
-    ALL,
-    BUS_ROWS,
-    SRAM_RUNTIME,
-    Array,
-    IntArray,
-    Settings,
-    Stimulus,
-    cadc_mean,
-    halves,
-)
+from hxtorch.calibration.bench import ALL, BUS_ROWS, SRAM_RUNTIME, Settings, Stimulus, cadc_mean, halves
+from hxtorch.shapes import Array, BoolArray, IntArray
 from hxtorch.twin import Chip, InputEvents, Recording, RoutingConfig, RowMode
 from hxtorch.twin.chip import at_usual_step
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, MAX_WEIGHT, ROWS
@@ -50,7 +40,6 @@ __all__ = [
     "volleys",
 ]
 
-BoolArray = NDArray[np.bool_]
 Calibrate = Callable[[str], calibration.CalibrationResult]
 RUNS = 1 << 20  # that a trial has seeds for
 

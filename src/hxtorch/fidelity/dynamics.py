@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from hxtorch import calibration
-from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, Settings, cadc_mean, codes, switch
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, cadc_mean, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array
 from hxtorch.twin import NeuronConfig
 from hxtorch.twin.places.coordinates import CIRCUITS, CYCLES_PER_US, MAX_CAPMEM_CODE
 

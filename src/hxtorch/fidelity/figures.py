@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from hxtorch._files.whole import written_whole
 from hxtorch.fidelity.measure import Fidelity
-from hxtorch.fidelity.row import Array
 from hxtorch.plots.style import CHIP, CHIP_FAST, MODEL, SERIES, house_style, new_figure
+from hxtorch.shapes import Array
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from hxtorch.fidelity import dynamics, limits, load, noise, patterns, potentials, readout, reset, spread, synapses
 from hxtorch.fidelity.bench import CalibratedBench
-from hxtorch.fidelity.row import Array, Protocol, RowResult
+from hxtorch.fidelity.row import Protocol, RowResult
+from hxtorch.shapes import Array
 from hxtorch.twin import Chip
 
 GROUPS: dict[str, tuple[Protocol, ...]] = {

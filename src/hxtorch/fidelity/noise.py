@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, IntArray, Settings, cadc_mean, codes, halves, switch
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, cadc_mean, codes, halves, switch
 from hxtorch.fidelity.raw import leak_over_threshold, raw_settings
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array, IntArray
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CYCLES_PER_US
 

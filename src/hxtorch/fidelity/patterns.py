@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import Array, CalibratedBench, IntArray, Settings, Stimulus, codes, switch
+from hxtorch.fidelity.bench import CalibratedBench, Settings, Stimulus, codes, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array, IntArray
 from hxtorch.twin import InputEvents, RoutingConfig, RowMode
 from hxtorch.twin.circuits import code_for_threshold
 from hxtorch.twin.pattern import process as facts

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, Settings, cadc_mean, codes, halves, switch
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, cadc_mean, codes, halves, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array
 
 DRIVE_CODE = 600.0  # of the constant current that drives neurons over their threshold
 ENTRIES = 10

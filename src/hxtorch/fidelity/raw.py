@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hxtorch.fidelity.bench import IntArray, Settings, codes, switch
+from hxtorch.fidelity.bench import Settings, codes, switch
+from hxtorch.shapes import IntArray
 from hxtorch.twin import CommonConfig, NeuronConfig
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 

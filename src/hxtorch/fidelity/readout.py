@@ -6,19 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import (
-    ALL,
-    Array,
-    CalibratedBench,
-    Settings,
-    cadc_mean,
-    codes,
-    halves,
-    sample_times,
-    switch,
-)
+from hxtorch.fidelity.bench import ALL, CalibratedBench, Settings, cadc_mean, codes, halves, sample_times, switch
 from hxtorch.fidelity.row import Measured, Row, protocol
 from hxtorch.fidelity.spread import CHI
+from hxtorch.shapes import Array
 from hxtorch.twin import CommonConfig, NeuronConfig, ProgramError
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 

@@ -6,18 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxtorch.fidelity.bench import (
-    Array,
-    CalibratedBench,
-    MadcTrace,
-    Settings,
-    codes,
-    fit_exponential,
-    smooth,
-    switch,
-)
+from hxtorch.fidelity.bench import CalibratedBench, MadcTrace, Settings, codes, fit_exponential, smooth, switch
 from hxtorch.fidelity.raw import leak_over_threshold
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array
 
 DRIVE_CODE = 400.0
 NEURONS = 6

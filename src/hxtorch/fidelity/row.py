@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch.fidelity.bench import CalibratedBench
+from hxtorch.shapes import Array
 
-Array = NDArray[np.float64]
 Mark = Literal["D", "M", "I", "E"]
 Verdict = Literal["pass", "fail"]
 

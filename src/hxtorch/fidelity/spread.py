@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.fidelity.bench import Array, CalibratedBench, IntArray
+from hxtorch.fidelity.bench import CalibratedBench
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array, IntArray
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 
 CHI = (0.1, 2.5)  # where the standard deviation of four draws lies in 998 of 1000 cases, of the true one

@@ -14,7 +14,8 @@ from hxtorch.calibration import CalibrationResult, calibrate
 from hxtorch.calibration.cache import NIGHTLY
 from hxtorch.fidelity.bench import CalibratedBench
 from hxtorch.fidelity.measure import chosen_protocols
-from hxtorch.fidelity.row import Array, Row
+from hxtorch.fidelity.row import Row
+from hxtorch.shapes import Array
 from hxtorch.twin import Chip
 
 ERRORS = 4.0  # standard errors of a difference that are still noise; one row of 15,000 exceeds them by chance

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxtorch.fidelity.bench import ALL, Array, CalibratedBench, cadc_course, volleys
+from hxtorch.fidelity.bench import ALL, CalibratedBench, cadc_course, volleys
 from hxtorch.fidelity.row import Measured, Row, protocol
+from hxtorch.shapes import Array
 from hxtorch.twin.pattern import process as facts
 
 EVENT = 20.0  # µs

@@ -1,6 +1,7 @@
 """Door of an older path: `circuits.coupling` finds the conductances, `engine.coupling` lets them act."""
 
-from hxtorch.twin.circuits.coupling import Array, Links, icc_conductance, links, no_links, propagators
+from hxtorch.shapes import Array
+from hxtorch.twin.circuits.coupling import Links, icc_conductance, links, no_links, propagators
 from hxtorch.twin.engine.coupling import Coupling, couple, no_coupling
 
 __all__ = [

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hxtorch._html import facts, note, strip, table
+from hxtorch.shapes import Array as Array
 from hxtorch.twin.fitting.data import Recorded
 from hxtorch.twin.fitting.fit import NOMINAL_DOUBT, Fit, fit_pattern
 from hxtorch.twin.fitting.from_calibration import Calibrated, pattern_from_calibration
@@ -22,7 +23,6 @@ from hxtorch.twin.pattern.ageing import drifted, warmed
 from hxtorch.twin.pattern.draw import draw_pattern
 from hxtorch.twin.pattern.file import load_pattern, save_pattern
 from hxtorch.twin.pattern.fixed_pattern import EFFECTS as EFFECTS
-from hxtorch.twin.pattern.fixed_pattern import Array as Array
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern, nominal_pattern
 from hxtorch.twin.pattern.spread import Likeness, Spread, likeness_of, spread_of
 from hxtorch.twin.places.coordinates import COLUMNS, HEMISPHERES

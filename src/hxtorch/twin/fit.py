@@ -1,5 +1,6 @@
 """A twin of a chip from recordings (`hxtorch.twin.fitting.fit` has the method, `Die.fit` is the shorter way)."""
 
+from hxtorch.shapes import Array
 from hxtorch.twin.die import fit_die
 from hxtorch.twin.fitting.fit import (
     AMBIGUOUS,
@@ -15,7 +16,6 @@ from hxtorch.twin.fitting.fit import (
     START_THRESHOLDS,
     STEP,
     TIME_NOISE,
-    Array,
     Fit,
 )
 

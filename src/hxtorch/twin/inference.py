@@ -1,7 +1,8 @@
 """A die from a calibration (`hxtorch.twin.fitting.from_calibration`, `Die.from_calibration`)."""
 
+from hxtorch.shapes import Array
 from hxtorch.twin.die import Die
-from hxtorch.twin.fitting.from_calibration import INFERRED, Array, Calibrated, Target, pattern
+from hxtorch.twin.fitting.from_calibration import INFERRED, Calibrated, Target, pattern
 
 __all__ = ["INFERRED", "Array", "Calibrated", "Target", "die_from_calibration", "pattern"]
 

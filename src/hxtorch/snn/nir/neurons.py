@@ -18,14 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.snn.nir.config import ConversionConfig
 from hxtorch.snn.nir.nodes import SPIKING, Node, kind
 from hxtorch.snn.parameters.table import PARAMETERS
 from hxtorch.twin.places.coordinates import MAX_WEIGHT
-
-Array = NDArray[np.float64]
 
 LEAK, THRESHOLD = 80, 150
 """CADC LSB on the chip; between them lies the distance from leak to threshold of the model."""

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from hxtorch._kernels.compilation import kernel
 from hxtorch.shapes import CadcCodes, CadcCounts, CadcTimes, Events, Hemispheres, MadcCodes, SampleTimes
 from hxtorch.snn.handles.handle import Handle
+from hxtorch.snn.recording.interpolation import interpolate
 from hxtorch.snn.shapes import GridRows, MadcTrace, TimeBatchNeuron
 from hxtorch.twin.places.coordinates import CYCLES_PER_US, LogicalNeuronOnDLS, Ranged, circuits_of
 
@@ -96,7 +95,7 @@ class CADCHandle:
             )
         rows = grid_rows(runtime_s, dt_s)
         dense = np.empty((rows, self.batch_size, self.population_size), dtype=np.float32)
-        _interpolate(
+        interpolate(
             self.value,
             self.time,
             self.count,
@@ -274,55 +273,3 @@ def check_mode(mode: str) -> None:
     """RuntimeError for an unknown interpolation mode."""
     if mode not in INTERPOLATION_MODES:
         raise RuntimeError(f"Mode '{mode}' is not supported yet. Supported modes are: 'linear', 'nn'.")
-
-
-@kernel(allocates=True)
-def _interpolate(
-    value: NDArray[np.uint8],
-    time: NDArray[np.float64],
-    count: NDArray[np.int64],
-    hemisphere: NDArray[np.int64],
-    dt: float,
-    nearest: bool,
-    dense: NDArray[np.float32],
-) -> None:
-    """Fill `dense` (rows, B, N) with signed values; `dt` in cycles.
-
-    Segment and fraction of a grid point are the same for all neurons of a hemisphere, so they are found once.
-    """
-    rows, batch, neurons = dense.shape
-    hemispheres = time.shape[1]
-    before = np.zeros(hemispheres, dtype=np.int64)  # last sample that is not later than the grid point
-    after = np.zeros(hemispheres, dtype=np.int64)
-    fraction = np.zeros(hemispheres, dtype=np.float32)
-    for b in range(batch):
-        before[:] = -1
-        for r in range(rows):
-            now = r * dt
-            for h in range(hemispheres):
-                n = count[b, h]
-                while before[h] + 1 < n and time[b, h, before[h] + 1] <= now:
-                    before[h] += 1
-                k = before[h]
-                if k < 0 or k >= n - 1:
-                    after[h] = max(k, 0)
-                    fraction[h] = 1.0
-                else:
-                    start = time[b, h, k]
-                    width = time[b, h, k + 1] - start
-                    after[h] = k + 1
-                    fraction[h] = (now - start) / width
-                    if nearest:
-                        fraction[h] = 1.0 if 2 * (now - start) >= width else 0.0
-            begin = 0
-            while begin < neurons:  # runs of neurons of one hemisphere fill vectors
-                h = hemisphere[begin]
-                end = begin + 1
-                while end < neurons and hemisphere[end] == h:
-                    end += 1
-                share, out = fraction[h], dense[r, b, begin:end]
-                first, second = value[b, max(before[h], 0), begin:end], value[b, after[h], begin:end]
-                for i in range(out.size):
-                    v0, v1 = np.float32(first[i]), np.float32(second[i])
-                    out[i] = v0 + share * (v1 - v0) - np.float32(128.0)
-                begin = end

@@ -1,9 +1,8 @@
 """From codes and a fixed pattern to the numbers of the engine: circuits, synapses, input, readout."""
 
+from hxtorch.shapes import Array, BoolArray
 from hxtorch.twin.circuits.translation import (
     UNBOUNDED,
-    Array,
-    BoolArray,
     CircuitParameters,
     capacitance_of,
     circuit_parameters,

@@ -9,15 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import Array, BoolArray
 from hxtorch.twin.pattern import process as p
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
 from hxtorch.twin.places.coordinates import MAX_CAPACITANCE_CODE
 from hxtorch.twin.program.config import CommonConfig, NeuronConfig
-
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

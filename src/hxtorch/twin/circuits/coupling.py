@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin.engine.coupling import Coupling, no_coupling
 from hxtorch.twin.engine.membranes import Membranes
 from hxtorch.twin.pattern import process as p
@@ -24,8 +25,6 @@ from hxtorch.twin.pattern.capmem import cell_values
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
 from hxtorch.twin.places.joined_circuits import lowest_connected, soma_lines
 from hxtorch.twin.program.config import NeuronConfig
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

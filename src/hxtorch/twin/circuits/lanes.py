@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin.circuits.translation import CircuitParameters
 from hxtorch.twin.engine import layout as row
 from hxtorch.twin.engine.layout import LANES
 from hxtorch.twin.engine.membranes import Membranes
 from hxtorch.twin.pattern import process
-
-Array = NDArray[np.float64]
 
 _PAD_LEAK = 80.0
 _NEVER = 1e6  # threshold of lanes that do not spike

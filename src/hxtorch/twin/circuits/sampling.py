@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin.circuits.lanes import LaneParameters
 from hxtorch.twin.circuits.translation import relative_capacitance, test_voltage_of, threshold_of
 from hxtorch.twin.engine.random import normal, uniform
@@ -17,8 +18,6 @@ from hxtorch.twin.pattern.noise import Noise
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, CYCLES_PER_US, HEMISPHERES, QUADRANTS
 from hxtorch.twin.program import TRACE_STATES, CadcSamples, MadcSamples, Program, ProgramError, Record, Trace
 from hxtorch.twin.program.config import CommonConfig, ReadoutSource
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array, BoolArray
 from hxtorch.twin.circuits.adex import TermParameters, term_parameters
 from hxtorch.twin.pattern import process as p
 from hxtorch.twin.pattern.capmem import cell_values
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPACITANCE_CODE, QUADRANTS
 from hxtorch.twin.program.config import MAX_HOLDOFF, ChipConfig, CommonConfig, NeuronConfig
-
-Array = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 _NO_BIAS = 1e-6  # code that a current cell at 0, or a leak that is off, still amounts to
 

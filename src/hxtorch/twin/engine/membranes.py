@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import BoolArray, IntArray
 from hxtorch.twin.engine.layout import LANES, LAYER_ROWS, MEMBRANE_ROWS
 from hxtorch.twin.places.coordinates import CIRCUITS
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

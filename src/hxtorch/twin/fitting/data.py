@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array, IntArray
 from hxtorch.twin.circuits import circuit_parameters
 from hxtorch.twin.circuits.sampling import cadc_conversion
 from hxtorch.twin.circuits.synapses import synapse_table
@@ -20,8 +21,6 @@ from hxtorch.twin.places.crossbar import neuron_address
 from hxtorch.twin.program import CadcSamples, InputEvents, Program, Record, Recording, Spikes
 from hxtorch.twin.program.config import ChipConfig
 
-Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Recorded = tuple[Program, Recording]
 Source = tuple[IntArray, IntArray]
 """Synapses of one input source: index into the fitted circuits, and into the flat array of all synapses."""

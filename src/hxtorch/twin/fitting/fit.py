@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin.circuits import circuit_parameters
 from hxtorch.twin.circuits.sampling import cadc_conversion
 from hxtorch.twin.fitting.data import Observations, Recorded, Source, observe, recorded_circuits, sources_of, subset
@@ -29,7 +30,6 @@ from hxtorch.twin.fitting.search import Choice, CircuitSearch, Seen, better, cho
 from hxtorch.twin.pattern import process as p
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
 
-Array = NDArray[np.float64]
 P = TypeVar("P", bound=FixedPattern)
 
 LOGARITHMIC = {"leak_conductance", "tau_exc", "tau_inh", "gain_exc", "gain_inh", "synapse"}

@@ -11,15 +11,13 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin import circuits
 from hxtorch.twin.pattern import process as p
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern, nominal_pattern
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 from hxtorch.twin.program.config import CommonConfig, NeuronConfig
-
-Array = NDArray[np.float64]
 
 
 class Target(Protocol):

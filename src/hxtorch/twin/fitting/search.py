@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from hxtorch.shapes import Array
 
 LARGEST_MOVE = 1.0  # of a parameter in one iteration, in standard deviations of its prior
 OUTLIER = 4.0  # standard deviations beyond which an observation counts less

@@ -13,13 +13,12 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin.engine.random import normal
 from hxtorch.twin.pattern import process as p
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
 from hxtorch.twin.places.coordinates import CIRCUITS, QUADRANTS
 from hxtorch.twin.program.config import NeuronConfig
-
-Array = NDArray[np.float64]
 
 # What an error means for each cell: codes for voltages, a part of the code for currents
 _VOLTAGES = {

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import Array
 from hxtorch.twin.pattern import process as p
 from hxtorch.twin.pattern.fixed_pattern import FixedPattern
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS, DRIVERS, HEMISPHERES, QUADRANTS, ROWS
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hxtorch.shapes import BoolArray, IntArray
 from hxtorch.twin.places.coordinates import CIRCUITS, COLUMNS
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 
 def membrane_groups(

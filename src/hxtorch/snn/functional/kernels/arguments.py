@@ -8,12 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
+from hxtorch.shapes import F32, I32, I64, U8
 
 NOTHING = np.empty((0, 0), np.float32)
 NO_MARKS = np.empty((0, 0), np.uint8)

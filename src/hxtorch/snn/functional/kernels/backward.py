@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel, kernel
+from hxtorch.shapes import F32, I64
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.arguments import (
     BackwardRoom,
@@ -26,8 +27,6 @@ from hxtorch.snn.functional.kernels.recurrent import multiply_dense
 from hxtorch.snn.functional.kernels.sparse import scatter_row
 from hxtorch.snn.functional.kernels.surrogate import SUPERSPIKE, derivative
 
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 # Globals become constants of the machine code: here the beginnings of the rows.
 BLOCK, STRIDE, PARAMETERS = at.BLOCK, at.STRIDE, at.PARAMETERS
 LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * STRIDE, at.DECAY * STRIDE, at.GAIN * STRIDE, at.CONDUCTANCE * STRIDE

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel, kernel
+from hxtorch.shapes import F32, I32, I64
 from hxtorch.snn.functional.kernels import layout as at
 from hxtorch.snn.functional.kernels.arguments import (
     Chip,
@@ -25,9 +26,6 @@ from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.recurrent import add_recurrent
 from hxtorch.snn.functional.kernels.sparse import TOO_MANY, sum_row
 
-F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 # Globals become constants of the machine code: here the beginnings of the rows.
 BLOCK, STRIDE, PARAMETERS = at.BLOCK, at.STRIDE, at.PARAMETERS
 LEAK, DECAY, GAIN, CONDUCTANCE = at.LEAK * STRIDE, at.DECAY * STRIDE, at.GAIN * STRIDE, at.CONDUCTANCE * STRIDE

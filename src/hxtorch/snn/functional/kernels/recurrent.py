@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel
+from hxtorch.shapes import F32
 
-F32 = NDArray[np.float32]
 ZERO = np.float32(0)
 FAST = {"contract", "nsz"}
 

@@ -7,15 +7,12 @@ entry counts as 1. The order of summation is fixed, whatever the number of threa
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel, kernel
+from hxtorch.shapes import F32, I32, I64
 from hxtorch.snn.functional.kernels.compress import list_row
 from hxtorch.snn.functional.kernels.tiles import scatter_listed, sum_listed
 
-F32 = NDArray[np.float32]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 ZERO, ONE = np.float32(0), np.float32(1)
 TOO_MANY = -1  # spikes for the room of the list
 

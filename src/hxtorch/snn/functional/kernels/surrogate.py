@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hxtorch._kernels.compilation import inner_kernel
-
-F32 = NDArray[np.float32]
+from hxtorch.shapes import F32
 
 SUPERSPIKE = 0
 SIGMOID = 1
