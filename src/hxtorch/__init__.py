@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from hxtorch import logger
-from hxtorch._alias import install_alias, install_moved, install_stand_in
+from hxtorch._alias import install_alias, install_moved, install_stand_ins
 from hxtorch._moved import MOVED
+from hxtorch._vendor import STAND_INS
 from hxtorch.connection import (
     CalibrationPath,
     HWDBPath,
@@ -45,7 +46,7 @@ __all__ = [
 install_moved(MOVED)
 install_alias("hxtorch.spiking", "hxtorch.snn")
 install_alias("hxtorch.ann", "hxtorch.perceptron")
-install_stand_in("dlens_vx_v3", {"halco": "hxtorch.twin.places.coordinates"})
+install_stand_ins(STAND_INS)
 
 # They need torch or matplotlib, which take seconds to import: only on first use.
 _ON_FIRST_USE = ("ann", "calibration", "perceptron", "plots", "snn", "spiking", "study")

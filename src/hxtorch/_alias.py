@@ -67,23 +67,22 @@ class _MovedFinder(MetaPathFinder):
 
 
 class _StandInFinder(MetaPathFinder):
-    """Answers imports of packages that are not installed, asked last of all finders."""
+    """Finds modules of packages that are not installed at others, `names[module]` being ours; asked last of all."""
 
-    def __init__(self, modules: dict[str, str | None]) -> None:
-        self.modules = modules
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self.modules:
-            return None
-        real_name = self.modules[fullname]
         around = sys.modules.get(fullname.rpartition(".")[0])
         if getattr(around, "__file__", None):  # the real package is there, but has no such module
             return None
-        if real_name is None:  # the package around it: empty
+        if fullname in self.names:
+            return ModuleSpec(fullname, _AliasLoader(self.names[fullname]))
+        if any(name.startswith(fullname + ".") for name in self.names):  # the package around it: empty
             return ModuleSpec(fullname, None, is_package=True)
-        return ModuleSpec(fullname, _AliasLoader(real_name))
+        return None
 
 
 def install_alias(alias: str, target: str) -> None:
@@ -121,13 +120,12 @@ def moved_modules_of(package: str, moved: Mapping[str, str]) -> Callable[[str], 
     return find
 
 
-def install_stand_in(package: str, modules: dict[str, str]) -> None:
-    """Make ``package.name`` importable as the module ``modules[name]``, unless the package is installed.
+def install_stand_ins(names: Mapping[str, str]) -> None:
+    """Make every module of `names`, the key, importable as ours, the value, unless its package is installed.
 
     Installed packages win, also those that are installed later.
     """
-    names: dict[str, str | None] = {package: None, **{f"{package}.{name}": real for name, real in modules.items()}}
     for finder in sys.meta_path:
-        if isinstance(finder, _StandInFinder) and finder.modules == names:
+        if isinstance(finder, _StandInFinder) and finder.names == names:
             return
     sys.meta_path.append(_StandInFinder(names))

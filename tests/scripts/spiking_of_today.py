@@ -3,13 +3,13 @@
 import hxtorch.spiking as hxsnn
 import hxtorch.spiking.functional as F
 import torch
+from dlens_vx_v3 import halco
 from hxtorch.spiking.modules import EventPropLIF, EventPropSynapse
 from hxtorch.spiking.morphology import SingleCompartmentNeuron
 from hxtorch.spiking.transforms.decode import MaxOverTime
 from hxtorch.spiking.transforms.encode import CoordinatesToSpikes
 
 import hxtorch
-from dlens_vx_v3 import halco
 
 STEPS = 30
 

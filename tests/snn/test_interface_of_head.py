@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,28 +98,85 @@ def test_sources_of_the_readout():
         hxsnn.AELIF(1, exp, cadc_readout_source="voltage")
 
 
+STAND_INS = str(Path(hxtorch.__file__).parent / "_vendor")  # what an installation puts at the end of the path
+
+
+def place_vendor(folder):
+    (folder / "dlens_vx_v3").mkdir()
+    (folder / "dlens_vx_v3" / "__init__.py").write_text("")
+    (folder / "dlens_vx_v3" / "halco.py").write_text("AtomicNeuronOnDLS = 'the vendor'")
+    return str(folder)
+
+
+def run_with_path(code, *path):
+    """Standard output of `code` in a new interpreter with these folders at the end of its path."""
+    first = f"import sys; sys.path[:] = [p for p in sys.path if p != {STAND_INS!r}] + {list(path)!r}\n"
+    command = [sys.executable, "-c", first + textwrap.dedent(code)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+COORDINATES = """
+from dlens_vx_v3 import halco
+import dlens_vx_v3.halco as again
+assert again is halco and sys.modules['dlens_vx_v3'].halco is halco
+assert 'torch' not in sys.modules
+assert halco.AtomicNeuronOnDLS != 'the vendor' or 'hxtorch' not in sys.modules or 'first' in globals()
+from hxtorch.twin import coordinates
+print(halco is coordinates, halco.AtomicNeuronOnDLS == 'the vendor')
+"""
+
+
+def test_coordinates_before_anything_else():
+    """`dlens_vx_v3` needs no import of hxtorch before it."""
+    assert run_with_path(COORDINATES, STAND_INS) == "True False"
+
+
+@pytest.mark.parametrize("where", ["earlier", "later"])
+def test_the_vendors_package_wins_wherever_it_is_on_the_path(tmp_path, where):
+    """Without any import of hxtorch."""
+    path = [STAND_INS, place_vendor(tmp_path)]
+    assert run_with_path(COORDINATES, *(path if where == "later" else path[::-1])) == "False True"
+
+
 @pytest.mark.parametrize("vendor", [False, True])
-def test_coordinates_before_anything_else_and_the_vendors_first(tmp_path, vendor):
-    """`dlens_vx_v3` needs no import of hxtorch before it, and never hides the vendor's package."""
-    if vendor:
-        (tmp_path / "dlens_vx_v3").mkdir()
-        (tmp_path / "dlens_vx_v3" / "__init__.py").write_text("")
-        (tmp_path / "dlens_vx_v3" / "halco.py").write_text("AtomicNeuronOnDLS = 'the vendor'")
-    code = textwrap.dedent(f"""
-        import sys
-        sys.path.append({str(tmp_path)!r})
-        from dlens_vx_v3 import halco
-        import dlens_vx_v3.halco as again
-        assert again is halco
-        assert 'torch' not in sys.modules
-        from hxtorch.twin.places import coordinates
-        print(halco is coordinates, halco.AtomicNeuronOnDLS)
-    """)
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(
-        maxsplit=1
-    )
-    assert out[0] == str(not vendor)
-    assert ("the vendor" in out[1]) == vendor
+@pytest.mark.parametrize("on_path", [False, True])
+def test_coordinates_after_hxtorch(tmp_path, vendor, on_path):
+    """Also where our folder is not on the path, as with `pip install --target`."""
+    path = [STAND_INS] * on_path + [place_vendor(tmp_path)] * vendor
+    out = run_with_path("import hxtorch as first" + COORDINATES, *path)
+    assert out == ("False True" if vendor else "True False")
+
+
+def test_a_folder_that_an_uninstalled_package_left_behind(tmp_path):
+    (tmp_path / "dlens_vx_v3" / "__pycache__").mkdir(parents=True)
+    for path in ((STAND_INS, str(tmp_path)), (str(tmp_path), STAND_INS)):
+        assert run_with_path(COORDINATES, *path) == "True False"
+    assert run_with_path("import hxtorch as first" + COORDINATES, str(tmp_path)) == "True False"
+
+
+def test_what_the_vendors_package_has_not_is_not_ours(tmp_path):
+    (tmp_path / "dlens_vx_v3").mkdir()
+    (tmp_path / "dlens_vx_v3" / "__init__.py").write_text("")
+    code = """
+        for first in ('dlens_vx_v3', 'hxtorch', 'dlens_vx_v3'):
+            __import__(first)
+            try:
+                import dlens_vx_v3.halco
+            except ModuleNotFoundError:
+                print("missing")
+    """
+    for path in ((STAND_INS, str(tmp_path)), (str(tmp_path), STAND_INS)):
+        assert run_with_path(code, *path).split() == ["missing"] * 3
+
+
+def test_every_name_that_stands_in_has_a_folder():
+    """So that it is there before hxtorch; the folders hold nothing else."""
+    folders = {path.parent.name for path in Path(STAND_INS).glob("*/__init__.py")} - {"_hxtorch_stand_in"}
+    assert folders == {name.split(".")[0] for name in hxtorch._vendor.STAND_INS}
+    texts = {(Path(STAND_INS) / name / "__init__.py").read_text() for name in folders}
+    assert len(texts) == 1
+    for name in hxtorch._vendor.STAND_INS:
+        assert run_with_path(f"import {name}; print({name}.__name__)", STAND_INS) == hxtorch._vendor.STAND_INS[name]
 
 
 class Subclass(hxsnn.LIF):
