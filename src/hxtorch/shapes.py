@@ -12,7 +12,7 @@ call; ``_word`` may differ from array to array, ``*words`` are any number of dim
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ __all__ = [
     "LaneStates",
     "MadcCodes",
     "Num",
+    "Numbers",
     "QuadrantCodes",
     "RecurrentRows",
     "RowPlaces",
@@ -84,6 +85,7 @@ Array = Float64[NDArray[np.float64], "..."]
 IntArray = Int64[NDArray[np.int64], "..."]
 BoolArray = Bool[NDArray[np.bool_], "..."]
 ByteArray = UInt8[NDArray[np.uint8], "..."]
+Numbers = Num[NDArray[Any], "..."]  # whole or not
 F32 = Float32[NDArray[np.float32], "..."]
 I32 = Int32[NDArray[np.int32], "..."]
 I64 = Int64[NDArray[np.int64], "..."]

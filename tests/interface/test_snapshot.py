@@ -16,6 +16,7 @@ SNAPSHOT = json.loads((HERE / "snapshot.json").read_text(encoding="utf-8"))
 # change: path and name -> why.
 _SETTINGS = "takes the settings of a run, no longer the experiment"
 _KERNEL = "a kernel: took 13 arguments, now named tuples"
+_ARRAYS = "a private name for an array: they stand in `hxtorch.shapes`, by what they hold"
 _DYNAMICS = "takes the noun `Dynamics`, no longer its parts one by one"
 CHANGED: dict[str, str] = {
     "hxtorch.calibration.measure.Bench": "the one bench, which takes settings and what to record",
@@ -35,6 +36,9 @@ CHANGED: dict[str, str] = {
     "hxtorch.snn.functional.packing.options_of": _DYNAMICS,
     "hxtorch.snn.functional.packing.values_of": _DYNAMICS,
     "hxtorch.twin.chip.T": "a type variable that went with the class that needs it",
+    "hxtorch.twin.config.ByteArray": _ARRAYS,
+    "hxtorch.twin.config.FloatArray": _ARRAYS,
+    "hxtorch.twin.config.IntArray": _ARRAYS,
     "hxtorch.twin.engine.run_entries": "a kernel: took 14 arguments, now named tuples",
     "hxtorch.twin.random.lane_normal": "a kernel without a door for Python that no kernel called",
 }

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from hxtorch.calibration.errors import CalibrationError
-from hxtorch.shapes import Array
+from hxtorch.shapes import Array, Numbers
 from hxtorch.twin.pattern import process as facts
 from hxtorch.twin.places.coordinates import CIRCUITS, MAX_CAPMEM_CODE
 
-Value = float | Array
+Value = float | Numbers
 Optional = Value | None
 
 
