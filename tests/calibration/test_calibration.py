@@ -239,5 +239,5 @@ def test_every_run_has_noise_of_its_own() -> None:
     for trial in (0, 1):
         bench = Bench(chip, trial)
         for _ in range(3):
-            bench.run(Settings(), 2.0)
+            bench.run(Settings(), 2.0, cadc=ALL)
     assert len(set(seeds)) == 6
