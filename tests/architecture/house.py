@@ -15,6 +15,7 @@ ROOT = Path(hxtorch.__file__).parent
 # room and from lower floors alone.
 FLOORS = {
     "_moved": (0,),
+    "_ranges": (0,),
     "_vendor": (0,),
     "_alias": (1,),
     "_html": (1,),

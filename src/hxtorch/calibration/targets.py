@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hxtorch._ranges import RELIABLE
 from hxtorch.calibration.errors import CalibrationError
 from hxtorch.shapes import Array, Numbers
 from hxtorch.twin.pattern import process as facts
@@ -47,7 +48,7 @@ def _reversal() -> Any:
 
 
 def _reference() -> Any:
-    return _goal(None, "CADC LSB", (60, 160), _OF_CADC, optional=True)
+    return _goal(None, "CADC LSB", RELIABLE["e_coba_reference_exc"], _OF_CADC, optional=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +73,19 @@ class CalibrationTarget:
     circuits are known to work well.
     """
 
-    leak: Value = _goal(80.0, "CADC LSB", (50, 160), _OF_CADC)
-    reset: Value = _goal(70.0, "CADC LSB", (50, 160), _OF_CADC)
-    threshold: Value = _goal(125.0, "CADC LSB", (50, 220), _OF_CADC)
-    tau_mem: Value = _goal(10.0, "µs", (0.5, 60), (0.1, 2000))
-    tau_syn_exc: Value = _goal(10.0, "µs", (0.3, 30), (0.1, 100))
-    tau_syn_inh: Value = _goal(10.0, "µs", (0.3, 30), (0.1, 100))
-    i_synin_gm: Value = _goal(500.0, "CapMem LSB", (30, 800), (1, 1022))
-    membrane_capacitance: Value = _goal(63.0, "capacitance code", (0, 63), (0, 63), whole=True)
-    refractory_time: Value = _goal(2.0, "µs", (0.04, 32), (0.008, _LONGEST))
-    synapse_dac_bias: float = _goal(600.0, "CapMem LSB", (30, 1022), (1, 1022), per_circuit=False)
-    holdoff_time: Value = _goal(0.0, "µs", (0, 4), (0, _LONGEST))
+    leak: Value = _goal(80.0, "CADC LSB", RELIABLE["leak"], _OF_CADC)
+    reset: Value = _goal(70.0, "CADC LSB", RELIABLE["reset"], _OF_CADC)
+    threshold: Value = _goal(125.0, "CADC LSB", RELIABLE["threshold"], _OF_CADC)
+    tau_mem: Value = _goal(10.0, "µs", RELIABLE["tau_mem"], (0.1, 2000))
+    tau_syn_exc: Value = _goal(10.0, "µs", RELIABLE["tau_syn_exc"], (0.1, 100))
+    tau_syn_inh: Value = _goal(10.0, "µs", RELIABLE["tau_syn_inh"], (0.1, 100))
+    i_synin_gm: Value = _goal(500.0, "CapMem LSB", RELIABLE["i_synin_gm"], (1, 1022))
+    membrane_capacitance: Value = _goal(
+        63.0, "capacitance code", RELIABLE["membrane_capacitance"], (0, 63), whole=True
+    )
+    refractory_time: Value = _goal(2.0, "µs", RELIABLE["refractory_time"], (0.008, _LONGEST))
+    synapse_dac_bias: float = _goal(600.0, "CapMem LSB", RELIABLE["synapse_dac_bias"], (1, 1022), per_circuit=False)
+    holdoff_time: Value = _goal(0.0, "µs", RELIABLE["holdoff_time"], (0, _LONGEST))
     tau_icc: Optional = _goal(None, "µs", (0.1, 30), (0.01, 1000), optional=True)
     e_coba_reversal_exc: Optional = _reversal()
     e_coba_reversal_inh: Optional = _reversal()

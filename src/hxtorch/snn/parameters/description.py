@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hxtorch.calibration.targets import RANGES
+from hxtorch._ranges import RELIABLE
 
 LSB = "CADC LSB"
 CODE = "CapMem LSB"
@@ -44,7 +44,7 @@ def described(
     Its `chip_range` is the one in which calibrations are known to reach their `target` of this name.
     """
     if target is not None:
-        low, high = RANGES[target].warned
+        low, high = RELIABLE[target]
         limits["chip_range"] = (low / _US_PER_S, high / _US_PER_S) if unit == SECONDS else (low, high)
     return field(default=None, metadata={_KEY: NeuronParameter("", default, unit, doc, **limits)})
 
